@@ -1,0 +1,1 @@
+"""Wire protocols, both directions, as pure functions and feed/close machines over typed data."""

@@ -1,0 +1,25 @@
+"""Who is calling: the workspace and key behind a request."""
+
+from enum import Enum
+
+from msgspec import Struct
+
+
+class Face(Enum):
+    """The two faces of Mira; a key opens exactly one of them."""
+
+    PROXY = "proxy"
+    INFERENCE = "inference"
+
+
+class Caller(Struct, frozen=True):
+    """An authenticated key.
+
+    `models` is the scope as canonical ids, None for all. `expires_at_ms` is Unix time in milliseconds, None for never.
+    """
+
+    workspace_id: str
+    key_id: str
+    face: Face
+    models: frozenset[str] | None = None
+    expires_at_ms: int | None = None
