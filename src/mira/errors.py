@@ -4,7 +4,7 @@ A codec renders a `MiraError` in the shape of its own protocol; nothing else in 
 is written for the client: it names the field and what to do, and never holds a secret, a prompt or an upstream's text.
 """
 
-from enum import Enum
+from enum import Enum, unique
 from typing import NamedTuple
 
 
@@ -21,6 +21,7 @@ class Row(NamedTuple):
     retry: bool | None
 
 
+@unique
 class Kind(Enum):
     """Every kind of error that a client can meet."""
 

@@ -134,7 +134,7 @@ class PassedAnswer(Protocol):
         """What the answer says, for a node that told no usage."""
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
-        """The body for the client: `usage.cost` added (decimal credits), the model's prefix stripped where asked for."""
+        """The body for the client: `usage.cost` added (credits), the model's prefix stripped where asked for."""
 
 
 class Codec(Struct, frozen=True, kw_only=True):

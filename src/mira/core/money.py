@@ -11,7 +11,7 @@ MAX_NANOCREDITS = 2**63 - 1
 
 
 def nanocredits(text: str) -> int:
-    """Parses a decimal amount of credits ("10", "0.000000001"); ValueError where it is not one or is finer than nano."""
+    """Parses a decimal amount of credits ("10", "0.000000001"); ValueError where it is none or finer than nano."""
     amount = _decimal(text) * NANO_PER_CREDIT
     if amount != amount.to_integral_value() or abs(amount) > MAX_NANOCREDITS:
         raise ValueError(f"{text!r} is not an amount of credits with at most 9 decimals")
