@@ -12,10 +12,10 @@ MAX_NANOCREDITS = 2**63 - 1
 
 def nanocredits(text: str) -> int:
     """Parses a decimal amount of credits ("10", "0.000000001"); ValueError where it is none or finer than nano."""
-    amount = _decimal(text) * NANO_PER_CREDIT
-    if amount != amount.to_integral_value() or abs(amount) > MAX_NANOCREDITS:
+    amount = _scaled(text, NANO_PER_CREDIT)
+    if amount is None or abs(amount) > MAX_NANOCREDITS:
         raise ValueError(f"{text!r} is not an amount of credits with at most 9 decimals")
-    return int(amount)
+    return amount
 
 
 def credits_text(amount_nanocredits: int) -> str:
@@ -30,10 +30,10 @@ def picocredits_per_token(credits_per_million: str) -> int:
 
     ValueError where it is negative or finer than a pico-credit.
     """
-    price = _decimal(credits_per_million) * 10**6
-    if price != price.to_integral_value() or price < 0 or price > MAX_NANOCREDITS:
+    price = _scaled(credits_per_million, 10**6)
+    if price is None or not 0 <= price <= MAX_NANOCREDITS:
         raise ValueError(f"{credits_per_million!r} is not a price per million with at most 6 decimals")
-    return int(price)
+    return price
 
 
 def nano_from_pico(amount_picocredits: int) -> int:
@@ -41,11 +41,24 @@ def nano_from_pico(amount_picocredits: int) -> int:
     return -(-amount_picocredits // PICO_PER_NANO)
 
 
-def _decimal(text: str) -> Decimal:
+def exact_ratio(text: str) -> tuple[int, int]:
+    """A decimal text as (numerator, denominator > 0) without any rounding; ValueError where it is not a plain number.
+
+    Text of more than 64 characters or beyond 10^±40 is refused, so that no input costs more than a few microseconds.
+    """
+    if len(text) > 64:
+        raise ValueError("a number of more than 64 characters is not an amount")
     try:
         value = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a decimal number") from None
-    if not value.is_finite():
-        raise ValueError(f"{text!r} is not a finite number")
-    return value
+    if not value.is_finite() or abs(value.adjusted()) > 40:
+        raise ValueError(f"{text!r} is not a finite number of a sensible size")
+    return value.as_integer_ratio()
+
+
+def _scaled(text: str, scale: int) -> int | None:
+    """The text times `scale`, None where that is not a whole number."""
+    numerator, denominator = exact_ratio(text)
+    whole, rest = divmod(numerator * scale, denominator)
+    return None if rest else whole
