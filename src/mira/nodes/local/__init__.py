@@ -1,0 +1,1 @@
+"""The embedded node: a small model that answers on this machine without any account."""
