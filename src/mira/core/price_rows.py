@@ -18,11 +18,14 @@ FIELDS = {name.removesuffix("_picocredits"): name for name in PRICE_FIELDS}
 
 
 def price_row(row: Mapping[str, Any], where: str = "prices") -> Price:
-    """Parses one row; `where` begins the name of the field in an error ("prices[2]").
+    """Parses one row; `where` begins the name of the field in an error ("prices[2]"). None counts as not written.
+
+    `model` may stand in the row and is not looked at.
 
     ValueError with the field's name where a price is missing, not a decimal text or finer than a pico-credit, where a
     field is unknown, and where the whole row is 0 without `free = true`.
     """
+    row = {name: value for name, value in row.items() if value is not None and name != "model"}
     free = row.get("free", False)
     if not isinstance(free, bool):
         raise _wrong(f"{where}.free", "must be true or false")

@@ -60,13 +60,6 @@ class Tier(Struct, frozen=True):
     price: Price
 
 
-class Markup(NamedTuple):
-    """What the customer pays over what the node charges, as an exact fraction."""
-
-    numerator: int
-    denominator: int
-
-
 class Bill(NamedTuple):
     """What a call costs in nano-credits: by the price table, by the node's own word, and for the customer."""
 
@@ -75,9 +68,12 @@ class Bill(NamedTuple):
     actual_nanocredits: int
 
 
+#: what the customer pays over what the node charges, as an exact fraction: (numerator, denominator)
+Markup = tuple[int, int]
+
 PRICE_FIELDS = tuple(name for name in Price.__struct_fields__ if name.endswith("_picocredits"))
 FREE = Price(input_picocredits=0, output_picocredits=0, free=True)
-PAR = Markup(1, 1)
+PAR: Markup = (1, 1)
 
 
 def parse_markup(text: str) -> Markup:
@@ -85,7 +81,7 @@ def parse_markup(text: str) -> Markup:
     numerator, denominator = exact_ratio(text)
     if not 0 < numerator <= 1000 * denominator:
         raise ValueError(f"{text!r} is not a markup above 0 and at most 1000")
-    return Markup(numerator, denominator)
+    return numerator, denominator
 
 
 def with_markup(amount_nanocredits: int, markup: Markup) -> int:
@@ -132,7 +128,8 @@ def affordable_cap(
     what was asked for.
     """
     fixed, per_output_token = _hold_parts(input_bound_tokens, price, web_searches)
-    left = max(granted_nanocredits, 0) * PICO_PER_NANO * markup.denominator // markup.numerator - fixed
+    numerator, denominator = markup
+    left = max(granted_nanocredits, 0) * PICO_PER_NANO * denominator // numerator - fixed
     if left < 0:
         return 0
     per_cap_token = max(choices, 1) * per_output_token
@@ -159,8 +156,8 @@ def _nano(amount_picocredits: int, markup: Markup) -> int:
     """The one rounding: pico-credits times markup, up to whole nano-credits, within what the ledger can hold."""
     if amount_picocredits <= 0:
         return 0
-    amount = -(-amount_picocredits * markup.numerator // (markup.denominator * PICO_PER_NANO))
-    return min(amount, MAX_NANOCREDITS)
+    numerator, denominator = markup
+    return min(-(-amount_picocredits * numerator // (denominator * PICO_PER_NANO)), MAX_NANOCREDITS)
 
 
 def _cost_picocredits(usage: Usage, price: Price) -> int:
