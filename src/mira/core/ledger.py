@@ -1,0 +1,110 @@
+"""The rules of the ledger: what may be held and what is charged, decided on the balances it is given.
+
+Every function changes the accounts passed to it and nothing else; the store loads them under their locks, applies the
+rules in the order of its queue and writes the result. Amounts are nano-credits in the range of a signed 64-bit integer.
+
+A transfer moves an amount from its debit to its credit account, so that the sum over all accounts is always 0.
+"""
+
+from msgspec import Struct
+
+from mira.core.money import MAX_NANOCREDITS
+
+REVENUE = "revenue"
+TOPUP = "topup"
+OVERRUN = "overrun"
+ATTEMPT_COST = "attempt-cost"
+SYSTEM_ACCOUNTS = (ATTEMPT_COST, OVERRUN, REVENUE, TOPUP)
+
+
+class Account(Struct, gc=False):
+    """One account. A capped one (a workspace's) never goes below 0: `posted - held >= 0`."""
+
+    id: str
+    posted_nanocredits: int
+    held_nanocredits: int = 0
+
+    @property
+    def available_nanocredits(self) -> int:
+        """What can still be held."""
+        return self.posted_nanocredits - self.held_nanocredits
+
+
+class Charge(Struct, frozen=True, gc=False):
+    """How the cost of a call is borne: `billed` by the customer, `overrun` by the operator."""
+
+    billed_nanocredits: int
+    overrun_nanocredits: int
+
+
+class Reserve(Struct, frozen=True, kw_only=True, gc=False):
+    """A wish to hold credits: `amount_nanocredits` if they are there, else whatever is, down to `least_nanocredits`.
+
+    `hold_id` is the request's id. An amount of 0 is a hold like any other, as free models need one to be recorded once.
+    """
+
+    hold_id: str
+    workspace_id: str
+    key_id: str
+    amount_nanocredits: int
+    least_nanocredits: int
+
+
+def workspace_account(workspace_id: str) -> str:
+    """The id of a workspace's account."""
+    return "workspace:" + workspace_id
+
+
+def take_hold(account: Account, amount_nanocredits: int, least_nanocredits: int) -> int | None:
+    """Holds up to `amount`, at least `least`; returns what was held, or None where even the least is not available.
+
+    ValueError unless 0 <= least <= amount within 64 bits.
+    """
+    if not 0 <= least_nanocredits <= amount_nanocredits <= MAX_NANOCREDITS:
+        raise ValueError("a hold needs 0 <= least <= amount within 64 bits")
+    available = account.posted_nanocredits - account.held_nanocredits
+    grant = min(amount_nanocredits, available)
+    if grant < least_nanocredits:
+        return None
+    account.held_nanocredits += grant
+    return grant
+
+
+def close_hold(
+    account: Account,
+    revenue: Account,
+    overrun: Account,
+    *,
+    hold_nanocredits: int,
+    actual_nanocredits: int,
+    capped: bool,
+) -> Charge:
+    """Releases a hold and charges the actual cost: first the hold, then the free balance, the rest to `overrun`.
+
+    `capped` charges the hold at most, for costs that only the upstream vouches for. ValueError where the cost is
+    negative or beyond 64 bits, or the hold is not covered by what the account holds.
+    """
+    if not 0 <= actual_nanocredits <= MAX_NANOCREDITS - max(revenue.posted_nanocredits, 0):
+        raise ValueError("a charge is neither negative nor beyond 64 bits")
+    if not 0 <= hold_nanocredits <= account.held_nanocredits:
+        raise ValueError("a hold is closed only once")
+    held = account.held_nanocredits - hold_nanocredits
+    limit = hold_nanocredits if capped else account.posted_nanocredits - held
+    billed = min(actual_nanocredits, limit)
+    rest = actual_nanocredits - billed
+    if rest:
+        move(overrun, revenue, rest)
+    account.held_nanocredits = held
+    account.posted_nanocredits -= billed
+    revenue.posted_nanocredits += billed
+    return Charge(billed, rest)
+
+
+def move(debit: Account, credit: Account, amount_nanocredits: int) -> None:
+    """Moves an amount; ValueError, with nothing changed, where it is negative or a balance would leave 64 bits."""
+    debited = debit.posted_nanocredits - amount_nanocredits
+    credited = credit.posted_nanocredits + amount_nanocredits
+    if amount_nanocredits < 0 or debited < -MAX_NANOCREDITS or credited > MAX_NANOCREDITS:
+        raise ValueError("a transfer is not negative and leaves both balances within 64 bits")
+    debit.posted_nanocredits = debited
+    credit.posted_nanocredits = credited

@@ -1,0 +1,315 @@
+"""The ledger: the only place where money changes. Operations queue, and one batch at a time is decided and committed.
+
+A reserve is answered as soon as its batch has decided; its `durable` future, and every other answer, waits for the
+disk. When a commit fails or its outcome is unknown, its reserves are refused and voided by id later, never decided
+again; settlements, voids and records are queued again until they are in. The memory of live holds spares the database a
+look, and is distrusted whenever it might be wrong.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from mira.core.call import CallRecord
+from mira.core.ledger import Reserve, workspace_account
+from mira.core.money import MAX_NANOCREDITS
+from mira.errors import Kind, MiraError
+from mira.store import invariants
+from mira.store.batch import HOLD_TTL_MS, Batch, StaleMemoryError
+from mira.store.database import Database
+from mira.store.ledger_sql import SWEEP_LIMIT, statements
+from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
+from mira.store.schema import account, epoch
+from mira.store.writer import store_down, unavailable
+
+MAX_BATCH = 1024
+CHECKPOINT_S = 5.0
+#: A renewal is every sixth checkpoint: 30 s, a third of a hold's life.
+CHECKPOINTS_PER_RENEWAL = 6
+FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
+
+
+class Ledger:
+    """Reserves, settles and voids holds; counts payments. Belongs to the event loop that starts it.
+
+    `clock` gives Unix milliseconds; `epoch_id` names this process's life and is never used again.
+    """
+
+    def __init__(self, database: Database, *, clock: Callable[[], int], epoch_id: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._epoch_id = epoch_id
+        self._sql = statements(database.engine.dialect)
+        self._queue: deque[Op] = deque()
+        self._live: dict[str, Hold] = {}
+        self._checkpoints: dict[str, int] = {}
+        self._batch: Batch | None = None
+        self._scheduled = False
+        self._down = False
+        self._retry_s = FIRST_RETRY_S
+        self._singles = 0
+        self._trusted_until_ms = 0
+        self._ticks = 0
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._idle: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
+
+    async def start(self) -> None:
+        """Opens this process's epoch and sweeps what dead ones left.
+
+        One process has a SQLite file at a time, so every other epoch is of a dead one.
+        """
+        self._loop = asyncio.get_running_loop()
+
+        def open_epoch(connection: Connection) -> None:
+            connection.execute(delete(epoch))
+            connection.execute(insert(epoch).values(id=self._epoch_id, heartbeat_at_ms=self._clock()))
+
+        await self._database.write(open_epoch)
+        await self.maintain()
+        self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Writes what is queued and ends the epoch. What a failing disk keeps out is swept at the next start."""
+        tick = self._timers.pop("tick", None)
+        if tick is not None:
+            tick.cancel()
+        if self._scheduled or self._queue:
+            self._idle = self._loop.create_future()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle, timeout_s)
+        for timer in self._timers.values():
+            timer.cancel()
+        with suppress(MiraError):
+            await self._database.write(self._close_epoch)
+
+    def _close_epoch(self, connection: Connection) -> None:
+        connection.execute(delete(epoch).where(epoch.c.id == self._epoch_id))
+
+    async def reserve(self, request: Reserve) -> Hold:
+        """Holds credits; returns once decided, before it is durable (see `Hold.durable`).
+
+        MiraError NO_CREDITS (402) with balance, held, available and needed; CONFLICT where the id is under way;
+        STORE_DOWN; ValueError where the amounts are not 0 <= least <= amount within 64 bits.
+        """
+        if not 0 <= request.least_nanocredits <= request.amount_nanocredits <= MAX_NANOCREDITS:
+            raise ValueError("a hold needs 0 <= least <= amount within 64 bits")
+        if self._down:
+            raise store_down()
+        future: asyncio.Future[Hold] = self._loop.create_future()
+        self._enqueue(ReserveOp(request, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # Decided in the same moment as its caller left: nobody else would ever close it.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._enqueue(CloseOp(request.hold_id, 0, None, False, 0, None))
+            raise
+
+    async def settle(
+        self,
+        hold_id: str,
+        actual_nanocredits: int,
+        record: CallRecord | None,
+        *,
+        cap_at_hold: bool = False,
+        attempt_cost_nanocredits: int = 0,
+    ) -> int:
+        """Charges a call and ends its hold; returns what was billed, once durable. Also done where the caller leaves.
+
+        Billed is min(actual, hold + free balance), or min(actual, hold) with `cap_at_hold` (costs that only the
+        upstream vouches for); the rest goes to `overrun`. `attempt_cost_nanocredits` is what failed attempts cost, the
+        operator's. The record is stored with `billed_nanocredits` filled in, once: a second settlement or void of the
+        same hold changes nothing and returns what was billed (0 where there never was such a hold).
+        """
+        _require_amount(actual_nanocredits, attempt_cost_nanocredits)
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._enqueue(CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future))
+        return await future
+
+    async def void(self, hold_id: str, record: CallRecord | None, *, attempt_cost_nanocredits: int = 0) -> None:
+        """Ends a hold without a charge; otherwise as `settle`."""
+        await self.settle(hold_id, 0, record, attempt_cost_nanocredits=attempt_cost_nanocredits)
+
+    def record(self, record: CallRecord) -> asyncio.Future[None]:
+        """Stores the record of a call that never had a hold; the future may be awaited or dropped."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._enqueue(RecordOp(record, future))
+        return future
+
+    def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
+        """Remembers what a call has cost so far: what its customer is charged if this process dies."""
+        if hold_id in self._live:
+            self._checkpoints[hold_id] = amount_nanocredits
+
+    async def top_up(self, workspace_id: str, amount_nanocredits: int, reference: str) -> bool:
+        """Counts a payment, once per reference; False where it was counted before. MiraError NOT_FOUND, STORE_DOWN."""
+        _require_amount(amount_nanocredits)
+        if amount_nanocredits == 0:
+            raise ValueError("a payment is more than 0")
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._enqueue(TopUpOp(workspace_id, amount_nanocredits, reference, future))
+        return await future
+
+    async def maintain(self) -> None:
+        """Writes checkpoints, renews this process's holds and sweeps dead ones; a timer does so every 30 s."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._enqueue(MaintainOp(True, self._take_checkpoints(), future))
+        await future
+
+    async def balance(self, workspace_id: str) -> tuple[int, int]:
+        """Posted and held nano-credits of a workspace; MiraError NOT_FOUND."""
+        query = select(account.c.posted_nanocredits, account.c.held_nanocredits).where(
+            account.c.id == workspace_account(workspace_id)
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            raise MiraError(Kind.NOT_FOUND, "There is no such workspace.")
+        return row[0], row[1]
+
+    async def check(self) -> dict[str, object]:
+        """Every invariant of the ledger with its figures: `{"ok": bool, "invariants": {...}}`."""
+        now_ms = self._clock()
+        return await self._database.read(lambda connection: invariants.check(connection, now_ms=now_ms))
+
+    # A batch, as a job of the database's writer
+
+    def run(self, connection: sqlite3.Connection) -> bool:
+        """Takes up to 1,024 operations from the queue and decides them."""
+        queue = self._queue
+        count = min(len(queue), 1 if self._singles else MAX_BATCH)
+        ops = [queue.popleft() for _ in range(count)]
+        now_ms = self._clock()
+        batch = self._batch = Batch(
+            ops, self._live, epoch=self._epoch_id, now_ms=now_ms, trust_memory=now_ms < self._trusted_until_ms
+        )
+        return batch.run(connection, self._sql)
+
+    def done(self, error: BaseException | None) -> None:
+        """Answers the batch, or undoes it and queues again what must not be lost."""
+        batch, self._batch = self._batch, None
+        if error is None:
+            assert batch is not None
+            self._succeeded(batch)
+        else:
+            self._failed(batch, error)
+        self._scheduled = False
+        if self._queue and not self._down:
+            self._schedule()
+        elif self._idle is not None and not self._queue and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _succeeded(self, batch: Batch) -> None:
+        self._retry_s = FIRST_RETRY_S
+        self._singles = max(0, self._singles - 1)
+        batch.succeed()
+        if batch.renews:
+            self._trusted_until_ms = batch.now_ms + HOLD_TTL_MS
+        if batch.swept >= SWEEP_LIMIT:
+            self._queue.append(MaintainOp(True, {}, None))
+
+    def _failed(self, batch: Batch | None, error: BaseException) -> None:
+        if batch is not None:
+            batch.undo()
+        if isinstance(error, StaleMemoryError):
+            assert batch is not None
+            self._requeue([_distrusted(op) for op in batch.ops])
+        elif batch is None or batch.released or unavailable(error):
+            self._fall_down(batch)
+        elif len(batch.ops) > 1:
+            # One row is wrong: each operation alone, so that the others go through.
+            self._singles = len(batch.ops)
+            self._requeue(batch.ops)
+        else:
+            self._singles = max(0, self._singles - 1)
+            self._reject(batch.ops[0], error)
+
+    def _fall_down(self, batch: Batch | None) -> None:
+        """The database does not work: refuse what may be refused, keep the rest, try again soon."""
+        again: list[Op] = []
+        granted = {id(op): hold for op, hold in batch.opened()} if batch is not None and batch.released else {}
+        for op in [*(batch.ops if batch is not None else ()), *self._queue]:
+            if isinstance(op, ReserveOp):
+                hold = granted.get(id(op))
+                if hold is not None:
+                    _fail(hold.durable)
+                    again.append(CloseOp(hold.id, 0, None, False, 0, None, True))
+                else:
+                    _fail(op.future)
+            elif isinstance(op, TopUpOp):
+                _fail(op.future)
+            elif isinstance(op, MaintainOp):
+                if op.future is not None:
+                    _fail(op.future)
+                for hold_id, amount in op.checkpoints.items():
+                    self._checkpoints.setdefault(hold_id, amount)
+            else:
+                again.append(_distrusted(op))
+        self._queue = deque(again)
+        self._down = True
+        self._timers["retry"] = self._loop.call_later(self._retry_s, self._rise)
+        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+
+    def _rise(self) -> None:
+        self._down = False
+        self._timers.pop("retry", None)
+        if self._queue and not self._scheduled:
+            self._schedule()
+
+    def _reject(self, op: Op, error: BaseException) -> None:
+        """An operation that fails alone is refused; a charge is tried once more without its record."""
+        if isinstance(op, CloseOp) and op.record is not None:
+            op.record = None
+            self._requeue([_distrusted(op)])
+            return
+        if op.future is not None and not op.future.done():
+            taken = isinstance(op, ReserveOp) and isinstance(error, sqlite3.IntegrityError)
+            op.future.set_exception(MiraError(Kind.CONFLICT, "This request is already under way.") if taken else error)
+            op.future.exception()
+
+    def _requeue(self, ops: list[Op]) -> None:
+        self._queue.extendleft(reversed(ops))
+
+    def _enqueue(self, op: Op) -> None:
+        self._queue.append(op)
+        if not self._scheduled and not self._down:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._database.submit(self)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        renew = self._ticks % CHECKPOINTS_PER_RENEWAL == 0
+        if renew or self._checkpoints:
+            self._enqueue(MaintainOp(renew, self._take_checkpoints(), None))
+        self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
+
+    def _take_checkpoints(self) -> dict[str, int]:
+        taken, self._checkpoints = self._checkpoints, {}
+        return taken
+
+
+def _distrusted(op: Op) -> Op:
+    if isinstance(op, CloseOp):
+        op.from_row = True
+    return op
+
+
+def _fail(future: "asyncio.Future[Any]") -> None:
+    if not future.done():
+        future.set_exception(store_down())
+        # Marked as seen: whoever waits still gets it, and one that nobody waits for is no news to the loop.
+        future.exception()
+
+
+def _require_amount(*amounts_nanocredits: int) -> None:
+    for amount in amounts_nanocredits:
+        if not 0 <= amount <= MAX_NANOCREDITS:
+            raise ValueError("an amount is neither negative nor beyond 64 bits")

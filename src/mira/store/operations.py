@@ -1,0 +1,76 @@
+"""What callers ask of the ledger, as the records that wait in its queue."""
+
+import asyncio
+
+from msgspec import Struct
+
+from mira.core.call import CallRecord
+from mira.core.ledger import Reserve
+
+
+class Hold(Struct):
+    """Credits set aside. `durable` ends when the hold is on disk; MiraError STORE_DOWN where it never will be.
+
+    Until then the call may be sent upstream, but nothing of its answer may reach the client.
+    """
+
+    id: str
+    workspace_id: str
+    amount_nanocredits: int
+    durable: asyncio.Future[None]
+
+
+class FoundHold(Struct, frozen=True):
+    """A hold as its row tells it, for one that this process does not hold in memory."""
+
+    workspace_id: str
+    amount_nanocredits: int
+
+
+class ReserveOp(Struct):
+    """A reserve in the queue."""
+
+    request: Reserve
+    future: asyncio.Future[Hold]
+
+
+class CloseOp(Struct):
+    """A settlement, or a void where the cost is 0. `from_row` distrusts memory and asks the database for the hold."""
+
+    hold_id: str
+    actual_nanocredits: int
+    record: CallRecord | None
+    capped: bool
+    attempt_cost_nanocredits: int
+    future: asyncio.Future[int] | None
+    from_row: bool = False
+    found: FoundHold | None = None
+    billed_before_nanocredits: int = 0
+
+
+class RecordOp(Struct):
+    """A call record without a hold."""
+
+    record: CallRecord
+    future: asyncio.Future[None]
+
+
+class TopUpOp(Struct):
+    """A payment."""
+
+    workspace_id: str
+    amount_nanocredits: int
+    reference: str
+    future: asyncio.Future[bool]
+    counted_before: bool = False
+
+
+class MaintainOp(Struct):
+    """Writes the checkpoints; with `renew` also renews this process's holds and sweeps those of dead ones."""
+
+    renew: bool
+    checkpoints: dict[str, int]
+    future: asyncio.Future[None] | None
+
+
+Op = ReserveOp | CloseOp | RecordOp | TopUpOp | MaintainOp

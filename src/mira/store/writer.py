@@ -1,0 +1,133 @@
+"""The one writer of a database: transactions one after the other, each commit in a thread of its own.
+
+Statements run on the event loop, because a few microseconds of SQL are cheaper than a change of threads; the commit
+waits for the disk, so it runs elsewhere. While it does, the connection belongs to that thread and the next transaction
+waits. SQLite allows one writer at a time anyway, and one connection that both writes and checkpoints is what keeps the
+WAL safe in versions before 3.51.3.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Protocol
+
+from sqlalchemy.exc import DBAPIError
+
+from mira.errors import Kind, MiraError
+
+
+class Job(Protocol):
+    """One transaction. Neither method may raise out of the ordinary: what `run` raises rolls the transaction back."""
+
+    def run(self, connection: sqlite3.Connection) -> bool:
+        """Executes the statements; False where nothing needs to become durable."""
+        ...
+
+    def done(self, error: BaseException | None) -> None:
+        """Told once: None when durable (or nothing was written), else why nothing of it holds."""
+        ...
+
+
+class Writer:
+    """Takes jobs in order. Belongs to the event loop that first submits one."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._waiting: deque[Job] = deque()
+        self._current: Job | None = None
+        self._busy = False
+        self._idle: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._commits: SimpleQueue[bool] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Job) -> None:
+        """Queues a job; it runs in a later turn of the loop, together with what the current turn still queues."""
+        self._waiting.append(job)
+        if not self._busy:
+            self._busy = True
+            if self._loop is None:
+                self._start()
+            assert self._loop is not None
+            self._loop.call_soon(self._next)
+
+    async def close(self) -> None:
+        """Waits for the queued jobs, then stops the thread. The connection stays open: it is its maker's."""
+        if self._busy and self._loop is not None:
+            idle: asyncio.Future[None] = self._loop.create_future()
+            self._idle.append(idle)
+            await idle
+        if self._thread is not None:
+            self._commits.put(False)
+            self._thread.join()
+            self._thread = None
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._commit_forever, name="mira-commit", daemon=True)
+        self._thread.start()
+
+    def _next(self) -> None:
+        """Runs jobs until one has something to commit or none is left."""
+        connection = self._connection
+        while self._waiting:
+            job = self._waiting.popleft()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                wrote = job.run(connection)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's to judge
+                self._rollback()
+                job.done(error)
+                continue
+            if wrote:
+                self._current = job
+                self._commits.put(True)
+                return
+            self._rollback()
+            job.done(None)
+        self._busy = False
+        for idle in self._idle:
+            if not idle.done():
+                idle.set_result(None)
+        self._idle.clear()
+
+    def _commit_forever(self) -> None:
+        assert self._loop is not None
+        while self._commits.get():
+            error: Exception | None = None
+            try:
+                self._connection.execute("COMMIT")
+            except Exception as failure:  # noqa: BLE001 - handed to the loop
+                error = failure
+            # A loop that is gone has nobody left to tell; the commit stands or falls without an answer.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._committed, error)
+
+    def _committed(self, error: Exception | None) -> None:
+        assert self._loop is not None
+        job, self._current = self._current, None
+        assert job is not None
+        if error is not None:
+            self._rollback()
+        job.done(error)
+        # A turn later, so that whoever was just answered can join the next transaction.
+        self._loop.call_soon(self._next)
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+
+def unavailable(error: BaseException) -> bool:
+    """Whether an error means that the database cannot work now (disk full, I/O), rather than that a row is wrong."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, sqlite3.OperationalError) or type(cause) is sqlite3.DatabaseError
+
+
+def store_down() -> MiraError:
+    """What a client is told while the database cannot work."""
+    return MiraError(Kind.STORE_DOWN, "The gateway's database is not available; try again.", retry_after_s=1.0)
