@@ -5,7 +5,7 @@ never an echo of what was sent.
 """
 
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Raw
@@ -23,7 +23,6 @@ _REQUEST = msgspec.json.Decoder(wire.Request)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_MEDIA_MARKS = (b'"image_url"', b'"input_audio"', b'"file"', b'"video_url"')
 _TOOL_MODES = ("none", "auto", "required")
 
 _AT = re.compile(r"^(.*?)(?: - at `(.*)`)?$", re.DOTALL)
@@ -61,16 +60,17 @@ def open_request(body: bytes) -> Envelope:
         raise _too_deep()
     if request.tools or request.tool_choice or request.response_format or request.functions:
         _check_tools(request)
-    if b'"tool_calls"' in body:
-        _check_calls(request.messages)
-    if b'"mira' in body:
-        fields = {name: value for name, value in fields.items() if not name.startswith(OWN_PREFIX)}
-    input_bytes, media_parts = len(body), 0
-    for mark in _MEDIA_MARKS:
-        if mark in body:
-            media_parts, media_bytes = _media(request.messages)
-            input_bytes -= media_bytes
-            break
+    media_parts = media_bytes = 0
+    for index, message in enumerate(request.messages):
+        if type(message) is wire.AssistantMessage and message.tool_calls:
+            _check_calls(index, message.tool_calls)
+        if type(message.content) is list:
+            parts, size = _media(message.content)
+            media_parts += parts
+            media_bytes += size
+    for name in list(fields):
+        if name.startswith(OWN_PREFIX):
+            del fields[name]
     options = request.stream_options
     return Envelope(
         model=request.model,
@@ -78,7 +78,7 @@ def open_request(body: bytes) -> Envelope:
         include_usage=options is not None and options.include_usage is True,
         output_cap=output_cap(request),
         choices=request.n or 1,
-        input_bytes=input_bytes,
+        input_bytes=len(body) - media_bytes,
         media_parts=media_parts,
         uses_tools=bool(request.tools or request.functions),
         fields=fields,
@@ -111,23 +111,20 @@ def _vanishes(text: bytes, levels: int) -> bool:
     return not brackets
 
 
-def _media(messages: list[wire.Message]) -> tuple[int, int]:
+def _media(content: list[Any]) -> tuple[int, int]:
+    """How many parts of a message are media, and how many bytes of the body they take."""
     parts = size = 0
-    for message in messages:
-        content = message.content
-        if not isinstance(content, list):
-            continue
-        for part in content:
-            match part:
-                case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
-                    parts += 1
-                    size += len(place.url) if place.url.startswith("data:") else 0
-                case wire.AudioPart():
-                    parts += 1
-                    size += len(part.input_audio.data)
-                case wire.FilePart():
-                    parts += 1
-                    size += len(part.file.file_data or "")
+    for part in content:
+        match part:
+            case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
+                parts += 1
+                size += len(place.url) if place.url.startswith("data:") else 0
+            case wire.AudioPart():
+                parts += 1
+                size += len(part.input_audio.data)
+            case wire.FilePart():
+                parts += 1
+                size += len(part.file.file_data or "")
     return parts, size
 
 
@@ -164,13 +161,10 @@ def _check_choice(choice: wire.ToolChoice) -> None:
         _wrong("tool_choice.allowed_tools.mode", "auto or required")
 
 
-def _check_calls(messages: list[wire.Message]) -> None:
-    for place, message in enumerate(messages):
-        if not isinstance(message, wire.AssistantMessage):
-            continue
-        for index, call in enumerate(message.tool_calls or ()):
-            if call.function is None and call.custom is None:
-                _missing(f"messages[{place}].tool_calls[{index}].function")
+def _check_calls(place: int, calls: list[wire.Call]) -> None:
+    for index, call in enumerate(calls):
+        if call.function is None and call.custom is None:
+            _missing(f"messages[{place}].tool_calls[{index}].function")
 
 
 def _missing(param: str) -> NoReturn:

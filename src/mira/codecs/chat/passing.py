@@ -1,0 +1,129 @@
+"""Chat Completions on both sides, requests and whole answers: patched where Mira must, byte for byte otherwise."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from mira.codecs.chat.errors import parse_error_in_band
+from mira.codecs.chat.usage import cost_literal, loose, read_usage, usage_body
+from mira.codecs.codec import Context, Envelope, Tally, Target
+from mira.core.usage import Usage
+from mira.errors import Kind, MiraError
+
+CAP_FIELDS = ("max_tokens", "max_completion_tokens")
+_WITH_USAGE = Raw(b'{"include_usage":true}')
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+
+
+def pass_request(envelope: Envelope, target: Target) -> bytes:
+    """The client's body for a node of the same protocol."""
+    fields = dict(envelope.fields)
+    fields["model"] = Raw(msgspec.json.encode(target.model))
+    for name in CAP_FIELDS:
+        if name != target.cap_field:
+            fields.pop(name, None)
+    fields[target.cap_field] = Raw(b"%d" % target.output_cap)
+    if envelope.stream:
+        fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    return msgspec.json.encode(fields)
+
+
+def pass_answer(body: bytes, context: Context) -> "PassedAnswer":
+    """A node's answer, checked; MiraError where it is an error in the clothes of a 200, or no answer."""
+    try:
+        fields = _FIELDS.decode(body)
+        choices = _LIST.decode(fields["choices"]) if "choices" in fields else []
+    except msgspec.ValidationError:
+        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a chat completion.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.") from None
+    if "error" in fields and (error := loose(fields["error"])):
+        raise parse_error_in_band(error)
+    if not choices:
+        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no choices.")
+    return PassedAnswer(fields, context)
+
+
+class PassedAnswer:
+    """A whole answer on its way through."""
+
+    __slots__ = ("_context", "_fields", "usage")
+
+    def __init__(self, fields: dict[str, Raw], context: Context) -> None:
+        self._fields = fields
+        self._context = context
+        self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
+
+    def tally(self) -> Tally:
+        """What the answer says: one delta per piece of content, reasoning and tool arguments."""
+        tally = Tally(text=[])
+        for choice in loose(self._fields["choices"]) or ():
+            if isinstance(choice, dict):
+                add_said(tally, choice.get("message"))
+        return tally
+
+    def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
+        """The body for the client."""
+        fields = self._fields
+        if self.usage is None:
+            fields["usage"] = Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
+        elif cost_nanocredits is not None:
+            fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
+        if shown := shown_model(fields.get("model"), self._context):
+            fields["model"] = shown
+        return msgspec.json.encode(fields)
+
+
+def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
+    """A node's own usage with what Mira charges as its `cost`."""
+    told = _FIELDS.decode(usage)
+    told["cost"] = cost_literal(cost_nanocredits)
+    return Raw(msgspec.json.encode(told))
+
+
+def shown_model(model: Raw | None, context: Context) -> Raw | None:
+    """The model that the client is shown instead of the node's, None to leave it."""
+    if context.model is not None:
+        return Raw(msgspec.json.encode(context.model))
+    if model is None or not context.strip_provider:
+        return None
+    name = loose(model)
+    if not isinstance(name, str) or "/" not in name:
+        return None
+    return Raw(msgspec.json.encode(name.partition("/")[2]))
+
+
+def add_said(tally: Tally, said: Any) -> None:
+    """Adds a message or a delta to the tally."""
+    if not isinstance(said, dict):
+        return
+    pieces = [said.get("content"), said.get("refusal"), said.get("reasoning_content") or said.get("reasoning")]
+    calls = said.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict):
+            pieces += _called(call.get("function")) + _called(call.get("custom"))
+    pieces += _called(said.get("function_call"))
+    for piece in pieces:
+        if isinstance(piece, list):
+            piece = "".join(str(part.get("text", "")) for part in piece if isinstance(part, dict))  # noqa: PLW2901
+        if isinstance(piece, str) and piece:
+            tally.deltas += 1
+            tally.text.append(piece)
+
+
+def _called(body: Any) -> list[Any]:
+    if not isinstance(body, dict):
+        return []
+    return [body.get("name"), body.get("arguments") or body.get("input")]
+
+
+def _with_usage(options: Raw | None) -> Raw:
+    if options is None or bytes(options) == b"null":
+        return _WITH_USAGE
+    told = _FIELDS.decode(options)
+    if told.get("include_usage") == Raw(b"true"):
+        return options
+    told["include_usage"] = Raw(b"true")
+    return Raw(msgspec.json.encode(told))

@@ -1,0 +1,318 @@
+"""Chat Completions on both sides, streams: frames go through as they came, and only those that matter are decoded.
+
+Nearly every frame of a stream is one delta that neither bills nor ends anything. A few scans of its bytes show that,
+and it is forwarded without being parsed. Parsed are: all frames up to the first content, and later those that tell a
+usage, an error, a finish reason or the end. The final usage and `[DONE]` are kept for `finish`, since the client is
+told what Mira charges only when the charge is durable.
+"""
+
+import contextlib
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mira.codecs.chat.errors import parse_error_in_band, render_error
+from mira.codecs.chat.passing import add_said, shown_model, with_cost
+from mira.codecs.chat.usage import loose, read_usage, usage_body
+from mira.codecs.codec import Context, Tally
+from mira.codecs.sse import DONE, Frames, data_frame, read, without_comments
+from mira.core.usage import Usage
+from mira.errors import Kind, MiraError
+
+#: Forwarded bytes are kept as they are up to here, then reduced to the text they say.
+TALLY_BYTES = 64 * 1024
+
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_SAID = ("content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call")
+_ALSO_SAID = ("audio", "images", "annotations")
+_HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
+
+
+class _Choice(Struct):
+    index: int = 0
+    delta: dict[str, Any] | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] | None = None
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether these whole frames are deltas and nothing else: one data line each, no usage, error, finish or end."""
+    lines = data.count(b"\n")
+    return (
+        data.startswith(b"data:")
+        and data.endswith(b"\n\n")
+        and (lines == 2 or data.count(b"\n\ndata:") * 2 == lines - 2)
+        and b"[]" not in data
+        and b'"error"' not in data
+        and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null') + data.count(b'"finish_reason": null')
+        and data.count(b'"usage"') == data.count(b'"usage":null') + data.count(b'"usage": null')
+        and b"[DONE]" not in data
+        and b"\r" not in data
+    )
+
+
+class PassedStream:
+    """One streamed answer from a Chat Completions node to a Chat Completions client."""
+
+    __slots__ = (
+        "_after", "_before", "_context", "_finished", "_frames", "_head", "_kept", "_kept_bytes", "_lessons", "_open",
+        "_renames", "_seen", "_tally", "_texts", "_usage_raw", "ended", "failed", "has_content", "usage",
+    )  # fmt: skip
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._frames = Frames()
+        #: `_seen` and `_finished`: indexes of the choices that spoke and of those that are complete
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self._head: dict[str, Raw] | None = None
+        self._renames = False
+        self._usage_raw: Raw | None = None
+        #: whether frames may go through without being decoded
+        self._open = False
+        #: the bytes around the text of an ordinary frame, learned from the first few
+        self._before, self._after = b"", b""
+        self._lessons = 4
+        #: for the tally, read when somebody asks: frames as forwarded, texts in JSON's escapes
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._texts: list[bytes] = []
+        self._tally = Tally(text=[])
+        self.usage: Usage | None = None
+        self.failed: MiraError | None = None
+        self.ended = False
+        self.has_content = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The node's bytes as the client gets them; whole frames only."""
+        if self._open and self._frames.idle and self._is_delta(data):
+            return data
+        if self._is_over():
+            return b""
+        try:
+            frames = self._frames.feed(data)
+        except MiraError as error:
+            self._fail(error)
+            return b""
+        return b"".join([self._take(frame) for frame in frames])
+
+    def close(self) -> bytes:
+        """The node closed: a stream that said how it finished is complete, any other was cut."""
+        out = b""
+        if not self._is_over() and (frame := self._frames.close()):
+            message = read(frame)
+            if message is not None and (message.data == DONE or loose(message.data) is not None):
+                out = self._take(frame)
+        if self._is_over():
+            return out
+        self._read_kept()
+        if self._finished and self._seen <= self._finished:
+            self.ended = True
+            self._open = False
+        else:
+            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream's stream was cut before its end."))
+        return out
+
+    def tally(self) -> Tally:
+        """What was delivered so far."""
+        self._read_kept()
+        self._read_texts()
+        return self._tally
+
+    def finish(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
+        """The usage chunk where the client asked for it, then `[DONE]`."""
+        done = data_frame(DONE)
+        if not self._context.include_usage:
+            return done
+        chunk = dict(self._head or {})
+        chunk["choices"] = Raw(b"[]")
+        if self._usage_raw is None:
+            chunk["usage"] = Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
+        elif cost_nanocredits is None:
+            chunk["usage"] = self._usage_raw
+        else:
+            chunk["usage"] = with_cost(self._usage_raw, cost_nanocredits)
+        return data_frame(msgspec.json.encode(chunk)) + done
+
+    def abort(self, error: MiraError) -> bytes:
+        """The error frame; no `[DONE]` follows."""
+        return data_frame(render_error(error, ""))
+
+    def _is_over(self) -> bool:
+        return self.ended or self.failed is not None
+
+    def _fail(self, error: MiraError) -> None:
+        self.failed = error
+        self._open = False
+
+    def _is_delta(self, data: bytes) -> bool:
+        """Whether these bytes are deltas to forward as they are; if so, they are counted."""
+        before, after = self._before, self._after
+        if before and data.startswith(before) and data.endswith(after):
+            said = data[len(before) : -len(after)]
+            # Nothing here ends the string or the frame, so all the rest is known.
+            if not (b'"' in said or b"\n" in said or b"\r" in said or b"[" in said or said.endswith(b"\\")):
+                self._texts.append(said)
+                return True
+        if not _is_plain(data):
+            return False
+        if self._lessons:
+            self._lessons -= 1
+            self._before, self._after = _shape(data)
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+        if self._kept_bytes >= TALLY_BYTES:
+            self._read_kept()
+        return True
+
+    def _take(self, frame: bytes) -> bytes:
+        if self._open and self._is_delta(frame):
+            return frame
+        if self._is_over():
+            return b""
+        frame = without_comments(frame)
+        message = read(frame)
+        if message is None:
+            return b""
+        if message.data == DONE:
+            self._end()
+            return b""
+        try:
+            fields = _FIELDS.decode(message.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream sent a stream event that is not JSON."))
+            return b""
+        return self._inspect(frame, fields)
+
+    def _inspect(self, frame: bytes, fields: dict[str, Raw]) -> bytes:
+        if error := _error_in(fields):
+            self._fail(parse_error_in_band(error))
+            return b""
+        choices = loose(fields.get("choices", b"[]"))
+        choices = choices if isinstance(choices, list) else []
+        if any(isinstance(choice, dict) and choice.get("finish_reason") == "error" for choice in choices):
+            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream failed while it answered."))
+            return b""
+        self._begin(fields)
+        changed = self._take_usage(fields, keep_null=bool(choices))
+        if not choices and (changed or "usage" in fields or not self._context.include_usage):
+            return b""
+        for choice in choices:
+            if isinstance(choice, dict):
+                self._note(choice)
+        if self._renames and (model := shown_model(fields.get("model"), self._context)):
+            fields["model"] = model
+            changed = True
+        if changed:
+            frame = data_frame(msgspec.json.encode(fields))
+        self._kept.append(frame)
+        self._kept_bytes += len(frame)
+        self._open = self.has_content and not self._renames
+        return frame
+
+    def _begin(self, fields: dict[str, Raw]) -> None:
+        if self._head is not None:
+            return
+        model = shown_model(fields.get("model"), self._context)
+        self._renames = model is not None
+        self._head = {name: fields[name] for name in _HEAD if name in fields}
+        if model is not None:
+            self._head["model"] = model
+
+    def _take_usage(self, fields: dict[str, Raw], *, keep_null: bool) -> bool:
+        """Takes a usage out of the chunk; whether there was one."""
+        found = None
+        raw = fields.get("usage")
+        if raw is not None and bytes(raw) != b"null":
+            found = read_usage(raw)
+        if found is None and (beside := fields.get("x_groq")) is not None:
+            told = loose(beside)
+            if isinstance(told, dict) and isinstance(told.get("usage"), dict):
+                raw = _FIELDS.decode(beside)["usage"]
+                found = read_usage(raw)
+        if found is None or raw is None:
+            return False
+        self.usage, self._usage_raw = found, raw
+        if "usage" in fields:
+            if keep_null and self._context.include_usage:
+                fields["usage"] = Raw(b"null")
+            else:
+                del fields["usage"]
+        return True
+
+    def _note(self, choice: dict[str, Any]) -> None:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        self._seen.add(index)
+        if choice.get("finish_reason"):
+            self._finished.add(index)
+            self.has_content = True
+        delta = choice.get("delta")
+        if isinstance(delta, dict) and any(delta.get(name) for name in (*_SAID, *_ALSO_SAID)):
+            self.has_content = True
+
+    def _end(self) -> None:
+        if self._head is None:
+            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream ended its stream without an answer."))
+        else:
+            self.ended = True
+            self._open = False
+
+    def _read_kept(self) -> None:
+        kept, self._kept, self._kept_bytes = b"".join(self._kept), [], 0
+        try:
+            # Nearly always one line a frame: then all of them are JSON lines but for the prefix.
+            chunks = _CHUNK.decode_lines(kept[6:].replace(b"\n\ndata: ", b"\n")) if kept.startswith(b"data: ") else []
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            chunks = _one_by_one(kept)
+        for chunk in chunks:
+            for choice in chunk.choices or ():
+                self._seen.add(choice.index)
+                if choice.delta:
+                    add_said(self._tally, choice.delta)
+
+    def _read_texts(self) -> None:
+        texts, self._texts = [text for text in self._texts if text], []
+        if not texts:
+            return
+        whole = b"".join(texts)
+        said = loose(b'"' + whole + b'"')
+        self._tally.deltas += len(texts)
+        self._tally.text.append(said if isinstance(said, str) else whole.decode("utf-8", "replace"))
+
+
+def _shape(frame: bytes) -> tuple[bytes, bytes]:
+    """The bytes before and after the text of a delta; empty where the frame has no such form."""
+    start = frame.rfind(b'content":"') + 10
+    end = frame.find(b'"', start)
+    before, after = frame[:start], frame[end:]
+    # What stands around the text must be a frame of its own, whatever the text.
+    if start < 10 or end < 0 or b"\\" in frame or frame.count(b"\n") != 2 or not before.startswith(b"data: "):
+        return b"", b""
+    return (before, after) if loose(before[6:] + after) is not None else (b"", b"")
+
+
+def _one_by_one(kept: bytes) -> list[_Chunk]:
+    chunks = []
+    for frame in kept.split(b"\n\n"):
+        message = read(frame + b"\n\n")
+        if message is not None:
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                chunks.append(_CHUNK.decode(message.data))
+    return chunks
+
+
+def _error_in(fields: dict[str, Raw]) -> Any:
+    """The error that a chunk tells, falsy where it tells none."""
+    if "error" in fields:
+        return loose(fields["error"])
+    # vLLM writes its errors flat.
+    if fields.get("object") == Raw(b'"error"') and "message" in fields:
+        return {name: loose(value) for name, value in fields.items()}
+    return None

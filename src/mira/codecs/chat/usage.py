@@ -1,0 +1,120 @@
+"""Usage between Chat Completions, whose counts contain each other, and Mira's disjoint classes."""
+
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, credits_text
+from mira.core.usage import Usage
+
+#: Costs are read as decimals: a float would lose nano-credits.
+_ANY = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def loose(raw: Raw | bytes) -> Any:
+    """Any JSON, numbers with a fraction as `Decimal`; None where it is none."""
+    try:
+        return _ANY.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+        return None
+
+
+def read_usage(raw: Raw | bytes) -> Usage | None:
+    """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0."""
+    return usage_of(loose(raw))
+
+
+def usage_of(value: Any) -> Usage | None:
+    """The usage in a decoded object, see `read_usage`."""
+    if not isinstance(value, dict) or not value:
+        return None
+    prompt, completion = _count(value, "prompt_tokens"), _count(value, "completion_tokens")
+    inputs, outputs = _inner(value, "prompt_tokens_details"), _inner(value, "completion_tokens_details")
+    # DeepSeek and Moonshot tell cache hits beside the details.
+    cached = (
+        _count(inputs, "cached_tokens") or _count(value, "prompt_cache_hit_tokens") or _count(value, "cached_tokens")
+    )
+    written, written_1h = _count(inputs, "cache_write_tokens"), _count(inputs, "cache_write_1h_tokens")
+    audio_in, image_in = _count(inputs, "audio_tokens"), _count(inputs, "image_tokens")
+    reasoning = _count(outputs, "reasoning_tokens")
+    audio_out, image_out = _count(outputs, "audio_tokens"), _count(outputs, "image_tokens")
+    # xAI counts reasoning beside the completion; only the total shows it.
+    if reasoning and _count(value, "total_tokens") == prompt + completion + reasoning:
+        completion += reasoning
+    return Usage(
+        input_tokens=max(0, prompt - cached - max(written, written_1h) - audio_in - image_in),
+        cache_read_tokens=cached,
+        cache_write_5m_tokens=max(0, written - written_1h),
+        cache_write_1h_tokens=written_1h,
+        output_tokens=max(0, completion - reasoning - audio_out - image_out),
+        reasoning_tokens=reasoning,
+        audio_input_tokens=audio_in,
+        audio_output_tokens=audio_out,
+        image_input_tokens=image_in,
+        image_output_tokens=image_out,
+        web_searches=_count(_inner(value, "server_tool_use"), "web_search_requests"),
+        reported_cost_nanocredits=_cost_nanocredits(value.get("cost")),
+    )
+
+
+def usage_body(usage: Usage, cost_nanocredits: int | None) -> dict[str, Any]:
+    """The usage as Chat Completions tells it, with `cost` in credits where it is known."""
+    written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+    inputs: dict[str, int] = {
+        "cached_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": written,
+        "audio_tokens": usage.audio_input_tokens,
+    }
+    if usage.cache_write_1h_tokens:
+        inputs["cache_write_1h_tokens"] = usage.cache_write_1h_tokens
+    if usage.image_input_tokens:
+        inputs["image_tokens"] = usage.image_input_tokens
+    outputs: dict[str, int] = {
+        "reasoning_tokens": usage.reasoning_tokens,
+        "audio_tokens": usage.audio_output_tokens,
+    }
+    if usage.image_output_tokens:
+        outputs["image_tokens"] = usage.image_output_tokens
+    body: dict[str, Any] = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": inputs,
+        "completion_tokens_details": outputs,
+    }
+    if usage.web_searches:
+        body["server_tool_use"] = {"web_search_requests": usage.web_searches}
+    if cost_nanocredits is not None:
+        body["cost"] = cost_literal(cost_nanocredits)
+    return body
+
+
+def cost_literal(cost_nanocredits: int) -> Raw:
+    """Credits as an exact JSON number without an exponent: 42 is 0.000000042."""
+    return Raw(credits_text(cost_nanocredits).encode())
+
+
+def _cost_nanocredits(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    try:
+        amount = Decimal(value) if not isinstance(value, str) or len(value) < 64 else Decimal("nan")
+    except ArithmeticError:
+        return None
+    if not amount.is_finite() or amount < 0 or amount > MAX_NANOCREDITS // NANO_PER_CREDIT:
+        return None
+    return int((amount * NANO_PER_CREDIT).to_integral_value(ROUND_CEILING))
+
+
+def _inner(value: dict[str, Any], name: str) -> dict[str, Any]:
+    inner = value.get(name)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _count(value: dict[str, Any], name: str) -> int:
+    count = value.get(name)
+    if isinstance(count, Decimal) and count.is_finite():
+        count = int(count)
+    return count if isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**53 else 0

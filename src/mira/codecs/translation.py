@@ -1,0 +1,139 @@
+"""Answers on their way from one protocol to another: decode, let an interpreter change the events, encode.
+
+To the relay a translated answer looks like one that passes through.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from mira.codecs.codec import Codec, Context, Tally
+from mira.core.conversation import Answer, Reasoning, Refusal, Text, ToolCall
+from mira.core.events import (
+    ErrorEvent,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
+    UsageEvent,
+)
+from mira.core.usage import Usage
+from mira.errors import MiraError
+
+
+class Interpreter(Protocol):
+    """Changes the events of a node whose words mean more than they say (tool calls written as text)."""
+
+    def feed(self, event: Event) -> list[Event]:
+        """The events that are certain after this one."""
+
+    def close(self) -> list[Event]:
+        """What was held back when the stream ended."""
+
+
+class TranslatedStream:
+    """A streamed answer in translation (see `mira.codecs.codec.AnswerStream`)."""
+
+    def __init__(self, node: Codec, client: Codec, context: Context, interpreter: Interpreter | None) -> None:
+        self.usage: Usage | None = None
+        self.failed: MiraError | None = None
+        self.ended = False
+        self.has_content = False
+        self._decoder = node.decoder()
+        self._encoder = client.encoder(context)
+        self._interpreter = interpreter
+        self._tally = Tally(text=[])
+        self._finished = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the node's bytes, gives the client's."""
+        return b"".join([self._take(event) for event in self._decoder.feed(data)])
+
+    def close(self) -> bytes:
+        """The node's stream is over: a clean end needs a `Finish` and no error."""
+        out = [self._take(event) for event in self._decoder.close()]
+        if self._interpreter is not None and self.failed is None:
+            out += [self._pass_on(event) for event in self._interpreter.close()]
+        self.ended = self._finished and self.failed is None
+        return b"".join(out)
+
+    def tally(self) -> Tally:
+        """What was delivered so far."""
+        return self._tally
+
+    def finish(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
+        """The end of a successful stream."""
+        return self._encoder.finish(usage, cost_nanocredits)
+
+    def abort(self, error: MiraError) -> bytes:
+        """The end of a failed stream."""
+        return self._encoder.abort(error)
+
+    def _take(self, event: Event) -> bytes:
+        match event:
+            case UsageEvent(usage=usage):
+                self.usage = usage
+                return b""
+            case ErrorEvent(error=error):
+                self.failed = error
+                return b""
+            case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
+                self._count(text)
+            case ToolCallDelta(fragment=fragment):
+                self._count(fragment)
+            case _:
+                pass
+        if self._interpreter is None:
+            return self._pass_on(event)
+        return b"".join([self._pass_on(certain) for certain in self._interpreter.feed(event)])
+
+    def _pass_on(self, event: Event) -> bytes:
+        if isinstance(event, Finish):
+            self._finished = True
+        if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolCallStart | Finish):
+            self.has_content = True
+        return self._encoder.feed(event)
+
+    def _count(self, text: str) -> None:
+        self._tally.deltas += 1
+        self._tally.text.append(text)
+
+
+class TranslatedAnswer:
+    """A whole answer in translation (see `mira.codecs.codec.PassedAnswer`)."""
+
+    def __init__(self, answer: Answer, client: Codec, context: Context) -> None:
+        self.usage = answer.usage
+        self._answer = answer
+        self._client = client
+        self._context = context
+
+    @classmethod
+    def parse(
+        cls, raw: bytes, node: Codec, client: Codec, context: Context, interpret: Callable[[Answer], Answer] | None
+    ) -> "TranslatedAnswer":
+        """Reads a node's body; MiraError where it is not an answer."""
+        answer = node.parse_answer(raw)
+        return cls(interpret(answer) if interpret is not None else answer, client, context)
+
+    def tally(self) -> Tally:
+        """What the answer says, as one delta a part: too few to pass for tokens, so the text is counted."""
+        texts: list[str] = []
+        for choice in self._answer.choices:
+            for part in choice.parts:
+                match part:
+                    case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
+                        texts.append(text)
+                    case ToolCall(name=name, input=arguments):
+                        texts += [name, arguments]
+                    case _:
+                        pass
+        return Tally(deltas=0, text=texts)
+
+    def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
+        """The body for the client."""
+        return self._client.render_answer(replace(self._answer, usage=usage), self._context, cost_nanocredits)
