@@ -176,8 +176,8 @@ class SideProcess:
         return decode_reply(await reader.readexactly(size))
 
     async def _stop(self) -> None:
-        """Kills the child, which keeps nothing that could be lost."""
-        child, self._child = self._child, None
+        """Kills the child, which keeps nothing that could be lost, and waits for its end."""
+        child = self._child
         if child is None:
             return
         assert child.stdin is not None
@@ -185,6 +185,8 @@ class SideProcess:
         with suppress(ProcessLookupError):
             child.kill()
         await child.wait()
+        # Not before: `close` may interrupt the wait, and must find the child to wait for it again.
+        self._child = None
 
 
 async def _spawn() -> Process:

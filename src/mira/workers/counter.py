@@ -1,0 +1,58 @@
+"""Counts tokens the best way there is for a model: the local model's own, OpenAI's exactly, others as an estimate."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mira.core import tokens
+
+
+class Side(Protocol):
+    """What counts texts in an encoding."""
+
+    async def count(self, texts: Sequence[str], encoding: str) -> list[int]:
+        """Tokens of each text."""
+
+
+class Counted(Struct, frozen=True):
+    """A count and how far it can be trusted."""
+
+    tokens: int
+    method: Literal["exact", "estimate"]
+    tokenizer: str
+
+
+class Counter:
+    """`local` counts with the embedded model's own tokenizer, where `local_model` names it and it runs."""
+
+    def __init__(
+        self, side: Side, *, local_model: str | None = None, local: Callable[[str], Awaitable[int]] | None = None
+    ) -> None:
+        self._side = side
+        self._local_model = local_model
+        self._local = local
+
+    async def count(self, model: str | None, fields: dict[str, Any]) -> Counted:
+        """Counts a text or a request (`text`, or `messages`, `tools`, `system`); MiraError names a wrong field."""
+        countable = tokens.countable(fields)
+        if self._local is not None and model == self._local_model:
+            counts = [await self._local(text) for text in countable.texts]
+            method: Literal["exact", "estimate"] = (
+                "exact" if countable.plain and not countable.fixed_tokens else "estimate"
+            )
+            return Counted(sum(counts) + countable.fixed_tokens, method, model or "")
+        plan = tokens.plan(model or "")
+        counted = await self._side.count(countable.texts, plan.encoding)
+        total = tokens.total_tokens(counted, countable.fixed_tokens, plan.factor)
+        return Counted(total, plan.method if countable.plain else "estimate", plan.tokenizer)
+
+    async def count_request(self, model: str, fields: dict[str, Raw]) -> int:
+        """Tokens of the prompt of a request whose fields are still JSON."""
+        known = {name: msgspec.json.decode(fields[name]) for name in ("messages", "tools", "system") if name in fields}
+        return (await self.count(model, known)).tokens
+
+    async def count_text(self, model: str, text: str) -> int:
+        """Tokens of a text."""
+        return (await self.count(model, {"text": text})).tokens
