@@ -266,7 +266,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Part of httptools' protocol; also called for trailers, which nobody reads."""
-        self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """Part of httptools' protocol: a head is complete, perhaps an interim one."""
