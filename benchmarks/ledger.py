@@ -17,10 +17,10 @@ import uvloop
 from sqlalchemy import insert
 
 from mira.core.call import CallRecord
+from mira.core.ledger import Reserve
 from mira.core.usage import Usage
 from mira.store.database import Database
 from mira.store.ledger import Ledger
-from mira.store.operations import Reserve
 from mira.store.schema import account
 
 CONCURRENCIES = (1, 16, 64, 256, 1024)
@@ -83,9 +83,7 @@ async def measure(folder: Path, concurrency: int, pairs: int, workspaces: int) -
     ids = [f"req_{base:013x}{number:012d}" for number in reversed(range(pairs))]
     latencies: list[float] = []
     cpu, wall = time.process_time(), time.perf_counter()
-    await asyncio.gather(
-        *(client(ledger, names[number % workspaces], ids, latencies) for number in range(concurrency))
-    )
+    await asyncio.gather(*(client(ledger, names[number % workspaces], ids, latencies) for number in range(concurrency)))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     latencies.sort()
     ok = (await ledger.check())["ok"]

@@ -8,11 +8,20 @@ import sqlite3
 from typing import Any
 
 from mira.core import ledger as rules
-from mira.core.ledger import ATTEMPT_COST, OVERRUN, REVENUE, SYSTEM_ACCOUNTS, TOPUP, Account, workspace_account
+from mira.core.ledger import (
+    ATTEMPT_COST,
+    OVERRUN,
+    REVENUE,
+    SYSTEM_ACCOUNTS,
+    TOPUP,
+    Account,
+    Reserve,
+    workspace_account,
+)
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
-from mira.store.ledger_sql import NARROW, SWEEP_LIMIT, WIDE, Statements, row_of
-from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, Reserve, ReserveOp, TopUpOp
+from mira.store.ledger_sql import SWEEP_LIMIT, WIDTHS, Statements, row_of
+from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 
 HOLD_TTL_MS = 90_000
 
@@ -153,7 +162,8 @@ class Batch:
         if not workspaces:
             return
         ids = sorted([*SYSTEM_ACCOUNTS, *map(workspace_account, workspaces)])
-        width, text = (NARROW, sql.accounts_narrow) if len(ids) <= NARROW else (WIDE, sql.accounts_wide)
+        width = next((width for width in WIDTHS if len(ids) <= width), WIDTHS[-1])
+        text = sql.accounts[width]
         for start in range(0, len(ids), width):
             part = ids[start : start + width]
             part += part[-1:] * (width - len(part))

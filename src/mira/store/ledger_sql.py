@@ -12,23 +12,22 @@ from mira.core.call import CallRecord
 from mira.store.schema import USAGE_COLUMNS, account, call, epoch, hold, transfer
 from mira.store.statements import compile_sql, upsert
 
-#: How many accounts one statement loads; a batch takes the narrow one while it can.
-NARROW, WIDE = 8, 64
+#: How many accounts one statement loads; a batch takes the narrowest that has room.
+WIDTHS = (8, 24, 96)
 #: Dead holds that one batch sweeps.
 SWEEP_LIMIT = 512
 
-_OF_USAGE = {*USAGE_COLUMNS, "estimated", "reported_cost_nanocredits"}
+USAGE_FIELDS = (*USAGE_COLUMNS, "estimated", "reported_cost_nanocredits")
 CALL_COLUMNS = tuple(column.name for column in call.columns)
 
 #: A call record's row, in the order of the table's columns.
-call_row = attrgetter(*(f"usage.{name}" if name in _OF_USAGE else name for name in CALL_COLUMNS))
+call_row = attrgetter(*(f"usage.{name}" if name in USAGE_FIELDS else name for name in CALL_COLUMNS))
 
 
 class Statements(Struct, frozen=True):
     """The text of each statement; parameters go by position, in the order of the table unless said."""
 
-    accounts_narrow: str
-    accounts_wide: str
+    accounts: dict[int, str]
     account_update: str
     hold_insert: str
     hold_delete: str
@@ -53,8 +52,7 @@ def statements(dialect: Dialect) -> Statements:
         return compile_sql(statement, dialect, *names).text
 
     return Statements(
-        accounts_narrow=text(_accounts(NARROW), *_numbered(NARROW)),
-        accounts_wide=text(_accounts(WIDE), *_numbered(WIDE)),
+        accounts={width: text(_accounts(width), *_numbered(width)) for width in WIDTHS},
         account_update=text(
             update(account)
             .where(account.c.id == bindparam("of"))

@@ -1,0 +1,68 @@
+"""Nodes made by the operator API, and what operators switched on any node.
+
+A node from the file or the environment is not stored; draining or disabling it is, as an overlay under its name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+
+from mira.store.database import Database
+from mira.store.schema import node, node_overlay
+from mira.store.secretbox import SecretBox
+from mira.store.statements import upsert
+
+
+class Nodes:
+    """Keeps nodes and overlays; credentials are sealed under the node's name. `now_ms` is Unix milliseconds."""
+
+    def __init__(self, database: Database, box: SecretBox, *, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._box = box
+        self._now_ms = now_ms
+
+    async def all(self) -> Sequence[tuple[dict[str, Any], str]]:
+        """Every stored node, the oldest first: its settings, and its credential ("" where it has none).
+
+        ValueError where a credential was sealed with another secret.
+        """
+        query = select(node.c.name, node.c.config, node.c.secret).order_by(node.c.created_at_ms, node.c.name)
+        rows = await self._database.read(lambda connection: connection.execute(query).fetchall())
+        return [
+            (msgspec.json.decode(config), self._box.open(sealed, name) if sealed is not None else "")
+            for name, config, sealed in rows
+        ]
+
+    async def put(self, name: str, settings: dict[str, Any], api_key: str) -> None:
+        """Stores a node or replaces the one of its name."""
+        text = msgspec.json.encode(settings).decode()
+        sealed = self._box.seal(api_key, name) if api_key else None
+        now_ms = self._now_ms()
+        insert = upsert(node).values(name=name, config=text, secret=sealed, created_at_ms=now_ms, updated_at_ms=now_ms)
+        change = insert.on_conflict_do_update(
+            index_elements=["name"], set_={"config": text, "secret": sealed, "updated_at_ms": now_ms}
+        )
+        await self._database.write(lambda connection: connection.execute(change).rowcount)
+
+    async def remove(self, name: str) -> None:
+        """Forgets a node and its overlay."""
+
+        def remove(connection: Connection) -> None:
+            connection.execute(delete(node_overlay).where(node_overlay.c.name == name))
+            connection.execute(delete(node).where(node.c.name == name))
+
+        await self._database.write(remove)
+
+    async def overlays(self) -> Mapping[str, tuple[bool, bool]]:
+        """(drained, disabled) by node name."""
+        query = select(node_overlay)
+        rows = await self._database.read(lambda connection: connection.execute(query).fetchall())
+        return {name: (drained, disabled) for name, drained, disabled in rows}
+
+    async def set_overlay(self, name: str, *, drained: bool, disabled: bool) -> None:
+        """Keeps what an operator switched on a node."""
+        insert = upsert(node_overlay).values(name=name, drained=drained, disabled=disabled)
+        change = insert.on_conflict_do_update(index_elements=["name"], set_={"drained": drained, "disabled": disabled})
+        await self._database.write(lambda connection: connection.execute(change).rowcount)
