@@ -50,7 +50,7 @@ from mira.core.events import (
 )
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-from mira.nodes.local.adapter import DEFAULT_SYSTEM_PROMPT, prepare
+from mira.nodes.local.adapter import AFTER_RESULTS, DEFAULT_SYSTEM_PROMPT, prepare
 from mira.nodes.local.interpreter import Interpreter, interpret
 
 WEATHER = FunctionTool(
@@ -200,6 +200,17 @@ def test_calls_and_results_of_the_past_become_words():
         "Hello",
     ]
     assert len(shown) == 4
+
+
+def test_after_a_fresh_result_the_model_is_asked_for_words_unless_a_call_is_forced():
+    asked = (
+        HELLO,
+        AssistantTurn(parts=(ToolCall(id="a", name="weather", input="{}"),)),
+        ToolTurn(results=(ToolResult(call_id="a", parts=(Text(text="sunny"),)),)),
+    )
+    assert texts(prepare(talk(*asked, tools=(WEATHER,))))[-1][1].endswith(AFTER_RESULTS)
+    forced = talk(*asked, tools=(WEATHER,), tool_choice=ToolMode.REQUIRED)
+    assert texts(prepare(forced))[-1][1].endswith("sunny")
 
 
 def test_arguments_of_the_past_that_are_no_json_are_shown_as_text():

@@ -38,6 +38,7 @@ from mira.core.conversation import (
 from mira.errors import Kind, MiraError
 
 DEFAULT_SYSTEM_PROMPT = "You are a helpful assistant."
+AFTER_RESULTS = "Now answer in plain words, without calling a function."
 CUSTOM_INPUT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"input": {"type": "string"}},
@@ -126,6 +127,10 @@ def _turns(turns: tuple[Turn, ...], offer: Offer) -> tuple[Turn, ...]:
             rendered = UserTurn(parts=(*plain[-1].parts, *rendered.parts), name=rendered.name)
             plain.pop()
         plain.append(rendered)
+    last = plain[-1]
+    # With a fresh result and nothing said about it, the half-billion model makes the same call again, without end.
+    if turns and isinstance(turns[-1], ToolTurn) and isinstance(last, UserTurn) and not offer.forced:
+        plain[-1] = UserTurn(parts=(*last.parts, Text(text=AFTER_RESULTS)))
     return tuple(plain)
 
 
