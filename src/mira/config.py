@@ -49,22 +49,6 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: Literal["file", "environment", "api"] = "file"
 
 
-class PriceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[prices]]` entry: credits per million tokens as decimal text, or `free = true`."""
-
-    model: str
-    input: str | None = None
-    output: str | None = None
-    cache_read: str | None = None
-    cache_write_5m: str | None = None
-    cache_write_1h: str | None = None
-    reasoning: str | None = None
-    audio_input: str | None = None
-    audio_output: str | None = None
-    image_input: str | None = None
-    free: bool = False
-
-
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[server]` table."""
 
@@ -96,14 +80,14 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     nodes: tuple[NodeConfig, ...] = ()
-    prices: tuple[PriceConfig, ...] = ()
+    prices: tuple[dict[str, Any], ...] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
     """Everything that a process needs to know before it starts.
 
     `host` None means all interfaces. `secret_key` None means that it is made in the data folder. `path` is the file
-    that was read, if any. `notices` are lines for the operator, printed at the start.
+    that was read, if any. `prices` are rows for `core.price_rows`, each with its `model`. `notices` are lines for the operator, printed at the start.
     """
 
     home: Path
@@ -123,7 +107,7 @@ class Config(Struct, frozen=True, kw_only=True):
     server: ServerConfig
     ledger: LedgerConfig
     nodes: tuple[NodeConfig, ...]
-    prices: tuple[PriceConfig, ...]
+    prices: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
 
     @property

@@ -25,14 +25,17 @@ class Counted(Struct, frozen=True):
 
 
 class Counter:
-    """`local` counts with the embedded model's own tokenizer, where `local_model` names it and it runs."""
+    """Counts through the side process; the embedded model with its own tokenizer."""
 
-    def __init__(
-        self, side: Side, *, local_model: str | None = None, local: Callable[[str], Awaitable[int]] | None = None
-    ) -> None:
+    def __init__(self, side: Side) -> None:
         self._side = side
-        self._local_model = local_model
-        self._local = local
+        self._local_model: str | None = None
+        self._local: Callable[[str], Awaitable[int]] | None = None
+
+    def use_local(self, model: str, count: Callable[[str], Awaitable[int]]) -> None:
+        """Counts texts for `model` with its own tokenizer from now on."""
+        self._local_model = model
+        self._local = count
 
     async def count(self, model: str | None, fields: dict[str, Any]) -> Counted:
         """Counts a text or a request (`text`, or `messages`, `tools`, `system`); MiraError names a wrong field."""
@@ -50,7 +53,9 @@ class Counter:
 
     async def count_request(self, model: str, fields: dict[str, Raw]) -> int:
         """Tokens of the prompt of a request whose fields are still JSON."""
-        known = {name: msgspec.json.decode(fields[name]) for name in ("messages", "tools", "system") if name in fields}
+        known: dict[str, Any] = {
+            name: msgspec.json.decode(fields[name]) for name in ("messages", "tools", "system") if name in fields
+        }
         return (await self.count(model, known)).tokens
 
     async def count_text(self, model: str, text: str) -> int:

@@ -1,0 +1,1 @@
+"""The HTTP edges: one table of routes, thin handlers, the server that listens."""

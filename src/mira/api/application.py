@@ -1,0 +1,142 @@
+"""The ASGI application: model routes straight to the relay, every other route through Starlette, one outer layer.
+
+The outer layer cuts the path prefix of a reverse proxy and answers what nobody else did. Errors have the shape of the
+route's protocol on every route and status.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mira.api.exchange import AsgiExchange, Receive, Scope, Send
+from mira.api.services import Asked, Services
+from mira.api.table import TABLE, Policy, Row
+from mira.codecs.chat import CHAT
+from mira.core.caller import Caller, Face
+from mira.errors import Kind, MiraError
+from mira.relay import Surface, authenticate, error_headers
+
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+log = logging.getLogger("mira.api")
+
+EXPOSED_HEADERS = (
+    "x-request-id", "x-mira-cost", "x-mira-node", "x-mira-model", "x-mira-dropped", "x-mira-max-tokens",
+    "x-should-retry", "retry-after",
+)  # fmt: skip
+
+
+def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
+    """Makes the application from the table."""
+    hot = {row.path: row.surface for row in table if row.surface is not None}
+    cold = Starlette(
+        routes=[_starlette_route(services, row) for row in table if row.endpoint is not None],
+        exception_handlers={404: _no_route, 405: _no_method, HTTPException: _no_route},
+    )
+    application = _Application(services, hot, cold)
+    origins = services.config.server.cors_origins
+    if not origins:
+        return application
+    return CORSMiddleware(
+        application, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
+    )
+
+
+class _Application:
+    """Dispatches by exact path for model routes, by Starlette for the rest."""
+
+    def __init__(self, services: Services, hot: dict[str, Surface], cold: Asgi) -> None:
+        self._answer = services.relay.answer
+        self._hot = hot
+        self._cold = cold
+        self._services = services
+        self._prefix = services.config.path_prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if self._prefix and path.startswith(self._prefix):
+            path = scope["path"] = path[len(self._prefix) :] or "/"
+        surface = self._hot.get(path)
+        if surface is None:
+            await self._cold(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self._answer(AsgiExchange(scope, receive, send), surface)
+        else:
+            error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
+            await _error(error, self._services.new_id("req"))(scope, receive, send)
+
+
+def _starlette_route(services: Services, row: Row) -> Route:
+    endpoint = row.endpoint
+    assert endpoint is not None
+
+    async def handle(request: Request) -> Response:
+        request_id = services.new_id("req")
+        try:
+            caller = await _admit(services, row, request)
+            response = await endpoint(services, Asked(request, caller, request_id))
+        except MiraError as error:
+            return _error(error, request_id)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            log.exception("request %s failed inside Mira", request_id)
+            return _error(MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"), request_id)
+        response.headers["x-request-id"] = request_id
+        return response
+
+    return Route(row.path, handle, methods=[row.method])
+
+
+async def _admit(services: Services, row: Row, request: Request) -> Caller | None:
+    if row.policy is Policy.PUBLIC:
+        return None
+    if row.policy is Policy.OPERATOR:
+        await _admit_operator(services, request)
+        return None
+    face = Face.PROXY if row.policy is Policy.PROXY_KEY else Face.INFERENCE
+    return await authenticate(services.keyring, _RequestHeaders(request), face)
+
+
+async def _admit_operator(services: Services, request: Request) -> None:
+    listener = request.scope.get("mira.listener", "public")
+    if listener == "socket":
+        return  # only the owner of the data folder can open it
+    if services.config.admin_listen is not None and listener != "admin":
+        raise MiraError(Kind.NOT_FOUND, "there is no such route")
+    if not await services.operator(request.headers.get("authorization", "")):
+        raise MiraError(
+            Kind.BAD_KEY, "this route needs the operator's key: `Authorization: Bearer $MIRA_ADMIN_KEY`, or the sign-in"
+        )
+
+
+class _RequestHeaders:
+    """The part of an exchange that authentication reads."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its name."""
+        return self._request.headers.get(name.decode())
+
+
+def _error(error: MiraError, request_id: str) -> Response:
+    response = Response(CHAT.render_error(error, request_id), error.status)
+    for name, value in error_headers(error, request_id):
+        response.headers[name.decode()] = value.decode()
+    return response
+
+
+async def _no_route(request: Request, _: Any) -> Response:
+    return _error(MiraError(Kind.NOT_FOUND, f"there is no route {request.url.path[:200]}; /docs lists them"), "none")
+
+
+async def _no_method(request: Request, _: Any) -> Response:
+    return _error(MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it"), "none")

@@ -1,0 +1,175 @@
+"""The shapes of request and answer bodies outside the model protocols, and how they are read and written."""
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.responses import Response
+
+from mira.api.services import Asked
+from mira.errors import Kind, MiraError
+
+MAX_BODY_BYTES = 2**20
+MAX_TOKEN_COUNT_BYTES = 32 * 2**20
+PAGE_DEFAULT = 50
+PAGE_MOST = 1000
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+T = TypeVar("T")
+
+
+class NewWorkspace(Struct, forbid_unknown_fields=True):
+    """`POST /admin/v1/workspaces` and its PATCH."""
+
+    name: Name
+
+
+class NewCredits(Struct, forbid_unknown_fields=True):
+    """A top-up: a decimal amount of credits; the same reference twice counts once."""
+
+    amount: str
+    reference: Name
+
+
+class NewKey(Struct, forbid_unknown_fields=True):
+    """A key to be made. `expires_at` is an RFC 3339 time. The limits come in a later version and are refused."""
+
+    name: Name
+    kind: Literal["proxy", "inference"] = "proxy"
+    models: list[str] | None = None
+    expires_at: str | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+    budget: dict[str, Any] | None = None
+
+
+class KeyChange(Struct, forbid_unknown_fields=True):
+    """What can be changed of a key; what is absent stays."""
+
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    expires_at: str | msgspec.UnsetType | None = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+    budget: dict[str, Any] | None = None
+
+
+class NodeChange(Struct, forbid_unknown_fields=True):
+    """What can be changed of a node; nodes of the file and the environment take `draining` and `disabled` only."""
+
+    draining: bool | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    base_url: str | msgspec.UnsetType = msgspec.UNSET
+    api_key: str | msgspec.UnsetType = msgspec.UNSET
+    weight: float | msgspec.UnsetType = msgspec.UNSET
+    models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    markup: str | msgspec.UnsetType = msgspec.UNSET
+    max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
+    reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class NewNode(Struct, forbid_unknown_fields=True):
+    """A node, in the words of `[[nodes]]`."""
+
+    name: str
+    kind: Literal["mira", "openai", "anthropic", "gemini", "openai-compatible"]
+    base_url: str
+    api_key: str = ""
+    weight: float = 1.0
+    models: list[str] | None = None
+    markup: str = "1.0"
+    reported_cost: bool = False
+    max_in_flight: int | None = None
+    provider: str | None = None
+
+
+class TokenCount(Struct):
+    """`POST /v1/extras/token-count`: either `text`, or `messages` with `system` and `tools`."""
+
+    model: str | None = None
+    text: str | None = None
+    messages: list[Any] | None = None
+    system: Any = None
+    tools: list[Any] | None = None
+
+
+class CountedTokens(Struct):
+    """The answer to a token count. `method` tells how far the figure can be trusted."""
+
+    model: str | None
+    tokens: int
+    input_tokens: int
+    method: Literal["upstream", "exact", "estimate"]
+    tokenizer: str
+
+
+class Credits(Struct):
+    """Credits of a workspace, decimal text."""
+
+    balance: str
+    held: str
+    available: str
+    currency: str = "credit"
+
+
+class Health(Struct):
+    """`GET /inference/v1/health`."""
+
+    status: str
+    service: str
+    version: str
+
+
+async def read(asked: Asked, shape: type[T], limit_bytes: int = MAX_BODY_BYTES) -> T:
+    """Reads a JSON body into a shape; MiraError BAD_REQUEST with the field's name."""
+    body = bytearray()
+    async for piece in asked.request.stream():
+        body += piece
+        if len(body) > limit_bytes:
+            raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        message, param = _named(str(error))
+        raise MiraError(Kind.BAD_REQUEST, message, param=param) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise MiraError(Kind.BAD_REQUEST, "the body is not valid JSON") from None
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def page_limit(asked: Asked) -> int:
+    """The `limit` of a listing, from the query."""
+    return number(asked, "limit", PAGE_DEFAULT, 1, PAGE_MOST)
+
+
+def number(asked: Asked, name: str, default: int, least: int, most: int) -> int:
+    """A whole number from the query; MiraError BAD_REQUEST outside its bounds."""
+    text = asked.request.query_params.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,15}", text) or not least <= int(text) <= most:
+        raise MiraError(Kind.BAD_REQUEST, f"{name} must be a whole number from {least} to {most}", param=name)
+    return int(text)
+
+
+def _named(message: str) -> tuple[str, str | None]:
+    """Turns msgspec's "… - at `$.name`" into a sentence with the field's own name."""
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    text, _, path = message.partition(" - at `$")
+    field = path.strip("`").lstrip(".") or None
+    if unknown:
+        field = f"{field}.{unknown[1]}" if field else unknown[1]
+        return f"{field}: this field is not known here", field
+    missing = re.search(r"missing required field `([^`]+)`", text)
+    if missing:
+        field = f"{field}.{missing[1]}" if field else missing[1]
+        return f"{field}: this field is required", field
+    return f"{field}: {text[0].lower()}{text[1:]}" if field else text, field

@@ -1,0 +1,86 @@
+"""The models of the fleet, in one body that the OpenAI and the Anthropic SDK both parse, with prices and limits."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from mira.api.bodies import answer
+from mira.api.services import Asked, Services
+from mira.core.fleet import Route
+from mira.core.pricing import Price
+from mira.errors import Kind, MiraError
+
+#: Models carry no date of their own here; both SDKs want one, so each says the same.
+CREATED_S = 1735689600
+CREATED_AT = "2025-01-01T00:00:00Z"
+PICO_PER_CREDIT = 10**12
+
+
+async def list_models(services: Services, asked: Asked) -> Response:
+    """Every model that a node of the fleet serves and the key may use."""
+    scope = asked.caller.models if asked.caller else None
+    rows = [
+        _row(services, route)
+        for model, route in sorted(services.fleet.catalog.routes.items())
+        if scope is None or model in scope
+    ]
+    first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
+    return answer({"object": "list", "data": rows, "has_more": False, "first_id": first, "last_id": last})
+
+
+async def get_model(services: Services, asked: Asked) -> Response:
+    """One model, by any of its spellings."""
+    route = services.fleet.catalog.find(asked.request.path_params["id"])
+    if asked.caller and asked.caller.models is not None and route.model not in asked.caller.models:
+        raise MiraError(Kind.MODEL_NOT_ALLOWED, f"this key may not use the model {route.model}", param="model")
+    return answer(_row(services, route))
+
+
+def _row(services: Services, route: Route) -> dict[str, Any]:
+    now_s = services.monotonic_s()
+    prices = [offer.price for offer in route.offers if offer.price is not None]
+    notes = [note for offer in route.offers if (note := _note(offer.node, route.model))]
+    return {
+        "id": route.model,
+        "object": "model",
+        "created": CREATED_S,
+        "owned_by": route.model.partition("/")[0],
+        "type": "model",
+        "display_name": route.model.rpartition("/")[2],
+        "created_at": CREATED_AT,
+        "context_length": route.max_input_tokens,
+        "max_input_tokens": route.max_input_tokens,
+        "max_output_tokens": route.max_output_tokens,
+        "pricing": _pricing(prices[0]) if prices else None,
+        "available": any(offer.node.obstacle is None for offer in route.offers),
+        "nodes": [{"name": offer.node.name, "state": offer.node.state(now_s)} for offer in route.offers],
+        **({"description": notes[0]} if notes else {}),
+    }
+
+
+def _note(node: Any, model: str) -> str | None:
+    listing = node.models.get(model)
+    return listing.note if listing else None
+
+
+def _pricing(price: Price) -> dict[str, Any]:
+    """Credits per token as decimal text, in OpenRouter's words."""
+    named = {
+        "prompt": price.input_picocredits,
+        "completion": price.output_picocredits,
+        "input_cache_read": price.cache_read_picocredits,
+        "input_cache_write": price.cache_write_5m_picocredits,
+        "internal_reasoning": price.reasoning_picocredits,
+    }
+    return {
+        **{name: decimal_text(amount) for name, amount in named.items() if amount is not None},
+        "currency": "credit",
+        "free": price.free,
+        "source": price.source,
+    }
+
+
+def decimal_text(picocredits: int) -> str:
+    """Pico-credits as decimal credits without trailing zeros."""
+    whole, rest = divmod(picocredits, PICO_PER_CREDIT)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")

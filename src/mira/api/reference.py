@@ -1,0 +1,123 @@
+"""The API described by itself: an OpenAPI document and a plain page, both made from the table of routes."""
+
+from collections.abc import Iterable
+from html import escape
+from importlib import resources
+from typing import Any
+
+import msgspec
+from starlette.responses import HTMLResponse, Response
+
+from mira import __version__
+from mira.api.services import Asked, Services
+from mira.codecs.chat import ChatRequest
+
+SECURITY = {
+    "public": [],
+    "proxy key": [{"bearer": []}, {"apiKey": []}],
+    "inference key": [{"bearer": []}, {"apiKey": []}],
+    "operator": [{"bearer": []}],
+}
+PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+async def openapi(services: Services, _: Asked) -> Response:
+    """The OpenAPI document."""
+    document = describe(_table(), services.config.base_url)
+    return Response(msgspec.json.encode(document), media_type="application/json")
+
+
+async def docs(services: Services, _: Asked) -> Response:
+    """The reference page."""
+    page = resources.files("mira.api").joinpath("reference.html").read_text()
+    rows = "\n".join(
+        f"<tr><td><code>{escape(row.method)}</code></td><td><code>{escape(row.path)}</code></td>"
+        f"<td>{escape(row.policy.value)}</td><td>{escape(row.billing.value)}</td><td>{escape(row.summary)}</td></tr>"
+        for row in _table()
+    )
+    filled = page.replace("{{routes}}", rows).replace("{{base_url}}", escape(services.config.base_url))
+    return HTMLResponse(filled.replace("{{version}}", __version__), headers=PAGE_HEADERS)
+
+
+def describe(table: Iterable[Any], server_url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a table of routes."""
+    rows = list(table)
+    shapes = [row.body for row in rows if row.body] + [row.answer for row in rows if row.answer] + [ChatRequest]
+    _, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    paths: dict[str, Any] = {}
+    for row in rows:
+        path = row.path.replace(":path}", "}")
+        paths.setdefault(path, {})[row.method.lower()] = _operation(row, path)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Mira", "version": __version__, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": server_url}],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                **components,
+                "Error": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {
+                        "error": {
+                            "type": "object",
+                            "required": ["message", "type", "param", "code"],
+                            "properties": {
+                                "message": {"type": "string"},
+                                "type": {"type": "string"},
+                                "param": {"type": ["string", "null"]},
+                                "code": {"type": ["string", "null"]},
+                            },
+                        }
+                    },
+                },
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+    }
+
+
+def _operation(row: Any, path: str) -> dict[str, Any]:
+    body = ChatRequest if row.surface is not None else row.body
+    operation: dict[str, Any] = {
+        "summary": row.summary,
+        "tags": [row.group],
+        "operationId": f"{row.method.lower()}_{path.strip('/').translate(str.maketrans('/.-', '___', '{}'))}",
+        "security": SECURITY[row.policy.value],
+        "x-mira-billing": row.billing.value,
+        "parameters": [
+            {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+            for part in path.split("/")
+            if part.startswith("{")
+        ],
+        "responses": {
+            "200": {"description": "The answer", **_content(row.answer)},
+            "default": {
+                "description": "An error",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, **_content(body)}
+    return operation
+
+
+def _content(shape: type[msgspec.Struct] | None) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{shape.__name__}"} if shape else {}
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _table() -> Iterable[Any]:
+    # The table names this module's handlers, so it is read when they run.
+    from mira.api.table import TABLE  # noqa: PLC0415
+
+    return TABLE

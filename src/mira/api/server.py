@@ -1,0 +1,125 @@
+"""Mira's subclass of uvicorn's server: signals that drain and reload, several listening sockets, one exit status.
+
+SIGTERM and SIGINT drain: no new connections, running answers finish, exit 0; a second SIGINT stops waiting. SIGHUP
+reloads the configuration. Plain uvicorn would exit with 143 after SIGTERM and die of SIGHUP.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from mira.api.wire import WireProtocol
+from mira.errors import ConfigError
+
+DRAIN_TIMEOUT_S = 120
+LISTEN_BACKLOG = 2048
+
+
+class ListenConfig(uvicorn.Config):
+    """Uvicorn's configuration with Mira's protocol, and the name of each listening socket."""
+
+    def __init__(self, app: Any, listeners: dict[Any, str]) -> None:
+        super().__init__(
+            app,
+            http=WireProtocol,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=LISTEN_BACKLOG,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+        )
+        self._listeners = listeners
+
+    def listener_of(self, address: Any) -> str:
+        """`public`, `admin` or `socket`, from the local address of a connection."""
+        if isinstance(address, tuple):
+            return self._listeners.get(address[1], "public")
+        return "socket"
+
+
+class Server(uvicorn.Server):
+    """The process's HTTP server. `on_drain` is called once when the drain begins, `on_reload` on each SIGHUP."""
+
+    def __init__(
+        self, config: ListenConfig, *, on_drain: Callable[[], None], on_reload: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._on_drain = on_drain
+        self._on_reload = on_reload
+        self._reloads: set[asyncio.Task[None]] = set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handles signals on the loop, and does not raise them again at the end as uvicorn would."""
+        loop = asyncio.get_running_loop()
+        handled = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._reload}
+        for number, handler in handled.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        if not self.should_exit:
+            self.should_exit = True
+            self._on_drain()
+
+    def _interrupt(self) -> None:
+        if self.should_exit:
+            self.force_exit = True
+        self._stop()
+
+    def _reload(self) -> None:
+        task = asyncio.ensure_future(self._on_reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+
+def listen(host: str | None, port: int) -> socket.socket:
+    """A listening TCP socket; `host` None means all interfaces, IPv6 included where the machine has it."""
+    try:
+        if host is None:
+            if socket.has_dualstack_ipv6():
+                with contextlib.suppress(OSError):
+                    return _bound(("::", port), socket.AF_INET6, dualstack=True)
+            return _bound(("0.0.0.0", port), socket.AF_INET)  # noqa: S104 - the contract's default
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return _bound(address, family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"cannot listen on {host or 'all interfaces'}, port {port}: {reason}; choose another port with --port"
+        ) from None
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """A listening Unix socket that only the owner can open; a stale one is replaced, since the lock is held."""
+    path.unlink(missing_ok=True)
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        unix.bind(str(path))
+        path.chmod(0o600)
+        unix.listen(16)
+    except OSError as error:
+        unix.close()
+        raise ConfigError(f"cannot make the command socket {path}: {error.strerror}") from None
+    return unix
+
+
+def _bound(address: Any, family: int, *, dualstack: bool = False) -> socket.socket:
+    tcp = socket.create_server(address, family=family, backlog=LISTEN_BACKLOG, dualstack_ipv6=dualstack)
+    tcp.setblocking(False)
+    return tcp

@@ -1,0 +1,49 @@
+"""What the handlers work with: one record, filled by the composition root."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from msgspec import Struct
+
+from mira.config import Config
+from mira.core.caller import Caller
+from mira.relay import Relay
+from mira.store.calls import Calls
+from mira.store.keyring import Keyring
+from mira.store.keys import Keys
+from mira.store.ledger import Ledger
+from mira.store.transfers import Transfers
+from mira.store.workspaces import Workspaces
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """The collaborators of the API.
+
+    `fleet` is the running fleet (nodes, catalog, discovery), `operator` checks an operator's credential, `counter`
+    counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a prefix. `is_ready` says why the process cannot admit,
+    or None.
+    """
+
+    config: Config
+    relay: Relay
+    keyring: Keyring
+    ledger: Ledger
+    workspaces: Workspaces
+    keys: Keys
+    calls: Calls
+    transfers: Transfers
+    fleet: Any
+    counter: Any
+    operator: Callable[[str], Awaitable[bool]]
+    now_ms: Callable[[], int]
+    monotonic_s: Callable[[], float]
+    new_id: Callable[[str], str]
+    not_ready: Callable[[], str | None]
+
+
+class Asked(Struct, frozen=True):
+    """A request on a thin route: its caller (None for operators and the public) and its id."""
+
+    request: Any
+    caller: Caller | None
+    request_id: str

@@ -1,0 +1,128 @@
+"""The whole API at a glance: path, who may call it, how it is billed, what goes in and out.
+
+Every row must say its policy and its billing class; a row without one cannot be written. The OpenAPI document and the
+reference page are made from these rows.
+"""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from mira.api import admin, bodies, extras, models, reference, status
+from mira.api.services import Asked, Services
+from mira.codecs.chat import CHAT
+from mira.core.caller import Face
+from mira.relay import Surface
+
+
+class Policy(Enum):
+    """Who may call a route."""
+
+    PUBLIC = "public"
+    PROXY_KEY = "proxy key"
+    INFERENCE_KEY = "inference key"
+    OPERATOR = "operator"
+
+
+class Billing(Enum):
+    """What a call of a route costs."""
+
+    TOKENS = "tokens"
+    FREE = "free"
+
+
+Endpoint = Callable[[Services, Asked], Awaitable[Response]]
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler)."""
+
+    method: str
+    path: str
+    policy: Policy
+    billing: Billing
+    summary: str
+    group: str
+    endpoint: Endpoint | None = None
+    surface: Surface | None = None
+    body: type[Struct] | None = None
+    answer: type[Struct] | None = None
+
+    def __post_init__(self) -> None:
+        # Annotations bind no caller; a route that is open or unbilled by an oversight must not start.
+        if not isinstance(self.policy, Policy) or not isinstance(self.billing, Billing):
+            raise TypeError(f"{self.method} {self.path}: a route needs a policy and a billing class")
+        if (self.endpoint is None) == (self.surface is None):
+            raise TypeError(f"{self.method} {self.path}: a route has either an endpoint or a surface")
+
+
+def _model(path: str, face: Face, group: str, summary: str) -> Row:
+    policy = Policy.PROXY_KEY if face is Face.PROXY else Policy.INFERENCE_KEY
+    surface = Surface(CHAT, face)
+    return Row(method="POST", path=path, policy=policy, billing=Billing.TOKENS, summary=summary, group=group,
+               surface=surface)  # fmt: skip
+
+
+def _row(policy: Policy, group: str) -> Callable[..., Row]:
+    def row(method: str, path: str, endpoint: Endpoint, summary: str, **more: Any) -> Row:
+        return Row(method=method, path=path, endpoint=endpoint, summary=summary, policy=policy, group=group,
+                   billing=Billing.FREE, **more)  # fmt: skip
+
+    return row
+
+
+_public = _row(Policy.PUBLIC, "Status")
+_proxy_models = _row(Policy.PROXY_KEY, "Models")
+_extras = _row(Policy.PROXY_KEY, "Extras")
+_inference = _row(Policy.INFERENCE_KEY, "Inference Service")
+_admin = _row(Policy.OPERATOR, "Operator API")
+_health = _row(Policy.PUBLIC, "Inference Service")
+
+CHAT_SUMMARY = "Chat Completions: streaming, tools, images, structured output"
+
+# fmt: off
+TABLE: tuple[Row, ...] = (
+    _model("/v1/chat/completions", Face.PROXY, "Chat Completions", CHAT_SUMMARY),
+    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
+    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
+    _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
+            body=bodies.TokenCount, answer=bodies.CountedTokens),
+    _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
+    _extras("GET", "/v1/extras/usage", extras.usage, "The workspace's calls: time, model, key, usage, cost"),
+
+    _model("/inference/v1/chat/completions", Face.INFERENCE, "Inference Service", CHAT_SUMMARY),
+    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service"),
+    _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
+    _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),
+    _health("GET", "/inference/v1/health", status.inference_health, "Health; no key", answer=bodies.Health),
+
+    _public("GET", "/health", status.health, "The process answers"),
+    _public("GET", "/ready", status.ready, "Calls can be admitted"),
+    _public("GET", "/openapi.json", reference.openapi, "This API as an OpenAPI document"),
+    _public("GET", "/docs", reference.docs, "The API reference as a page"),
+
+    _admin("GET", "/admin/v1/workspaces", admin.list_workspaces, "Every workspace"),
+    _admin("POST", "/admin/v1/workspaces", admin.create_workspace, "Make a workspace", body=bodies.NewWorkspace),
+    _admin("GET", "/admin/v1/workspaces/{id}", admin.get_workspace, "One workspace"),
+    _admin("PATCH", "/admin/v1/workspaces/{id}", admin.change_workspace, "Rename", body=bodies.NewWorkspace),
+    _admin("POST", "/admin/v1/workspaces/{id}/credits", admin.add_credits, "Top up", body=bodies.NewCredits),
+    _admin("GET", "/admin/v1/workspaces/{id}/transfers", admin.transfers, "The statement"),
+    _admin("GET", "/admin/v1/workspaces/{id}/keys", admin.list_keys, "Keys, without secrets"),
+    _admin("POST", "/admin/v1/workspaces/{id}/keys", admin.create_key, "Make a key; secret once", body=bodies.NewKey),
+    _admin("PATCH", "/admin/v1/keys/{id}", admin.change_key, "Change or disable a key", body=bodies.KeyChange),
+    _admin("DELETE", "/admin/v1/keys/{id}", admin.revoke_key, "Revoke a key"),
+    _admin("GET", "/admin/v1/nodes", admin.list_nodes, "The fleet, without secrets"),
+    _admin("POST", "/admin/v1/nodes", admin.create_node, "Add a node", body=bodies.NewNode),
+    _admin("GET", "/admin/v1/nodes/{name}", admin.get_node, "One node"),
+    _admin("PATCH", "/admin/v1/nodes/{name}", admin.change_node, "Drain, disable or change", body=bodies.NodeChange),
+    _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API"),
+    _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now"),
+    _admin("GET", "/admin/v1/usage", admin.usage, "Calls of all workspaces"),
+    _admin("GET", "/admin/v1/calls", admin.usage, "Calls of all workspaces"),
+    _admin("GET", "/admin/v1/calls/{id}", admin.get_call, "One call"),
+    _admin("GET", "/admin/v1/ledger/check", admin.check_ledger, "Every invariant of the ledger"),
+)
+# fmt: on

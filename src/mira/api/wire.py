@@ -1,0 +1,134 @@
+"""Mira's subclass of uvicorn's HTTP protocol: caps on the head, a deadline for it, and word of a client that leaves."""
+
+import asyncio
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_LIMIT_BYTES = 64 * 1024
+HEADER_LIMIT_COUNT = 128
+HEAD_TIMEOUT_S = 10.0
+TOO_LARGE_HEAD = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n%s"
+)
+TOO_LARGE_BODY = (
+    b'{"error":{"message":"the request head is larger than 64 KiB or has more than 128 headers",'
+    b'"type":"invalid_request_error","param":null,"code":"request_head_too_large"}}'
+)
+
+
+class Watcher(Protocol):
+    """What wants to hear of a connection while it answers a request."""
+
+    def stalled(self) -> None:
+        """The client stopped reading."""
+
+    def resumed(self) -> None:
+        """The client reads again."""
+
+    def lost(self) -> None:
+        """The connection is gone."""
+
+
+class WireProtocol(HttpToolsProtocol):
+    """One client connection.
+
+    `scope["mira.wire"]` is this object, `scope["mira.listener"]` the name of the listening socket it came in by
+    (`public`, `admin` or `socket`).
+    """
+
+    exchange: Watcher | None = None
+    lost = False
+    listener = "public"
+    _in_head = False
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected; its first request head must arrive in time."""
+        super().connection_made(transport)
+        self.listener = self.config.listener_of(transport.get_extra_info("sockname"))  # type: ignore[attr-defined]
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: whoever answers it hears of it at once."""
+        self.lost = True
+        self._stop_head_timer()
+        super().connection_lost(exc)
+        if self.exchange is not None:
+            self.exchange.lost()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        super().pause_writing()
+        if self.exchange is not None:
+            self.exchange.stalled()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if self.exchange is not None:
+            self.exchange.resumed()
+
+    def on_message_begin(self) -> None:
+        """A new request head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request line."""
+        super().on_url(url)
+        self._head_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, counted against the caps."""
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + 4
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the request's task starts."""
+        self._in_head = False
+        self._stop_head_timer()
+        if self._head_bytes > HEAD_LIMIT_BYTES or len(self.headers) > HEADER_LIMIT_COUNT:
+            self._refuse_head()
+        if self.transport.is_closing():
+            return
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["mira.wire"] = self
+        scope["mira.listener"] = self.listener
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body; nothing is left to take it once the connection closes."""
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a client. A head that does not end is capped in size and time before the parser has all of it."""
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT_BYTES:
+                self._refuse_head()
+            elif self._head_timer is None:
+                self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def _refuse_head(self) -> None:
+        self.transport.write(TOO_LARGE_HEAD % (len(TOO_LARGE_BODY), TOO_LARGE_BODY))
+        self.transport.close()
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None

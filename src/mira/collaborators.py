@@ -1,0 +1,157 @@
+"""What the relay works with, as it sees it: the client's exchange, the nodes, the ledger, the keys, the counter.
+
+The relay receives these; the packages above and beside it satisfy them without knowing of each other.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mira.codecs.codec import Codec
+from mira.codecs.translation import Interpreter
+from mira.core import fleet
+from mira.core.call import CallRecord
+from mira.core.caller import Caller
+from mira.core.conversation import Answer, Conversation
+from mira.core.fleet import Route
+from mira.core.ledger import Reserve
+from mira.errors import MiraError
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class ClientLeft(Exception):  # noqa: N818 - an outcome, not an error
+    """The client closed its connection before its answer was complete."""
+
+
+class Exchange(Protocol):
+    """One HTTP request and its answer, as the relay sees it. Writing never suspends; a slow client is `paused`."""
+
+    gone: bool
+    paused: bool
+    on_gone: Callable[[], object] | None
+    on_resume: Callable[[], object] | None
+
+    def header(self, name: bytes) -> str | None:
+        """A request header by its lower-case name."""
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body; MiraError TOO_LARGE, ClientLeft."""
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Sends the head of a streamed answer."""
+
+    def write(self, data: bytes) -> None:
+        """Sends a piece of a streamed answer."""
+
+    async def end(self, data: bytes) -> None:
+        """Sends the last piece."""
+
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Sends a whole answer."""
+
+
+class Response(Protocol):
+    """A node's answer whose head has arrived."""
+
+    status: int
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its lower-case name."""
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body."""
+
+    def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
+        """Hands over the body piece by piece as it arrives, without suspension."""
+
+    def pause(self) -> None:
+        """Stops reading from the node."""
+
+    def resume(self) -> None:
+        """Goes on reading."""
+
+    def close(self) -> None:
+        """Gives the connection back if the answer is complete, else cuts it at once."""
+
+
+class Adapter(Protocol):
+    """What a node's models need beyond the wire protocol. `seed` makes ids that the answer lacks."""
+
+    def prepare(self, conversation: Conversation) -> Conversation:
+        """The conversation as the model is to see it."""
+
+    def interpreter(self, conversation: Conversation, seed: str) -> Interpreter:
+        """Reads the model's stream."""
+
+    def interpret(self, answer: Answer, conversation: Conversation, seed: str) -> Answer:
+        """Reads the model's whole answer."""
+
+
+class Node(Protocol):
+    """One upstream of the fleet."""
+
+    name: str
+    codec: Codec
+    cap_field: str
+    dialect: str
+    trusts_cost: bool
+    health: fleet.Health
+    adapter: Adapter | None
+
+    async def open(self, body: bytes, request_id: str) -> Response:
+        """Sends a request; MiraError with what went wrong on the way."""
+
+    def fault(self, error: BaseException) -> MiraError:
+        """What a broken transport means for the client."""
+
+
+class Keyring(Protocol):
+    """Finds the caller behind a key."""
+
+    async def find(self, secret: str) -> Caller | None:
+        """The caller, or None where the key is unknown, revoked or expired."""
+
+
+class Catalog(Protocol):
+    """The models of the fleet."""
+
+    def find(self, name: str) -> Route:
+        """The route of a model; MiraError MODEL_NOT_FOUND naming near ones."""
+
+
+class Hold(Protocol):
+    """Credits set aside. `durable` is done when the hold is on disk, and fails when it could not be written."""
+
+    id: str
+    amount_nanocredits: int
+    durable: asyncio.Future[None]
+
+
+class Ledger(Protocol):
+    """The only place where money changes."""
+
+    async def reserve(self, request: Reserve) -> Hold:
+        """Sets credits aside; returns a `Hold` on decision, MiraError NO_CREDITS with the figures."""
+
+    async def settle(self, hold_id: str, actual_nanocredits: int, record: CallRecord) -> int:
+        """Bills a call; returns the nano-credits billed once they are durable."""
+
+    async def void(self, hold_id: str, record: CallRecord) -> None:
+        """Gives a hold back."""
+
+    def record(self, record: CallRecord) -> asyncio.Future[None]:
+        """Records a call that took no hold; nobody has to wait for it."""
+
+    def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
+        """Remembers what a running call has cost so far, for a crash."""
+
+
+class Counter(Protocol):
+    """Counts the tokens of texts in the encoding of a model."""
+
+    async def count_request(self, model: str, fields: dict[str, Any]) -> int:
+        """Tokens of a request's messages and tools."""
+
+    async def count_text(self, model: str, text: str) -> int:
+        """Tokens of a text."""

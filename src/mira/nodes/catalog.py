@@ -1,0 +1,76 @@
+"""The models of the fleet as one snapshot: canonical ids, their other spellings, and who offers them at what price."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+
+from mira.core.fleet import Offer, Route
+from mira.core.models import limits
+from mira.core.pricing import Price
+from mira.errors import Kind, MiraError
+from mira.nodes.node import Listing, Node
+
+
+class Catalog:
+    """Finds the route of a model. `rebuild` swaps the whole snapshot; calls in flight keep the routes they have."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, Route] = {}
+        self._spellings: dict[str, str] = {}
+
+    def find(self, name: str) -> Route:
+        """The route of a model by its exact id, its dot/dash form where unique, or its bare id; MODEL_NOT_FOUND."""
+        route = self.routes.get(name)
+        if route is None:
+            route = self.routes.get(self._spellings.get(_folded(name), ""))
+        if route is not None:
+            return route
+        near = difflib.get_close_matches(name[:200], [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
+        hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "GET /v1/models lists what there is"
+        raise MiraError(Kind.MODEL_NOT_FOUND, f"the model {name[:200]!r} does not exist here; {hint}", param="model")
+
+    def rebuild(self, nodes: Iterable[Node], prices: Mapping[str, Price]) -> None:
+        """Makes a new snapshot. `prices` are keyed by canonical id; a node's own price stands where there is none."""
+        offers: dict[str, list[tuple[Offer, Listing]]] = {}
+        order: dict[str, tuple[int, int]] = {}
+        for position, node in enumerate(nodes):
+            if node.disabled:
+                continue
+            for model, listing in node.models.items():
+                price = prices.get(model) or listing.price
+                offer = Offer(node=node, upstream_model=listing.upstream_model, price=price, markup=node.markup)
+                offers.setdefault(model, []).append((offer, listing))
+                order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))
+        self.routes = {model: _route(model, found) for model, found in offers.items()}
+        self._spellings = _spellings(sorted(self.routes, key=lambda model: order[model]))
+
+
+def _route(model: str, found: list[tuple[Offer, Listing]]) -> Route:
+    known = limits(model)
+    inputs = [listing.max_input_tokens for _, listing in found if listing.max_input_tokens]
+    outputs = [listing.max_output_tokens for _, listing in found if listing.max_output_tokens]
+    return Route(
+        model=model,
+        offers=tuple(offer for offer, _ in found),
+        max_input_tokens=min(inputs) if inputs else known.max_input_tokens,
+        max_output_tokens=min(outputs) if outputs else known.max_output_tokens,
+    )
+
+
+def _spellings(models: list[str]) -> dict[str, str]:
+    """Other spellings, the vendor's own node first, then configuration order; a dot/dash form only where unique."""
+    full: dict[str, set[str]] = {}
+    for model in models:
+        full.setdefault(_folded(model), set()).add(model)
+    found = {folded: next(iter(same)) for folded, same in full.items() if len(same) == 1}
+    for model in models:
+        found.setdefault(_folded(_bare(model)), model)
+    return found
+
+
+def _bare(model: str) -> str:
+    return model.rpartition("/")[2]
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"(?<=\d)\.(?=\d)", "-", name)

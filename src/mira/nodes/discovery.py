@@ -1,0 +1,80 @@
+"""What a node serves: its own list of models, read into canonical ids."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from mira.core.pricing import Price
+from mira.nodes.node import Listing, Node
+
+#: What a `mira` node serves until its list can be read: the models that the Inference Service promises.
+INFERENCE_MODELS = ("openai/gpt-4o-mini", "openai/gpt-4o", "anthropic/claude-sonnet-4-5")
+PICO_PER_CREDIT = 10**12
+
+
+def configured(node: Node) -> dict[str, Listing]:
+    """The listings that the configuration names, or the promised ones of a `mira` node."""
+    names = node.config.models
+    if names is None:
+        names = INFERENCE_MODELS if node.kind.name == "mira" else ()
+    return dict(_listing(node, name) for name in names)
+
+
+def listed(node: Node, body: Any) -> dict[str, Listing] | None:
+    """The listings in an answer of `GET /models` (OpenAI's, OpenRouter's or Mira's shape); None where it is none."""
+    rows = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        return None
+    found: dict[str, Listing] = {}
+    for row in rows:
+        if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]:
+            name, listing = _listing(node, row["id"], row)
+            found[name] = listing
+    if node.config.models is None:
+        return found
+    wanted = configured(node)
+    return {name: found.get(name, listing) for name, listing in wanted.items()}
+
+
+def _listing(node: Node, name: str, row: dict[str, Any] | None = None) -> tuple[str, Listing]:
+    provider = node.config.provider if node.kind.provider is None else node.kind.provider
+    upstream = name.removeprefix(f"{provider}/") if provider else name
+    canonical = f"{provider}/{upstream}" if provider else name
+    row = row or {}
+    top = row.get("top_provider")
+    top = top if isinstance(top, dict) else {}
+    return canonical, Listing(
+        upstream_model=upstream if node.kind.name != "local" else canonical,
+        max_input_tokens=_count(row.get("context_length") or row.get("max_model_len") or row.get("max_input_tokens")),
+        max_output_tokens=_count(top.get("max_completion_tokens") or row.get("max_output_tokens")),
+        price=_price(row.get("pricing")) if node.trusts_cost else None,
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and 0 < value < 2**31 else None
+
+
+def _price(pricing: Any) -> Price | None:
+    """OpenRouter's and Mira's form: credits per token as decimal text. Zero prices do not mean free."""
+    if not isinstance(pricing, dict):
+        return None
+    prompt, completion = _pico(pricing.get("prompt")), _pico(pricing.get("completion"))
+    if prompt is None or completion is None or not (prompt or completion):
+        return None
+    return Price(
+        input_picocredits=prompt,
+        output_picocredits=completion,
+        cache_read_picocredits=_pico(pricing.get("input_cache_read")),
+        cache_write_5m_picocredits=_pico(pricing.get("input_cache_write")),
+        source="node",
+    )
+
+
+def _pico(value: Any) -> int | None:
+    try:
+        amount = Decimal(str(value)) * PICO_PER_CREDIT
+    except (InvalidOperation, ValueError):
+        return None
+    return (
+        int(amount.to_integral_value(rounding="ROUND_CEILING")) if amount.is_finite() and 0 <= amount < 2**62 else None
+    )

@@ -1,0 +1,295 @@
+"""The running fleet: nodes from the file, the environment and the API, their models, and the catalog made of them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from mira.config import NodeConfig, check_node
+from mira.core.pricing import FREE, Price, parse_markup
+from mira.errors import ConfigError, Kind, MiraError
+from mira.nodes import discovery
+from mira.nodes.catalog import Catalog
+from mira.nodes.node import Listing, Node, Upstream, root_url
+
+log = logging.getLogger("mira.fleet")
+
+REFRESH_S = 300.0
+RETRY_S = 15.0
+PRICES_LAST_S = 86_400.0
+
+
+class SavedNodes(Protocol):
+    """Where nodes made by the API, and the overlay over all others, are kept. Credentials are sealed by the store."""
+
+    async def all(self) -> Sequence[tuple[dict[str, Any], str]]:
+        """Every saved node: its settings without the credential, and the credential."""
+
+    async def put(self, name: str, settings: dict[str, Any], api_key: str) -> None:
+        """Saves a node, replacing one of the same name."""
+
+    async def remove(self, name: str) -> None:
+        """Forgets a node and its overlay."""
+
+    async def overlays(self) -> Mapping[str, tuple[bool, bool]]:
+        """By node name: whether it drains, whether it is disabled."""
+
+    async def set_overlay(self, name: str, *, drained: bool, disabled: bool) -> None:
+        """Keeps the overlay of a node."""
+
+
+class Fleet:
+    """Owns the nodes. `new_pool` makes the HTTP client for a base URL, `list_prices` looks public prices up.
+
+    `on_change` is called after each new catalog.
+    """
+
+    def __init__(
+        self,
+        *,
+        saved: SavedNodes,
+        new_pool: Callable[[str], Upstream],
+        list_prices: Callable[[Sequence[str]], Awaitable[Mapping[str, Price | None]]],
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self.nodes: list[Node] = []
+        self.catalog = Catalog()
+        self._saved = saved
+        self._new_pool = new_pool
+        self._list_prices = list_prices
+        self._monotonic_s = monotonic_s
+        self.on_change: Callable[[], None] = lambda: None
+        self._operator_prices: dict[str, Price] = {}
+        self._public_prices: dict[str, Price | None] = {}
+        self._prices_asked_s = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def load(self, configs: Iterable[NodeConfig], prices: Mapping[str, Price]) -> None:
+        """Replaces the nodes of file and environment; those whose settings did not change keep their state.
+
+        Nodes made by the API are read from the store. A name in both: the file's stands.
+        """
+        wanted = list(configs)
+        names = {config.name for config in wanted}
+        for settings, api_key in await self._saved.all():
+            if settings["name"] in names:
+                log.warning("node %s stands in the file and in the database; the file's is used", settings["name"])
+                continue
+            wanted.append(_from_settings({**settings, "api_key": api_key}))
+        overlays = await self._saved.overlays()
+        current = {node.name: node for node in self.nodes}
+        kept: list[Node] = []
+        for config in wanted:
+            node = current.pop(config.name, None)
+            if node is None or node.config != config:
+                if node is not None:
+                    current[f"{config.name} (replaced)"] = node
+                node = self._make(config)
+            node.draining, node.disabled = overlays.get(config.name, (False, False))
+            kept.append(node)
+        self.nodes = kept
+        self._operator_prices = dict(prices)
+        for node in current.values():
+            asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
+        await self._price_and_rebuild()
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begins to ask the nodes for their models, now and every five minutes."""
+        self._task = asyncio.create_task(self._refresh_forever(), name="fleet-refresh")
+
+    async def stop(self) -> None:
+        """Stops asking and closes every connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for node in self.nodes:
+            await node.pool.close()
+
+    def get(self, name: str) -> Node:
+        """A node by name; MiraError NOT_FOUND."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise MiraError(Kind.NOT_FOUND, f"there is no node {name[:100]!r}")
+
+    async def add(self, settings: dict[str, Any]) -> Node:
+        """Adds a node and keeps it in the store."""
+        name = settings["name"]
+        if any(node.name == name for node in self.nodes):
+            raise MiraError(Kind.CONFLICT, f"there is a node {name!r} already", param="name")
+        node = self._make(_from_settings(settings))
+        await self._saved.put(name, _without_key(settings), settings["api_key"])
+        self.nodes.append(node)
+        await self.probe(node)
+        return node
+
+    async def change(self, name: str, changes: dict[str, Any]) -> Node:
+        """Drains, disables or changes a node; MiraError where the file owns the setting."""
+        node = self.get(name)
+        overlay = {"draining": node.draining, "disabled": node.disabled}
+        overlay.update({key: changes.pop(key) for key in tuple(overlay) if key in changes})
+        if changes:
+            node = await self._replace(node, changes)
+        await self._saved.set_overlay(name, drained=overlay["draining"], disabled=overlay["disabled"])
+        node.draining, node.disabled = overlay["draining"], overlay["disabled"]
+        await self._price_and_rebuild()
+        return node
+
+    async def remove(self, name: str) -> None:
+        """Removes a node that was made by the API; its running calls finish."""
+        node = self.get(name)
+        if node.config.origin != "api":
+            raise MiraError(Kind.CONFLICT, f"the node {name!r} comes from the {node.config.origin}; remove it there")
+        await self._saved.remove(name)
+        self.nodes.remove(node)
+        await self._price_and_rebuild()
+        await self._retire(node)
+
+    async def probe(self, node: Node) -> None:
+        """Asks a node for its models and rebuilds the catalog."""
+        await self._ask(node)
+        await self._price_and_rebuild()
+
+    def add_local(self, node: Node) -> None:
+        """Takes in the embedded node, which the composition root keeps up to date."""
+        self.nodes.append(node)
+
+    async def rebuilt(self) -> None:
+        """Rebuilds the catalog after a node changed by itself."""
+        await self._price_and_rebuild()
+
+    def describe(self, node: Node, now_s: float) -> dict[str, Any]:
+        """A node as operators see it; never its credential."""
+        config = node.config
+        return {
+            "name": node.name,
+            "kind": config.kind,
+            "base_url": config.base_url or None,
+            "origin": config.origin,
+            "has_api_key": bool(config.api_key),
+            "provider": config.provider,
+            "weight": config.weight,
+            "markup": config.markup,
+            "max_in_flight": config.max_in_flight,
+            "reported_cost": node.trusts_cost,
+            "state": node.state(now_s),
+            "draining": node.draining,
+            "disabled": node.disabled,
+            "in_flight": node.health.in_flight,
+            "consecutive_faults": node.health.faults,
+            "last_error": node.last_error or (node.loading.message if node.loading else None),
+            "models": sorted(node.models),
+        }
+
+    def _make(self, config: NodeConfig) -> Node:
+        try:
+            markup = parse_markup(config.markup)
+        except ValueError as error:
+            raise ConfigError(f"node {config.name!r}: `markup`: {error}") from None
+        node = Node(config, self._new_pool(root_url(config)), markup=markup)
+        node.models = discovery.configured(node)
+        return node
+
+    async def _replace(self, node: Node, changes: dict[str, Any]) -> Node:
+        if node.config.origin != "api":
+            field = next(iter(changes))
+            raise MiraError(
+                Kind.CONFLICT,
+                f"the node {node.name!r} comes from the {node.config.origin}; change it there",
+                param=field,
+            )
+        settings = {**msgspec.to_builtins(node.config), **changes}
+        fresh = self._make(_from_settings(settings))
+        await self._saved.put(node.name, _without_key(settings), settings["api_key"])
+        self.nodes[self.nodes.index(node)] = fresh
+        asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
+        await self._ask(fresh)
+        return fresh
+
+    async def _retire(self, node: Node) -> None:
+        while node.health.in_flight:  # noqa: ASYNC110 - rare, and the hot path should not pay for an event
+            await asyncio.sleep(0.2)
+        await node.pool.close()
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            self._wake.clear()
+            asked = [node for node in self.nodes if node.kind.name != "local" and not node.disabled]
+            well = await asyncio.gather(*(self._ask(node) for node in asked))
+            await self._price_and_rebuild()
+            try:
+                async with asyncio.timeout(REFRESH_S if all(well) else RETRY_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _ask(self, node: Node) -> bool:
+        """Asks for the models where that can teach something; returns whether the node answered."""
+        if node.config.models is not None and not node.trusts_cost:
+            return True
+        try:
+            status, body = await node.fetch_models()
+        except Exception as error:  # noqa: BLE001 - whatever the transport says, the node did not answer
+            node.last_error = f"the list of models could not be read ({getattr(error, 'phase', type(error).__name__)})"
+            return False
+        found = discovery.listed(node, body) if status == 200 else None
+        if found is None:
+            node.last_error = f"the list of models was answered with status {status}"
+            return False
+        node.last_error = None
+        node.models = found
+        return True
+
+    async def _price_and_rebuild(self) -> None:
+        models: dict[str, Listing] = {}
+        for node in self.nodes:
+            models.update(node.models)
+        if self._monotonic_s() - self._prices_asked_s > PRICES_LAST_S:
+            self._public_prices.clear()
+        unknown = [
+            model
+            for model, listing in models.items()
+            if model not in self._operator_prices and listing.price is None and model not in self._public_prices
+        ]
+        if unknown:
+            try:
+                self._public_prices.update(await self._list_prices(unknown))
+                self._prices_asked_s = self._monotonic_s()
+            except MiraError:
+                log.warning("public prices could not be read; models without an operator's price wait")
+        public = {model: price for model, price in self._public_prices.items() if price is not None}
+        self.catalog.rebuild(self.nodes, {**public, **self._operator_prices})
+        self.on_change()
+
+
+def local_listing(model: str, context_tokens: int) -> dict[str, Listing]:
+    """The listing of the embedded model: free, and honest about what it is."""
+    note = "A small model embedded in Mira, to try things out: expect a demonstration, not a great answer."
+    return {
+        model: Listing(
+            upstream_model=model,
+            max_input_tokens=context_tokens,
+            max_output_tokens=max(context_tokens // 2, 1),
+            price=FREE,
+            note=note,
+        )
+    }
+
+
+def _from_settings(settings: Mapping[str, Any]) -> NodeConfig:
+    """A node of the API as a configuration; MiraError BAD_REQUEST names the setting."""
+    try:
+        config = msgspec.convert({**settings, "origin": "api"}, NodeConfig)
+        check_node(config)
+        parse_markup(config.markup)
+    except (ConfigError, ValueError) as error:
+        raise MiraError(Kind.BAD_REQUEST, str(error)) from None
+    return msgspec.structs.replace(config, base_url=config.base_url.rstrip("/"))
+
+
+def _without_key(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in ("api_key", "origin")}

@@ -1,0 +1,126 @@
+"""One upstream of the fleet at run time: its address, its credential, its models and its health."""
+
+import logging
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from mira.codecs.codec import Codec
+from mira.config import NodeConfig
+from mira.core.fleet import Health
+from mira.core.pricing import Markup, Price
+from mira.errors import Kind as ErrorKind
+from mira.errors import MiraError
+from mira.nodes.kinds import KINDS, Kind
+
+log = logging.getLogger("mira.nodes")
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """A model as a node offers it: the node's own spelling, limits in tokens, and the node's own price if it told."""
+
+    upstream_model: str
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    price: Price | None = None
+    note: str | None = None
+
+
+class Upstream(Protocol):
+    """What a node needs of an HTTP client (see `mira.transport`)."""
+
+    async def request(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes, *, timeouts: Any = None
+    ) -> Any:
+        """Sends a request; returns once the head of the answer is in."""
+
+    async def get_json(
+        self, target: str, headers: list[tuple[bytes, bytes]], *, timeouts: Any = None, limit_bytes: int = ...
+    ) -> tuple[int, Any]:
+        """Fetches and decodes a JSON document."""
+
+    async def close(self) -> None:
+        """Closes every connection."""
+
+
+def root_url(config: NodeConfig) -> str:
+    """The base URL of a node without a surplus suffix, as users copy it from elsewhere."""
+    url = config.base_url.rstrip("/")
+    for suffix in KINDS[config.kind].surplus:
+        url = url.removesuffix(suffix)
+    return url
+
+
+class Node:
+    """One upstream. `models` maps canonical ids to listings; it is replaced whole when the node is asked again.
+
+    `obstacle` is set while the node cannot take calls for a reason of its own (drained, disabled, still loading): the
+    error that a client gets where no other node serves the model. `adapter` changes requests and answers for models
+    that need more than the wire protocol (the local node's tools).
+    """
+
+    def __init__(self, config: NodeConfig, pool: Upstream, *, markup: Markup) -> None:
+        kind = KINDS[config.kind]
+        self.config = config
+        self.kind: Kind = kind
+        self.name = config.name
+        self.codec: Codec = kind.codec
+        self.cap_field = kind.cap_field
+        self.dialect = ""
+        self.trusts_cost = kind.trusts_cost or config.reported_cost
+        self.weight = config.weight
+        self.max_in_flight = config.max_in_flight
+        self.markup = markup
+        self.health = Health()
+        self.adapter: Any | None = None
+        self.models: dict[str, Listing] = {}
+        self.draining = False
+        self.disabled = False
+        self.loading: MiraError | None = None
+        self.last_error: str | None = None
+        self.pool = pool
+        self.authorize(config.api_key)
+
+    def authorize(self, api_key: str) -> None:
+        """Sets the credential; the local node has a new one with every start of its process."""
+        self._headers = [(b"accept", b"*/*"), (b"user-agent", b"mira")]
+        if api_key:
+            self._headers.append((b"authorization", b"Bearer " + api_key.encode()))
+        self._json_headers = [*self._headers, (b"content-type", b"application/json")]
+
+    @property
+    def obstacle(self) -> MiraError | None:
+        """Why the node takes no calls, if it does not."""
+        if self.loading is not None:
+            return self.loading
+        if self.draining or self.disabled:
+            return MiraError(ErrorKind.UNAVAILABLE, f"the node {self.name} is out of service", retry_after_s=30)
+        return None
+
+    def state(self, now_s: float) -> str:
+        """One word for people."""
+        if self.disabled:
+            return "disabled"
+        if self.draining:
+            return "draining"
+        return "loading" if self.loading is not None else self.health.state(now_s)
+
+    async def open(self, body: bytes, request_id: str) -> Any:
+        """Sends a chat request; returns the response once its head is in."""
+        return await self.pool.request(
+            "POST", self.kind.chat_path, [*self._json_headers, (b"x-request-id", request_id.encode())], body
+        )
+
+    async def fetch_models(self) -> tuple[int, Any]:
+        """Asks the node for its models: (status, decoded body)."""
+        return await self.pool.get_json(self.kind.models_path, self._headers)
+
+    def fault(self, error: BaseException) -> MiraError:
+        """What a broken transport means for the client, without the node's address."""
+        phase = str(getattr(error, "phase", ""))
+        log.warning("node %s: %s (%s)", self.name, type(error).__name__, phase or "cut")
+        if phase.startswith("timeout"):
+            return MiraError(ErrorKind.UPSTREAM_TIMEOUT, "the upstream did not answer in time")
+        if phase in ("connect", "tls"):
+            return MiraError(ErrorKind.UPSTREAM_FAILED, "the upstream could not be reached")
+        return MiraError(ErrorKind.UPSTREAM_FAILED, "the upstream cut its answer short")

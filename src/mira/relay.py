@@ -1,0 +1,594 @@
+"""The way of a request, from the key to the ledger, as one straight line.
+
+    authenticate → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
+
+The relay receives its collaborators and knows neither ASGI nor SQL. Its rules of money:
+
+- No byte of an answer reaches the client before the hold is durable; an answer ends only when its settlement is.
+- A hold is settled or voided exactly once. Ledger operations are queued synchronously, so no disconnect, error or
+  shutdown can come between a call and its settlement.
+- Fail over only before the first content byte; afterwards a cut ends in the protocol's error and a partial bill.
+- A client that leaves closes the upstream at once and pays its input and the content that the upstream had sent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from mira.codecs.codec import AnswerStream, Codec, Context, Envelope, PassedAnswer, Tally, Target
+from mira.codecs.translation import TranslatedAnswer, TranslatedStream
+from mira.collaborators import (
+    Catalog,
+    ClientLeft,
+    Counter,
+    Exchange,
+    Headers,
+    Hold,
+    Keyring,
+    Ledger,
+    Node,
+    Response,
+)
+from mira.core import fleet, pricing, tokens
+from mira.core.call import CallRecord
+from mira.core.caller import Caller, Face
+from mira.core.conversation import Conversation
+from mira.core.fleet import Offer, Route
+from mira.core.ledger import Reserve
+from mira.core.models import default_output_cap
+from mira.core.money import credits_text
+from mira.core.usage import Usage
+from mira.errors import Kind, MiraError
+
+MAX_BODY_BYTES = 32 * 2**20
+MAX_ANSWER_BYTES = 64 * 2**20
+MAX_ATTEMPTS = 3
+#: A cap is never clamped below the smaller of the request's own and this.
+LEAST_OUTPUT_CAP = 256
+HELD_BACK_BYTES = 64 * 1024
+CLIENT_LEFT_STATUS = 499
+
+log = logging.getLogger("mira.relay")
+
+
+class Surface(Struct, frozen=True):
+    """A face of Mira under one protocol."""
+
+    codec: Codec
+    face: Face
+
+
+class Call(Struct):
+    """One request on its way; the relay's working sheet."""
+
+    exchange: Exchange
+    surface: Surface
+    record: CallRecord
+    started_s: float
+    caller: Caller | None = None
+    envelope: Envelope | None = None
+    output_cap: int = 0
+    hold: Hold | None = None
+    settled: bool = False
+    prompt_tokens: int | None = None
+    clamped: bool = False
+    dropped: tuple[str, ...] = ()
+
+
+class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
+    """A node failed before any content; another may be tried where `retryable`."""
+
+    def __init__(self, error: MiraError, *, retryable: bool) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retryable = retryable
+
+
+class Relay:
+    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        catalog: Catalog,
+        ledger: Ledger,
+        counter: Counter,
+        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+        new_id: Callable[[], str],
+        wait_for_durable_hold: bool = False,
+    ) -> None:
+        self.keyring = keyring
+        self.catalog = catalog
+        self.ledger = ledger
+        self.counter = counter
+        self.now_ms = now_ms
+        self.monotonic_s = monotonic_s
+        self.new_id = new_id
+        self.wait_for_durable_hold = wait_for_durable_hold
+        self.streams: set[_Pump] = set()
+
+    async def answer(self, exchange: Exchange, surface: Surface) -> None:
+        """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
+        call = self._begin(exchange, surface)
+        try:
+            await self._authenticate(call)
+            route = await self._decode(call)
+            await self._admit(call, route)
+            await self._converse(call, route)
+        except MiraError as error:
+            await self._refuse(call, error)
+        except ClientLeft:
+            await self._close_books(call, status=CLIENT_LEFT_STATUS, error="client_left")
+        except asyncio.CancelledError:
+            await self._close_books(call, status=CLIENT_LEFT_STATUS, error="cancelled")
+            raise
+        except Exception:
+            log.exception("request %s failed inside Mira", call.record.request_id)
+            await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
+
+    def _begin(self, exchange: Exchange, surface: Surface) -> Call:
+        record = CallRecord(
+            request_id=self.new_id(),
+            client_request_id=_printable(exchange.header(b"x-request-id")),
+            workspace_id="",
+            key_id="",
+            face=surface.face.value,
+            protocol=surface.codec.name,
+            model="",
+            started_at_ms=self.now_ms(),
+        )
+        return Call(exchange=exchange, surface=surface, record=record, started_s=self.monotonic_s())
+
+    # 1 authenticate: headers only, before the body is read
+
+    async def _authenticate(self, call: Call) -> None:
+        caller = await authenticate(self.keyring, call.exchange, call.surface.face)
+        call.caller = caller
+        call.record.workspace_id = caller.workspace_id
+        call.record.key_id = caller.key_id
+
+    # 2 decode
+
+    async def _decode(self, call: Call) -> Route:
+        exchange = call.exchange
+        encoding = exchange.header(b"content-encoding")
+        if encoding and encoding.lower() != "identity":
+            raise MiraError(Kind.BAD_MEDIA_TYPE, f"content-encoding {encoding[:20]!r} is not accepted; send plain JSON")
+        content_type = exchange.header(b"content-type") or ""
+        if content_type.startswith(("multipart/", "image/", "audio/", "video/")):
+            raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
+        body = await exchange.body(MAX_BODY_BYTES)
+        envelope = call.surface.codec.open_request(body)
+        call.envelope = envelope
+        call.record.stream = envelope.stream
+        call.record.model = envelope.model[:200]
+        route = self.catalog.find(envelope.model)
+        call.record.model = route.model
+        assert call.caller is not None
+        if call.caller.models is not None and route.model not in call.caller.models:
+            raise MiraError(
+                Kind.MODEL_NOT_ALLOWED,
+                f"this key may not use the model {route.model}; ask for a wider scope",
+                param="model",
+            )
+        return route
+
+    # 3 admit: one hold of the worst case, clamped to what the workspace can pay
+
+    async def _admit(self, call: Call, route: Route) -> None:
+        envelope = call.envelope
+        assert envelope is not None
+        assert call.caller is not None
+        offers = [offer for offer in route.offers if offer.price is not None]
+        if not offers:
+            raise MiraError(
+                Kind.UNPRICED,
+                f"the model {route.model} has no price, so it is not called; the operator can add one under [[prices]] "
+                "or mark it free = true",
+                param="model",
+            )
+        asked = envelope.output_cap or route.max_output_tokens or default_output_cap(route.model)
+        cap = min(asked, route.max_output_tokens) if route.max_output_tokens else asked
+        input_bound = tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts)
+        least_cap = min(cap, LEAST_OUTPUT_CAP)
+        want = least = 0
+        for offer in offers:
+            want = max(want, _hold(offer, input_bound, cap, envelope.choices))
+            least = max(least, _hold(offer, input_bound, least_cap, envelope.choices))
+        hold = await self.ledger.reserve(
+            Reserve(
+                hold_id=call.record.request_id,
+                workspace_id=call.caller.workspace_id,
+                key_id=call.caller.key_id,
+                amount_nanocredits=want,
+                least_nanocredits=least,
+            )
+        )
+        call.hold = hold
+        if hold.amount_nanocredits < want:
+            granted = hold.amount_nanocredits
+            cap = min(
+                pricing.affordable_cap(granted, input_bound, envelope.choices, offer.price, offer.markup)
+                for offer in offers
+                if offer.price is not None
+            )
+        call.output_cap = cap
+        call.clamped = cap < asked
+        call.record.held_nanocredits = hold.amount_nanocredits
+        if self.wait_for_durable_hold:
+            await asyncio.shield(hold.durable)
+
+    # 4–7 choose, render, open, relay: attempt after attempt until content flows
+
+    async def _converse(self, call: Call, route: Route) -> None:
+        tried: list[Any] = []
+        last: MiraError | None = None
+        while len(tried) < MAX_ATTEMPTS:
+            try:
+                offer = fleet.choose(route, tried, self.monotonic_s())
+            except MiraError as none_left:
+                raise last or none_left from None
+            node: Node = offer.node
+            tried.append(node)
+            call.record.attempts = len(tried)
+            call.record.node = node.name
+            node.health.in_flight += 1
+            try:
+                await self._attempt(call, offer)
+                node.health.succeeded()
+                return
+            except AttemptFailed as failure:
+                last = failure.error
+                if failure.retryable:
+                    node.health.failed(self.monotonic_s(), rest_s=failure.error.retry_after_s)
+                    continue
+                raise failure.error from None
+            finally:
+                node.health.in_flight -= 1
+        assert last is not None
+        raise last
+
+    async def _attempt(self, call: Call, offer: Offer) -> None:
+        exchange = call.exchange
+        node: Node = offer.node
+        body, conversation = self._render(call, offer)
+        task = asyncio.current_task()
+        assert task is not None
+        exchange.on_gone = task.cancel
+        response: Response | None = None
+        try:
+            if exchange.gone:
+                raise ClientLeft
+            response = await node.open(body, call.record.request_id)
+            if response.status != 200:
+                raise _attempt_failed(node, response, await response.read(HELD_BACK_BYTES))
+            assert call.envelope is not None
+            if call.envelope.stream:
+                await self._stream(call, offer, response, conversation)
+            else:
+                raw = await response.read(MAX_ANSWER_BYTES)
+                exchange.on_gone = None
+                await self._whole(call, offer, raw, conversation)
+        except asyncio.CancelledError:
+            if not exchange.gone:
+                raise
+            task.uncancel()
+            exchange.on_gone = None
+            await self._settle(call, offer, await self._estimate(call, Tally()), status=CLIENT_LEFT_STATUS)
+        except (MiraError, AttemptFailed, ClientLeft):
+            raise
+        except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
+            raise AttemptFailed(node.fault(broken), retryable=True) from None
+        finally:
+            exchange.on_gone = None
+            if response is not None:
+                response.close()
+
+    def _render(self, call: Call, offer: Offer) -> tuple[bytes, Conversation | None]:
+        """The body for the node, and the conversation where it had to be translated; else the answer passes through."""
+        node: Node = offer.node
+        envelope = call.envelope
+        assert envelope is not None
+        target = Target(
+            model=offer.upstream_model, output_cap=call.output_cap, cap_field=node.cap_field, dialect=node.dialect
+        )
+        codec = call.surface.codec
+        if node.codec is codec and node.adapter is None:
+            return codec.pass_request(envelope, target), None
+        conversation = codec.parse_request(envelope)
+        seen = node.adapter.prepare(conversation) if node.adapter is not None else conversation
+        body, call.dropped = node.codec.render_request(seen, target)
+        return body, conversation
+
+    def _context(self, call: Call) -> Context:
+        envelope = call.envelope
+        assert envelope is not None
+        return Context(
+            answer_id=f"chatcmpl-{call.record.request_id}",
+            created_s=call.record.started_at_ms // 1000,
+            strip_provider=call.surface.face is Face.INFERENCE,
+            include_usage=envelope.include_usage,
+        )
+
+    async def _whole(self, call: Call, offer: Offer, raw: bytes, conversation: Conversation | None) -> None:
+        context = self._context(call)
+        try:
+            answer = _read_answer(call, offer.node, raw, context, conversation)
+        except MiraError as error:
+            raise AttemptFailed(error, retryable=True) from None
+        call.record.first_content_ms = self._elapsed_ms(call)
+        usage = answer.usage or await self._estimate(call, answer.tally())
+        billed = await self._settle(call, offer, usage, status=200)
+        headers = self._headers(call, b"application/json")
+        headers.append((b"x-mira-cost", credits_text(billed).encode()))
+        await call.exchange.respond(200, headers, answer.render(usage, billed))
+
+    async def _stream(self, call: Call, offer: Offer, response: Response, conversation: Conversation | None) -> None:
+        node: Node = offer.node
+        stream = _open_stream(call, node, self._context(call), conversation)
+        pump = _Pump(self, call, offer, response, stream)
+        self.streams.add(pump)
+        call.exchange.on_gone = response.close
+        cut: BaseException | None = None
+        try:
+            if call.exchange.gone:
+                response.close()
+            else:
+                await response.stream(pump.on_data)
+        except asyncio.CancelledError:
+            # Cancelled by a shutdown, not by the close of the response.
+            if not call.exchange.gone:
+                raise
+        except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
+            cut = broken
+        finally:
+            self.streams.discard(pump)
+        call.exchange.on_gone = None
+        last = stream.close()
+        if call.exchange.gone and not stream.ended:
+            await self._settle(call, offer, stream.usage or await self._estimate(call, stream.tally()), status=499)
+            return
+        error = stream.failed or (None if stream.ended else node.fault(cut or EOFError("cut")))
+        if error is not None and not pump.flowing:
+            raise AttemptFailed(error, retryable=True)
+        if not pump.flowing:
+            await asyncio.shield(call.hold.durable)  # type: ignore[union-attr]
+            pump.start()
+        if last:
+            call.exchange.write(last)
+        usage = stream.usage or await self._estimate(call, stream.tally())
+        billed = await self._settle(call, offer, usage, status=200, error=error)
+        if error is None:
+            await call.exchange.end(stream.finish(usage, billed))
+        else:
+            node.health.failed(self.monotonic_s())
+            await call.exchange.end(stream.abort(error))
+
+    async def checkpoint(self) -> None:
+        """Tells the ledger what each running stream has cost so far: what a crash would charge."""
+        for pump in tuple(self.streams):
+            call, price = pump.call, pump.offer.price
+            if call.hold is None or price is None or price.free:
+                continue
+            if call.prompt_tokens is None:
+                assert call.envelope is not None
+                call.prompt_tokens = await self.counter.count_request(call.record.model, call.envelope.fields)
+            so_far = Usage(input_tokens=call.prompt_tokens, output_tokens=pump.stream.tally().deltas)
+            cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
+            self.ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))
+
+    # 8–9 settle and record
+
+    async def _settle(
+        self, call: Call, offer: Offer, usage: Usage, *, status: int, error: MiraError | None = None
+    ) -> int:
+        assert offer.price is not None
+        assert call.hold is not None
+        computed, reported, actual = pricing.bill(
+            usage, offer.price, trusted=offer.node.trusts_cost, markup=offer.markup
+        )
+        record = call.record
+        record.usage = usage
+        record.computed_nanocredits = computed
+        record.reported_nanocredits = reported
+        self._finish_record(call, status, error.kind.name.lower() if error else None)
+        call.settled = True
+        return await self.ledger.settle(call.hold.id, actual, record)
+
+    async def _estimate(self, call: Call, tally: Tally) -> Usage:
+        """The usage of an answer whose node told none: the request's tokens and those of the content so far."""
+        assert call.envelope is not None
+        model = call.record.model
+        if call.prompt_tokens is None:
+            call.prompt_tokens = await self.counter.count_request(model, call.envelope.fields)
+        text = "".join(tally.text)
+        counted = await self.counter.count_text(model, text) if text else 0
+        return Usage(input_tokens=call.prompt_tokens, output_tokens=tokens.delivered_tokens(tally.deltas, counted), estimated=True)
+
+    async def _refuse(self, call: Call, error: MiraError) -> None:
+        await self._close_books(call, status=error.status, error=error.kind.name.lower())
+        if not call.exchange.gone:
+            headers = error_headers(error, call.record.request_id)
+            await call.exchange.respond(
+                error.status, headers, call.surface.codec.render_error(error, call.record.request_id)
+            )
+
+    async def _close_books(self, call: Call, *, status: int, error: str) -> None:
+        """Voids the hold of a call that delivered nothing, and records the outcome."""
+        if call.settled or call.caller is None:
+            return
+        call.settled = True
+        self._finish_record(call, status, error)
+        try:
+            if call.hold is not None:
+                await self.ledger.void(call.hold.id, call.record)
+            else:
+                self.ledger.record(call.record)
+        except MiraError:
+            log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+
+    def _finish_record(self, call: Call, status: int, error: str | None) -> None:
+        call.record.status = status
+        call.record.error = error
+        call.record.duration_ms = self._elapsed_ms(call)
+
+    def _elapsed_ms(self, call: Call) -> int:
+        return int((self.monotonic_s() - call.started_s) * 1000)
+
+    def _headers(self, call: Call, content_type: bytes) -> Headers:
+        record = call.record
+        headers = [
+            (b"content-type", content_type),
+            (b"x-request-id", record.request_id.encode()),
+            (b"x-mira-node", (record.node or "").encode()),
+            (b"x-mira-model", record.model.encode()),
+        ]
+        if call.dropped:
+            headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))
+        if call.clamped:
+            headers.append((b"x-mira-max-tokens", str(call.output_cap).encode()))
+        return headers
+
+
+class _Pump:
+    """Carries a stream from the node to the client inside the transport's own callback: no task, no suspension.
+
+    The head of the answer waits for the first content (until then another node may be tried) and for the durable hold.
+    A slow client pauses the node.
+    """
+
+    def __init__(self, relay: Relay, call: Call, offer: Offer, response: Response, stream: AnswerStream) -> None:
+        self.relay = relay
+        self.call = call
+        self.offer = offer
+        self.response = response
+        self.stream = stream
+        self.exchange = call.exchange
+        self.flowing = False
+        self.held_back: list[bytes] = []
+        self.waiting = False
+        self.exchange.on_resume = response.resume
+
+    def on_data(self, data: bytes) -> None:
+        out = self.stream.feed(data)
+        if self.flowing:
+            if out:
+                self.exchange.write(out)
+                if self.exchange.paused:
+                    self.response.pause()
+        else:
+            if out:
+                self.held_back.append(out)
+            if self.stream.has_content:
+                self._try_start()
+        if self.stream.failed is not None:
+            self.response.close()
+
+    def _try_start(self) -> None:
+        assert self.call.hold is not None
+        durable: asyncio.Future[None] = self.call.hold.durable
+        if not durable.done():
+            if not self.waiting:
+                self.waiting = True
+                self.response.pause()
+                durable.add_done_callback(self._on_durable)
+        elif durable.cancelled() or durable.exception() is not None:
+            self.stream.failed = MiraError(Kind.STORE_DOWN, "the ledger does not answer; try again", retry_after_s=1)
+        else:
+            self.start()
+
+    def _on_durable(self, _: asyncio.Future[None]) -> None:
+        if self.flowing or self.exchange.gone:
+            return
+        self._try_start()
+        if self.stream.failed is not None:
+            self.response.close()
+        else:
+            self.response.resume()
+
+    def start(self) -> None:
+        """Sends the head and what was held back."""
+        if self.flowing or self.exchange.gone:
+            return
+        self.flowing = True
+        call = self.call
+        call.record.first_content_ms = self.relay._elapsed_ms(call)  # noqa: SLF001 - one module, two classes
+        self.exchange.start(200, self.relay._headers(call, b"text/event-stream; charset=utf-8"))  # noqa: SLF001
+        if self.held_back:
+            self.exchange.write(b"".join(self.held_back))
+            self.held_back.clear()
+
+
+async def authenticate(keyring: Keyring, exchange: Exchange, face: Face) -> Caller:
+    """The caller behind the key of a request: `Authorization: Bearer` decides, else `x-api-key`."""
+    secret = _secret(exchange)
+    if not secret:
+        raise MiraError(
+            Kind.BAD_KEY, "no key was sent; put it into the header `Authorization: Bearer KEY` or `x-api-key: KEY`"
+        )
+    caller = await keyring.find(secret)
+    if caller is None:
+        raise MiraError(Kind.BAD_KEY, "this key is unknown, revoked or expired; make one with `mira keys create`")
+    if caller.face is not face:
+        other = "/inference/v1" if caller.face is Face.INFERENCE else "/v1"
+        raise MiraError(Kind.FORBIDDEN, f"this key is for {other}, not for this route")
+    return caller
+
+
+def error_headers(error: MiraError, request_id: str) -> Headers:
+    """The headers that go with an error body."""
+    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+    if error.kind.value.retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.kind.value.retry else b"false"))
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
+    return headers
+
+
+def _secret(exchange: Exchange) -> str | None:
+    authorization = exchange.header(b"authorization")
+    if authorization:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+    return exchange.header(b"x-api-key")
+
+
+def _printable(text: str | None) -> str | None:
+    return text[:128] if text and text.isascii() and text.isprintable() else None
+
+
+def _read_answer(
+    call: Call, node: Node, raw: bytes, context: Context, conversation: Conversation | None
+) -> PassedAnswer:
+    client, adapter = call.surface.codec, node.adapter
+    if conversation is None:
+        return client.pass_answer(raw, context)
+    asked, seed = conversation, call.record.request_id
+    interpret = (lambda answer: adapter.interpret(answer, asked, seed)) if adapter is not None else None
+    return TranslatedAnswer.parse(raw, node.codec, client, context, interpret)
+
+
+def _open_stream(call: Call, node: Node, context: Context, conversation: Conversation | None) -> AnswerStream:
+    if conversation is None:
+        return call.surface.codec.pass_stream(context)
+    interpreter = node.adapter.interpreter(conversation, call.record.request_id) if node.adapter is not None else None
+    return TranslatedStream(node.codec, call.surface.codec, context, interpreter)
+
+
+def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
+    assert offer.price is not None
+    return pricing.hold_nanocredits(input_bound, cap, choices, offer.price, offer.markup)
+
+
+def _attempt_failed(node: Node, response: Response, body: bytes) -> AttemptFailed:
+    error = node.codec.parse_error(response.status, body)
+    wish = response.header(b"retry-after")
+    if wish and wish.isdecimal() and error.retry_after_s is None:
+        error.retry_after_s = float(wish)
+    return AttemptFailed(error, retryable=response.status not in (400, 413, 422))

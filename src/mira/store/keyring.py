@@ -1,0 +1,92 @@
+"""Finds the caller behind a key without asking the database twice, and makes, changes and revokes keys.
+
+The memory is keyed by the digest of the whole key. One process has the database, and every change of a key goes through
+here, so a revoked key is refused with the next request.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from mira.core.caller import Caller, Face
+from mira.store.keys import Key, Keys
+from mira.store.secretbox import SecretBox
+
+PREFIXES = {Face.PROXY: "sk-mira-", Face.INFERENCE: "mk_inference_"}
+SECRET_BYTES = 32
+#: Unknown keys are remembered too, so that a wrong one in a loop costs no look-up; both are bounded.
+MOST_REMEMBERED = 10_000
+LONGEST_KEY = 512
+
+
+class Keyring:
+    """The keys of all workspaces. `now_ms` is Unix milliseconds, `new_id` takes a prefix."""
+
+    def __init__(self, keys: Keys, box: SecretBox, *, now_ms: Callable[[], int], new_id: Callable[[str], str]) -> None:
+        self._keys = keys
+        self._box = box
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._known: dict[bytes, Caller | None] = {}
+        self._changes = 0
+
+    async def find(self, secret: str) -> Caller | None:
+        """The caller, or None where the key is unknown, revoked, disabled or expired."""
+        if len(secret) > LONGEST_KEY:
+            return None
+        digest = self._box.digest(secret)
+        try:
+            caller = self._known[digest]
+        except KeyError:
+            changes = self._changes
+            caller = await self._keys.find(digest)
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            if changes == self._changes:  # else what was read may be older than the change
+                self._known[digest] = caller
+        if caller is not None and caller.expires_at_ms is not None and caller.expires_at_ms <= self._now_ms():
+            return None
+        return caller
+
+    async def create(
+        self,
+        workspace_id: str,
+        name: str,
+        face: Face,
+        *,
+        models: frozenset[str] | None = None,
+        expires_at_ms: int | None = None,
+        secret: str | None = None,
+    ) -> tuple[str, Key]:
+        """Makes a key: (secret, key). A given `secret` is used as it stands (bootstrap), insert or ignore."""
+        whole = secret or PREFIXES[face] + secrets.token_urlsafe(SECRET_BYTES)
+        key = await self._keys.create(
+            self._new_id("key"),
+            workspace_id,
+            digest=self._box.digest(whole),
+            prefix=PREFIXES[face] if secret is None else "",
+            last4=whole[-4:],
+            name=name,
+            face=face,
+            models=models,
+            expires_at_ms=expires_at_ms,
+            now_ms=self._now_ms(),
+        )
+        self._forget()
+        return whole, key
+
+    async def change(self, key_id: str, changes: dict[str, Any]) -> Key | None:
+        """Changes name, models, expires_at_ms or disabled; None where there is no such key."""
+        key = await self._keys.change(key_id, changes)
+        self._forget()
+        return key
+
+    async def revoke(self, key_id: str) -> bool:
+        """Revokes a key for good; False where there is no such key."""
+        done = await self._keys.revoke(key_id, self._now_ms())
+        self._forget()
+        return done
+
+    def _forget(self) -> None:
+        self._changes += 1
+        self._known.clear()
