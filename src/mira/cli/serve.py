@@ -1,0 +1,51 @@
+"""`mira serve` and `mira migrate`: the commands that are the gateway itself, not clients of it."""
+
+import sys
+
+import click
+import msgspec
+
+from mira.cli.announce import JsonAnnouncer, PlainAnnouncer
+from mira.cli.options import common, configuration, told_in_one_line
+from mira.cli.output import Output
+from mira.cli.program import Announcer, Program
+
+
+@click.command("serve")
+@click.option("--host", metavar="ADDRESS", help="Listen address (default: $MIRA_HOST, else all interfaces).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port (default: $MIRA_PORT, else 4000).")
+@click.option("--local-node/--no-local-node", default=None, help="Whether to serve the embedded model (default: yes).")
+@common
+@click.pass_obj
+def serve(
+    program: Program,
+    host: str | None,
+    port: int | None,
+    home: str | None,
+    config_path: str | None,
+    *,
+    local_node: bool | None,
+    as_json: bool,
+) -> None:
+    """Start the gateway. SIGTERM or Ctrl-C ends it in order, SIGHUP reloads the configuration."""
+    switch = None if local_node is None else "on" if local_node else "off"
+    announcer: Announcer = JsonAnnouncer() if as_json else PlainAnnouncer()
+    with told_in_one_line():
+        config = configuration(home, config_path, host=host, port=port, local_node=switch)
+        status = program.serve(config, announcer)
+    sys.exit(status)
+
+
+@click.command("migrate")
+@common
+@click.pass_obj
+def migrate(program: Program, home: str | None, config_path: str | None, *, as_json: bool) -> None:
+    """Bring the database to this version. `mira serve` does it too; this is for a stopped gateway."""
+    output = Output(as_json=as_json)
+    with told_in_one_line():
+        lines = program.migrate(configuration(home, config_path))
+    if as_json:
+        output.json(msgspec.json.encode({"lines": lines}))
+    else:
+        for line in lines:
+            output.line(line)
