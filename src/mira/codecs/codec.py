@@ -53,7 +53,9 @@ class Context(Struct, frozen=True, kw_only=True):
     """What an encoder must be told, since a codec has no clock and no randomness.
 
     `answer_id` is the id of the answer, `created_s` Unix seconds. `model` is the name to show, or None to keep the
-    upstream's. `strip_provider` drops the provider prefix of the upstream's model (the Inference Service).
+    upstream's. `strip_provider` drops the provider prefix of the upstream's model (the Inference Service). `request` is
+    the client's, which an answer in some protocols repeats or follows (tool names, legacy functions); only translation
+    needs it.
     """
 
     answer_id: str
@@ -61,6 +63,7 @@ class Context(Struct, frozen=True, kw_only=True):
     model: str | None = None
     strip_provider: bool = False
     include_usage: bool = True
+    request: Conversation | None = None
 
 
 class Decoder(Protocol):

@@ -82,9 +82,10 @@ class Audio(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Document(Struct, frozen=True, tag=True, kw_only=True):
-    """A file to read. `title` is its name; `context` and `citations` are Anthropic's."""
+    """A file to read. `title` is its name; `context` and `citations` are Anthropic's; `media` tells films apart."""
 
     source: Source
+    media: Literal["document", "video"] = "document"
     title: str | None = None
     context: str | None = None
     citations: bool | None = None
@@ -249,6 +250,7 @@ class NamedTool(Struct, frozen=True, tag=True):
 
     name: str
     kind: Literal["function", "custom"] = "function"
+    namespace: str | None = None
 
 
 class AllowedTools(Struct, frozen=True, tag=True):
@@ -336,7 +338,8 @@ class Conversation(Struct, frozen=True, kw_only=True):
 
     `output_cap` is in tokens. `response_format` None means plain text. `extras` are top-level fields that only the
     protocol `origin` knows, as they came (`prediction`, `web_search_options`, `context_management`): a codec of another
-    name reports or refuses them. `unknown` names top-level fields that no codec knows.
+    name reports or refuses them. `unknown` names top-level fields that no codec knows. `legacy_functions`: the client
+    speaks the old `functions` of Chat Completions, and its answer must too.
     """
 
     model: str
@@ -354,6 +357,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     origin: str = ""
     extras: dict[str, Raw] = {}
     unknown: tuple[str, ...] = ()
+    legacy_functions: bool = False
 
 
 # Answers

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Raw
 
 from mira.codecs.chat.errors import parse_error_in_band
-from mira.codecs.chat.usage import cost_literal, loose, read_usage, usage_body
+from mira.codecs.chat.usage import cost_literal, read_usage, usage_body
 from mira.codecs.codec import Context, Envelope, Tally, Target
+from mira.codecs.lenient import loose
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 

@@ -14,8 +14,9 @@ from msgspec import Raw, Struct
 
 from mira.codecs.chat.errors import parse_error_in_band, render_error
 from mira.codecs.chat.passing import add_said, shown_model, with_cost
-from mira.codecs.chat.usage import loose, read_usage, usage_body
+from mira.codecs.chat.usage import read_usage, usage_body
 from mira.codecs.codec import Context, Tally
+from mira.codecs.lenient import loose
 from mira.codecs.sse import DONE, Frames, data_frame, read, without_comments
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError

@@ -3,22 +3,11 @@
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
+from mira.codecs.lenient import loose
 from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, credits_text
 from mira.core.usage import Usage
-
-#: Costs are read as decimals: a float would lose nano-credits.
-_ANY = msgspec.json.Decoder(float_hook=Decimal)
-
-
-def loose(raw: Raw | bytes) -> Any:
-    """Any JSON, numbers with a fraction as `Decimal`; None where it is none."""
-    try:
-        return _ANY.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
-        return None
 
 
 def read_usage(raw: Raw | bytes) -> Usage | None:

@@ -1,0 +1,160 @@
+"""What Chat Completions can say of a Conversation, for a given node: the codec's own statement of its limits.
+
+`express` is idempotent, and what it gives is rendered without loss: `parse(render(x)) == express(x)`. What falls away
+is reported by name; what would change the answer's structure is refused.
+"""
+
+import msgspec
+
+from mira.codecs.chat.dialects import Dialect
+from mira.codecs.chat.express_turns import express_turns
+from mira.codecs.chat.request import FORMAT
+from mira.codecs.codec import Target
+from mira.codecs.tool_names import plain_name
+from mira.core.conversation import (
+    AllowedTools,
+    Conversation,
+    CustomTool,
+    FunctionTool,
+    JsonObject,
+    JsonSchema,
+    NamedTool,
+    Notes,
+    ProviderTool,
+    Sampling,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolMode,
+)
+
+#: A free-form tool for nodes that know only functions.
+_FREE_TEXT = msgspec.Raw(
+    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
+)
+_EFFORT_OF_BUDGET = ((4096, "low"), (16384, "medium"))
+
+
+def express(conversation: Conversation, target: Target, dialect: Dialect) -> tuple[Conversation, tuple[str, ...]]:
+    """The conversation as this node can be told it, and the names of what was left out, sorted."""
+    dropped: set[str] = set(conversation.unknown)
+    extras = conversation.extras if conversation.origin == FORMAT else {}
+    dropped.update(name for name in conversation.extras if name not in extras)
+    tools, choice = _tools(conversation, dialect, dropped)
+    calling = bool(tools) and choice is not ToolMode.NONE
+    told = Conversation(
+        model=target.model,
+        turns=express_turns(conversation.turns, dialect, dropped),
+        tools=tools,
+        tool_choice=choice if tools else None,
+        parallel_tool_calls=conversation.parallel_tool_calls if calling else None,
+        output_cap=target.output_cap,
+        stream=conversation.stream,
+        include_usage=conversation.stream,
+        sampling=_sampling(conversation, dialect, dropped),
+        thinking=_thinking(conversation.thinking),
+        response_format=_response_format(conversation.response_format),
+        notes=_notes(conversation.notes, dialect),
+        origin=FORMAT,
+        extras=extras,
+    )
+    return told, tuple(sorted(dropped))
+
+
+def _sampling(conversation: Conversation, dialect: Dialect, dropped: set[str]) -> Sampling:
+    sampling = conversation.sampling
+    if sampling.top_k is not None and not dialect.top_k:
+        dropped.add("top_k")
+        sampling = msgspec.structs.replace(sampling, top_k=None)
+    if dialect.stop_limit is not None and len(sampling.stop) > dialect.stop_limit:
+        dropped.add("stop")
+        sampling = msgspec.structs.replace(sampling, stop=sampling.stop[: dialect.stop_limit])
+    return sampling
+
+
+def _thinking(thinking: Thinking) -> Thinking:
+    if thinking.effort is not None or thinking.mode is None:
+        return Thinking(effort=thinking.effort)
+    if thinking.mode == "disabled":
+        return Thinking(effort="none")
+    if thinking.mode != "enabled" or thinking.budget_tokens is None:
+        return Thinking()
+    for limit, effort in _EFFORT_OF_BUDGET:
+        if thinking.budget_tokens < limit:
+            return Thinking(effort=effort)
+    return Thinking(effort="high")
+
+
+def _notes(notes: Notes, dialect: Dialect) -> Notes:
+    if not dialect.notes:
+        return Notes(user=notes.user)
+    return msgspec.structs.replace(notes, metadata=notes.metadata or None)
+
+
+def _response_format(form: JsonObject | JsonSchema | None) -> JsonObject | JsonSchema | None:
+    if isinstance(form, JsonSchema):
+        return msgspec.structs.replace(form, name=plain_name(form.name))
+    return form
+
+
+def _tools(
+    conversation: Conversation, dialect: Dialect, dropped: set[str]
+) -> tuple[tuple[Tool, ...], ToolChoice | None]:
+    tools: list[Tool] = []
+    for tool in conversation.tools:
+        told = _tool(tool, dialect)
+        if told is None:
+            dropped.add(f"tools.{tool.name}")
+        else:
+            tools.append(told)
+    choice = conversation.tool_choice
+    match choice:
+        case NamedTool():
+            choice = _named(choice, dialect)
+        case AllowedTools():
+            choice = AllowedTools(choice.mode, tuple(_named(tool, dialect) for tool in choice.tools))
+            if not dialect.allowed_tools:
+                names = {tool.name for tool in choice.tools}
+                tools = [tool for tool in tools if tool.name in names]
+                choice = ToolMode(choice.mode)
+    return tuple(tools), choice
+
+
+def _named(tool: NamedTool, dialect: Dialect) -> NamedTool:
+    return NamedTool(plain_name(tool.name, tool.namespace), tool.kind if dialect.custom_tools else "function")
+
+
+def _tool(tool: Tool, dialect: Dialect) -> Tool | None:
+    cache = tool.cache if dialect.cache == "cache_control" and not isinstance(tool, ProviderTool) else None
+    match tool:
+        case FunctionTool():
+            return FunctionTool(
+                name=plain_name(tool.name, tool.namespace),
+                description=tool.description,
+                parameters=tool.parameters,
+                strict=tool.strict,
+                cache=cache,
+            )
+        case CustomTool() if dialect.custom_tools:
+            return CustomTool(
+                name=plain_name(tool.name, tool.namespace),
+                description=tool.description,
+                grammar=tool.grammar,
+                cache=cache,
+            )
+        case CustomTool():
+            return FunctionTool(
+                name=plain_name(tool.name, tool.namespace),
+                description=_with_grammar(tool),
+                parameters=_FREE_TEXT,
+                cache=cache,
+            )
+        case ProviderTool(format=origin):
+            return tool if origin == FORMAT else None
+
+
+def _with_grammar(tool: CustomTool) -> str | None:
+    if tool.grammar is None:
+        return tool.description
+    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
+    return f"{tool.description}\n\n{rule}" if tool.description else rule

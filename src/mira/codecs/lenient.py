@@ -1,0 +1,24 @@
+"""Reads JSON that nodes wrote, good or bad, without losing a digit."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+#: Numbers with a fraction are read as decimals: a float would lose nano-credits.
+_ANY = msgspec.json.Decoder(float_hook=Decimal)
+_AS_READ = msgspec.json.Encoder(decimal_format="number")
+
+
+def loose(raw: Raw | bytes) -> Any:
+    """Any JSON, numbers with a fraction as `Decimal`; None where it is none."""
+    try:
+        return _ANY.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
+        return None
+
+
+def compact(value: Any) -> Raw:
+    """What `loose` read, as compact JSON again."""
+    return Raw(_AS_READ.encode(value))
