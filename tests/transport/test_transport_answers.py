@@ -5,7 +5,7 @@ import gzip
 import zlib
 
 import pytest
-from raw_upstream import OK, always
+from raw_upstream import OK, always, until
 
 from mira.transport.client import AnswerTooLargeError, Limits, TransportError
 
@@ -130,8 +130,7 @@ async def silent(peer):
 async def fed(pool, pieces, *, eof, method=b"POST", streamed=False):
     """The result of an exchange whose answer is handed to the connection in exactly these pieces."""
     exchange = asyncio.ensure_future(pool.request(method, "/", [], b""))
-    while not (pool._live and next(iter(pool._live)).exchange):
-        await asyncio.sleep(0)
+    await until(lambda: any(connection.exchange for connection in pool._live))
     connection = next(iter(pool._live))
     for piece in pieces:
         if connection.exchange is not None:
@@ -223,10 +222,9 @@ async def test_a_head_over_the_limits_is_refused(lines, limits, upstream, pool):
 async def test_a_head_that_never_ends_is_refused(upstream, pool):
     async def script(peer):
         await peer.request()
-        with pytest.raises(ConnectionError):
-            while True:
-                peer.send(b"HTTP/1.1 103 Hints\r\nlink: a\r\n\r\n" * 100)
-                await peer.writer.drain()
+        while True:
+            peer.send(b"HTTP/1.1 103 Hints\r\nlink: a\r\n\r\n" * 100)
+            await peer.writer.drain()
 
     up = await upstream(script)
     with pytest.raises(TransportError) as caught:

@@ -1,12 +1,11 @@
 """Time limits of each phase, flow control, and what a cancelled or abandoned exchange leaves behind: nothing."""
 
 import asyncio
-import os
 import random
 import socket
 
 import pytest
-from raw_upstream import OK, always, until
+from raw_upstream import OK, always, descriptors, until
 
 from mira.transport.client import Limits, Timeouts, TransportError
 
@@ -330,7 +329,7 @@ async def test_three_hundred_aborted_requests_leave_no_task_and_no_descriptor(up
             response.close()
 
     up = await upstream(script)
-    settled = len(os.listdir("/proc/self/fd"))
+    settled = descriptors()
     tasks_before = len(asyncio.all_tasks())
     client = pool(up.url, limits=Limits(max_connections=30), timeouts=Timeouts(connect_s=0.5, idle_s=0.3, head_s=0.3))
     tasks = [asyncio.ensure_future(one()) for _ in range(300)]
@@ -346,4 +345,4 @@ async def test_three_hundred_aborted_requests_leave_no_task_and_no_descriptor(up
     await client.close()
     assert client._slots == 0
     await until(lambda: len(asyncio.all_tasks()) <= tasks_before)
-    await until(lambda: len(os.listdir("/proc/self/fd")) <= settled)
+    await until(lambda: descriptors() <= settled)

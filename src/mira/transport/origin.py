@@ -64,7 +64,7 @@ def ascii_host(host: str) -> str:
         ascii_form = host.encode("idna").decode("ascii").lower()
     except UnicodeError:
         raise ValueError("the URL's host name is not valid") from None
-    if any(c <= " " or c in '/\\?#@:[]"<>^`{|}' or c == "\x7f" for c in ascii_form):
+    if any(c <= " " or c in '/\\?#@:[]"<>^`{|}%' or c == "\x7f" for c in ascii_form):
         raise ValueError("the URL's host name is not valid")
     return ascii_form
 
