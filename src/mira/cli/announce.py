@@ -60,13 +60,13 @@ class PlainAnnouncer:
         self._print("")
 
     def local_progress(self, *, state: str, done_bytes: int, total_bytes: int, detail: str) -> None:
-        """Shows the fetch as progress, every other state as a line."""
+        """Shows the fetch as progress, every other state as a line, but for `stopped`: the gateway tells its end."""
         if state == "fetching":
             self._local = None
             self._progress.at(detail, done_bytes, total_bytes)
             return
         self._progress.finish()
-        if (state, detail) != self._local:
+        if state != "stopped" and (state, detail) != self._local:
             self._local = (state, detail)
             self._print(f"  local model {state}: {printable(detail)}" if detail else f"  local model {state}")
 

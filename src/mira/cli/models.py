@@ -16,36 +16,13 @@ from mira.nodes.local.packs import PACKS, Pack, default_cache_dir
 from mira.nodes.local.progress import Report
 from mira.nodes.local.pull import PullError, pull
 
-PER_MILLION = 10**6
-
-
-def _price(name: str) -> Any:
-    def show(row: dict[str, Any]) -> str | None:
-        pricing = row["pricing"]
-        if pricing is None or pricing["free"]:
-            return "free" if pricing else None
-        return per_million(pricing.get(name))
-
-    return show
-
-
-def per_million(credits_per_token: str | None) -> str | None:
-    """A price per token as a price per million tokens, both decimal text."""
-    if credits_per_token is None:
-        return None
-    whole, _, digits = credits_per_token.partition(".")
-    digits = digits.ljust(6, "0")
-    whole, rest = (whole + digits[:6]).lstrip("0") or "0", digits[6:].rstrip("0")
-    return f"{whole}.{rest}" if rest else whole
-
+#: States of a node in which it takes no calls.
+OUT_OF_SERVICE = ("disabled", "draining", "loading")
 
 COLUMNS = (
     field("id", "MODEL"),
-    Column("AVAILABLE", lambda row: row["available"]),
-    field("context_length", "CONTEXT", right=True),
-    Column("INPUT/M", _price("prompt"), right=True),
-    Column("OUTPUT/M", _price("completion"), right=True),
-    Column("NODES", lambda row: [node["name"] for node in row["nodes"]]),
+    field("available"),
+    Column("NODES", lambda row: [f"{node['name']} ({node['state']})" for node in row["nodes"]]),
 )
 PACK_COLUMNS = (
     field("name", "PACK"),
@@ -64,9 +41,30 @@ def models() -> None:
 @models.command("list")
 @operator_command
 async def list_models(session: Session) -> None:
-    """The models of the fleet, with prices in credits per million tokens."""
-    reply = await session.client.call("GET", "/models")
-    session.output.listing(reply, COLUMNS, empty="no models; `mira nodes list` shows the state of the nodes")
+    """The models of the fleet and the nodes that serve them."""
+    rows = by_model((await session.client.call("GET", "/nodes")).value["data"])
+    if session.output.as_json:
+        session.output.json(msgspec.json.encode({"object": "list", "data": rows}))
+    elif rows:
+        session.output.rows(rows, COLUMNS)
+    else:
+        session.output.line("no models; `mira nodes list` shows the state of the nodes")
+
+
+def by_model(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Nodes turned about: a row for each model, in the words of `/v1/models`."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for node in nodes:
+        for model in node["models"]:
+            found.setdefault(model, []).append({"name": node["name"], "state": node["state"]})
+    return [
+        {
+            "id": model,
+            "available": any(node["state"] not in OUT_OF_SERVICE for node in served_by),
+            "nodes": served_by,
+        }
+        for model, served_by in sorted(found.items())
+    ]
 
 
 @models.command("packs")

@@ -80,7 +80,7 @@ class Output:
             self.line(text)
 
     def rows(self, rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> None:
-        """A table. A pipe gets whole cells in aligned columns; only a terminal has a width to fit."""
+        """A table with whole cells; only a terminal gets it with a rule and bold titles."""
         cells = [[_cell(column.value(row)) for column in columns] for row in rows]
         if self._out.isatty():
             _rich_table(cells, columns, self._out)
@@ -119,7 +119,11 @@ def _rich_table(cells: Iterable[list[str]], columns: Sequence[Column], out: Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=out).print(table)
+    console = Console(file=out)
+    # A table that is too wide is left to the terminal to wrap: an id cut into pieces cannot be copied.
+    wide = Console(file=out, width=10_000)
+    console.width = max(console.width, wide.measure(table).maximum)
+    console.print(table)
