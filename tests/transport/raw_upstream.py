@@ -95,7 +95,8 @@ class Upstream:
         for task in tasks:
             task.cancel()
         for peer in self.peers:
-            peer.writer.transport.abort()
+            if not peer.writer.is_closing():
+                peer.writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.server.wait_closed()
 

@@ -170,7 +170,7 @@ class Pool:
         now_s = self._loop.time()
         if self._closed or now_s - connection.born_s > self._limits.max_age_s:
             connection.discard()
-        elif not self._hand_over(connection):
+        elif not self._waiters or not self._hand_over(connection):
             connection.idle_since_s = now_s
             self._idle[connection] = None
 

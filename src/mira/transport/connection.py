@@ -244,8 +244,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio's protocol."""
-        self._ended(clean=exc is None)
         self._transport = None
+        self._ended(clean=exc is None)
         self._owner.lost(self)
 
     def pause_writing(self) -> None:
@@ -336,7 +336,8 @@ class Connection(asyncio.Protocol):
                 self._fail(TransportError("protocol", reached=True, detail="the head is too large"))
             return False
         self._head = None
-        self._wake_upload()
+        if self._drained is not None:
+            self._wake_upload()
         if not head.done():
             head.set_result(self._answer)
         return True
@@ -378,7 +379,8 @@ class Connection(asyncio.Protocol):
         if not keep:
             self.discard()
         elif not self.closed:
-            self.resume()
+            if self._paused:
+                self.resume()
             self._owner.release(self)
         if answer is not None:
             answer.finish()
@@ -414,7 +416,8 @@ class Connection(asyncio.Protocol):
         """No exchange is under way any more."""
         self.exchange = self._head = self._answer = self._sink = None
         self._parts.clear()
-        self._wake_upload()
+        if self._drained is not None:
+            self._wake_upload()
 
     def _wake_upload(self) -> None:
         drained, self._drained = self._drained, None
