@@ -51,6 +51,7 @@ class Ledger:
         self._batch: Batch | None = None
         self._scheduled = False
         self._down = False
+        self._closed = False
         self._retry_s = FIRST_RETRY_S
         self._singles = 0
         self._trusted_until_ms = 0
@@ -75,7 +76,10 @@ class Ledger:
         self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Writes what is queued and ends the epoch. What a failing disk keeps out is swept at the next start."""
+        """Writes what is queued and ends the epoch; from then on everything is refused with STORE_DOWN.
+
+        What a failing disk keeps out within the timeout is swept at the next start.
+        """
         tick = self._timers.pop("tick", None)
         if tick is not None:
             tick.cancel()
@@ -85,6 +89,9 @@ class Ledger:
                 await asyncio.wait_for(self._idle, timeout_s)
         for timer in self._timers.values():
             timer.cancel()
+        self._closed = True
+        while self._queue:
+            self._refuse(self._queue.popleft())
         with suppress(MiraError):
             await self._database.write(self._close_epoch)
 
@@ -276,9 +283,16 @@ class Ledger:
         self._queue.extendleft(reversed(ops))
 
     def _enqueue(self, op: Op) -> None:
+        if self._closed:
+            self._refuse(op)
+            return
         self._queue.append(op)
         if not self._scheduled and not self._down:
             self._schedule()
+
+    def _refuse(self, op: Op) -> None:
+        if op.future is not None:
+            _fail(op.future)
 
     def _schedule(self) -> None:
         self._scheduled = True

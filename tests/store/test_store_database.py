@@ -1,0 +1,194 @@
+"""The database file: its lock, its rights, its migrations and its triggers."""
+
+import asyncio
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from mira.errors import ConfigError, Kind, MiraError
+from mira.store import schema
+from mira.store.database import Database
+from mira.store.migrate import migrate, version
+from mira.store.migrations import HEAD
+
+
+async def test_a_second_process_is_refused_by_the_lock(database, database_url):
+    program = (
+        "import sys; from mira.store.database import Database; from mira.errors import ConfigError\n"
+        "try: Database.open(sys.argv[1])\n"
+        "except ConfigError as error: print(error)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program, database_url], capture_output=True, text=True, check=True)
+    assert "in use by another Mira process" in told.stdout
+    assert str(database.path) in told.stdout
+    assert "MIRA_HOME" in told.stdout
+
+
+async def test_a_closed_database_can_be_opened_again(database_url):
+    for _ in range(2):
+        await Database.open(database_url).close()
+
+
+async def test_the_files_are_readable_by_their_owner_only(database, tmp_path):
+    await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
+    files = [path for path in tmp_path.iterdir() if path.name.startswith("mira.db")]
+    assert len(files) == 4
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+async def test_every_commit_waits_for_the_disk(database):
+    settings = await database.write(
+        lambda connection: [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    )
+    assert settings == ["wal", 2, 1]
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/mira", "sqlite://", "sqlite:///:memory:", "nonsense"])
+def test_an_unusable_url_is_a_configuration_error(url):
+    with pytest.raises(ConfigError, match="database url"):
+        Database.open(url)
+
+
+def test_a_file_that_is_no_database_is_a_configuration_error(tmp_path: Path):
+    (tmp_path / "mira.db").write_bytes(b"no database " * 1000)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            Database.open(f"sqlite:///{tmp_path}/mira.db")
+
+
+def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Database.open(f"sqlite:///{tmp_path}/file/mira.db")
+
+
+async def test_a_database_of_a_newer_mira_is_refused(database_url):
+    database = Database.open(database_url)
+    await database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    await database.close()
+    with pytest.raises(ConfigError, match="newer than this Mira"):
+        Database.open(database_url)
+
+
+async def test_the_migrations_make_the_schema_and_unmake_it(database):
+    def differences(connection):
+        return compare_metadata(MigrationContext.configure(connection), schema.metadata)
+
+    assert await database.write(differences) == []
+    assert await database.write(version) == HEAD
+
+    await database.write(lambda connection: migrate(connection, "base"))
+    assert await database.read(lambda connection: inspect(connection).get_table_names()) == ["alembic_version"]
+
+    await database.write(migrate)
+    assert await database.write(differences) == []
+
+
+async def test_the_constraints_of_the_migrations_are_those_of_the_schema(database):
+    def checks(connection):
+        found = inspect(connection)
+        return {
+            table: sorted((check["name"], check["sqltext"]) for check in found.get_check_constraints(table))
+            for table in schema.metadata.tables
+        }
+
+    def expected():
+        return {
+            name: sorted(
+                (str(constraint.name), str(constraint.sqltext))
+                for constraint in table.constraints
+                if hasattr(constraint, "sqltext")
+            )
+            for name, table in schema.metadata.tables.items()
+        }
+
+    assert await database.read(checks) == expected()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE transfer SET amount_nanocredits = 2", "DELETE FROM transfer"])
+async def test_transfers_can_only_be_added(database, ledger, statement):
+    await ledger.top_up("w", 1, "once")
+    with pytest.raises(IntegrityError, match="append-only"):
+        await database.write(lambda connection: connection.execute(text(statement)).rowcount)
+    assert (await ledger.check())["ok"]
+
+
+async def test_a_capped_account_cannot_be_written_below_zero(database, ledger):
+    statement = text("UPDATE account SET held_nanocredits = 1 WHERE id = 'workspace:w'")
+    with pytest.raises(IntegrityError, match="account_cap"):
+        await database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+async def test_what_fails_in_a_write_leaves_nothing(database):
+    def half(connection):
+        connection.execute(text("INSERT INTO setting VALUES ('a', 'b')"))
+        raise MiraError(Kind.NOT_FOUND, "no")
+
+    with pytest.raises(MiraError, match="no"):
+        await database.write(half)
+    assert await database.read(lambda connection: connection.execute(text("SELECT * FROM setting")).all()) == []
+
+
+async def test_reads_run_beside_each_other_and_cannot_write(database):
+    meeting = threading.Barrier(3, timeout=10)
+
+    def meet(connection):
+        connection.execute(text("SELECT 1"))
+        meeting.wait()
+
+    await asyncio.gather(*(database.read(meet) for _ in range(3)))
+    with pytest.raises(MiraError) as refused:
+        await database.read(lambda connection: connection.execute(text("DELETE FROM setting")).rowcount)
+    assert refused.value.kind is Kind.STORE_DOWN
+
+
+async def test_a_read_sees_one_moment(database):
+    """What is committed while a read runs is not part of it."""
+    count = text("SELECT count(*) FROM setting")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def twice(connection):
+        first = connection.execute(count).scalar()
+        begun.set()
+        assert go_on.wait(10)
+        return first, connection.execute(count).scalar()
+
+    reading = asyncio.ensure_future(database.read(twice))
+    await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+    await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
+    go_on.set()
+    assert await reading == (0, 0)
+
+
+async def test_a_caller_who_leaves_does_not_stop_its_write(database):
+    writing = asyncio.ensure_future(
+        database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
+    )
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('c', 'd')")).rowcount)
+    assert len(await database.read(lambda connection: connection.execute(text("SELECT * FROM setting")).all())) == 2
+
+
+async def test_closing_leaves_one_whole_file(database_url, tmp_path):
+    database = Database.open(database_url)
+    await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
+    await database.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mira.db", "mira.db.lock"]
+    with sqlite3.connect(tmp_path / "mira.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()

@@ -1,0 +1,247 @@
+"""Holds that outlive their owner, and disks that do not take what is written."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from mira.errors import Kind, MiraError
+from mira.store.batch import HOLD_TTL_MS
+from mira.store.ledger import CHECKPOINTS_PER_RENEWAL, Ledger
+from mira.store.transfers import Transfers
+
+
+def execute(database, *statements):
+    return database.write(lambda connection: [connection.execute(text(statement)).rowcount for statement in statements])
+
+
+def rows(database, query):
+    return database.read(lambda connection: [tuple(row) for row in connection.execute(text(query))])
+
+
+async def eventually(condition):
+    """Waits until something becomes true by itself."""
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+async def restarted(database, ledger, clock) -> Ledger:
+    """A ledger of a next life, its predecessor having died without a word."""
+    for timer in ledger._timers.values():
+        timer.cancel()
+    successor = Ledger(database, clock=clock, epoch_id="next life")
+    await successor.start()
+    return successor
+
+
+async def test_the_holds_of_a_dead_process_are_charged_their_checkpoint_or_voided(database, ledger, clock, reserving):
+    await ledger.top_up("w", 1000, "x")
+    for name in ("r1", "r2", "r3"):
+        await ledger.reserve(reserving(name, 300))
+    ledger.checkpoint("r1", 120)
+    ledger.checkpoint("r2", 999)
+    await ledger.maintain()
+    ledger.checkpoint("r3", 50)
+
+    successor = await restarted(database, ledger, clock)
+    assert await successor.balance("w") == (1000 - 120 - 300, 0)
+    idems = [line.idem for line in (await Transfers(database).page("w")).rows]
+    assert idems == ["settle:r2", "settle:r1", "topup:w:x"]
+    assert (await successor.check())["ok"]
+    assert await rows(database, "SELECT id FROM epoch") == [("next life",)]
+    await successor.close()
+
+
+async def test_more_dead_holds_than_one_batch_takes_are_swept_by_themselves(database, ledger, clock, reserving):
+    await ledger.top_up("w", 10_000, "x")
+    await asyncio.gather(*(ledger.reserve(reserving(f"r{number}", 1)) for number in range(1200)))
+    await ledger.maintain()
+    successor = await restarted(database, ledger, clock)
+
+    async def swept():
+        return await successor.balance("w") == (10_000, 0)
+
+    await eventually(swept)
+    await successor.close()
+
+
+async def test_a_swept_hold_cannot_be_settled_again(database, ledger, clock, reserving, recording):
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    ledger.checkpoint("r1", 120)
+    await ledger.maintain()
+    successor = await restarted(database, ledger, clock)
+    assert await successor.settle("r1", 300, recording("r1")) == 120
+    assert await successor.balance("w") == (880, 0)
+    assert (await successor.check())["ok"]
+    await successor.close()
+
+
+async def test_a_renewed_hold_is_never_swept(database, ledger, clock, reserving, recording):
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    for _ in range(5):
+        clock.now_ms += HOLD_TTL_MS - 1
+        await ledger.maintain()
+    assert await ledger.settle("r1", 200, recording("r1")) == 200
+
+
+async def test_a_process_that_slept_keeps_its_holds(database, ledger, clock, reserving, recording):
+    """Longer than a hold lives: memory is distrusted, the rows still stand, and the next renewal saves them."""
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    await ledger.reserve(reserving("r2", 300))
+    clock.now_ms += 10 * HOLD_TTL_MS
+    assert await ledger.settle("r1", 200, recording("r1")) == 200
+    assert not (await ledger.check())["ok"]
+    await ledger.maintain()
+    assert (await ledger.check())["ok"]
+    assert await ledger.settle("r2", 200, recording("r2")) == 200
+    assert await ledger.balance("w") == (600, 0)
+
+
+async def test_a_hold_that_vanished_from_under_its_process_bills_nothing_twice(database, ledger, reserving, recording):
+    """Memory says live, the row is gone: the batch is decided again from the rows."""
+    await ledger.top_up("w", 1000, "x")
+    for name in ("r1", "r2"):
+        await ledger.reserve(reserving(name, 300))
+    await ledger.maintain()
+    await execute(
+        database,
+        "DELETE FROM hold WHERE id = 'r1'",
+        "UPDATE account SET held_nanocredits = 300 WHERE id = 'workspace:w'",
+    )
+    billed = await asyncio.gather(ledger.settle("r1", 200, recording("r1")), ledger.settle("r2", 200, recording("r2")))
+    assert billed == [0, 200]
+    assert await ledger.balance("w") == (800, 0)
+
+
+async def test_changed_checkpoints_are_written_by_the_tick(database, ledger, reserving):
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    ledger.checkpoint("r1", 10)
+    ledger.checkpoint("r1", 20)
+    ledger.checkpoint("unknown", 5)
+    ledger._tick()
+
+    async def written():
+        return await rows(database, "SELECT checkpoint_nanocredits FROM hold") == [(20,)]
+
+    await eventually(written)
+
+
+async def test_every_sixth_tick_renews(database, ledger, clock, reserving):
+    await ledger.reserve(reserving("r1", 0))
+    clock.now_ms += 30_000
+    for _ in range(CHECKPOINTS_PER_RENEWAL):
+        ledger._tick()
+
+    async def renewed():
+        found = await rows(database, "SELECT expires_at_ms FROM hold UNION ALL SELECT heartbeat_at_ms FROM epoch")
+        return found == [(clock.now_ms + HOLD_TTL_MS,), (clock.now_ms,)]
+
+    await eventually(renewed)
+
+
+# Disks that fail
+
+
+async def test_a_full_disk_refuses_keeps_and_resumes(database, ledger, reserving, recording):
+    await ledger.top_up("w", 10**9, "x")
+    for number in range(64):
+        await ledger.reserve(reserving(f"before{number:03}", 10))
+    await ledger.maintain()
+    pages = (await rows(database, "PRAGMA page_count"))[0][0]
+    await execute(database, f"PRAGMA max_page_count = {pages}")
+
+    # Enough rows that no free space in half-filled pages takes them.
+    settling = [
+        asyncio.ensure_future(ledger.settle(f"before{number:03}", 7, recording(f"before{number:03}", model="m" * 900)))
+        for number in range(64)
+    ]
+    refusal = None
+    async with asyncio.timeout(10):
+        while refusal is None:
+            try:
+                await ledger.reserve(reserving("during", 10))
+                await ledger.void("during", None)
+            except MiraError as error:
+                refusal = error
+    assert refusal.kind is Kind.STORE_DOWN
+    assert refusal.status == 503
+    with pytest.raises(MiraError, match="database"):
+        await ledger.top_up("w", 5, "during")
+    assert not any(one.done() for one in settling)
+    # The refused top-up's reference is free again, reads go on, and the file is whole.
+    assert (await ledger.check())["ok"]
+    assert await rows(database, "PRAGMA integrity_check") == [("ok",)]
+
+    await execute(database, "PRAGMA max_page_count = 100000")
+    assert await asyncio.wait_for(asyncio.gather(*settling), 10) == [7] * 64
+    await (await ledger.reserve(reserving("after", 10))).durable
+    assert await ledger.top_up("w", 5, "during")
+    assert await ledger.balance("w") == (10**9 - 64 * 7 + 5, 10)
+    assert (await ledger.check())["ok"]
+
+
+#: A commit that fails after every statement went through: a trigger leaves a reference that the commit then misses.
+FAILING_COMMIT = (
+    "CREATE TABLE missing (id TEXT REFERENCES workspace(id) DEFERRABLE INITIALLY DEFERRED)",
+    "CREATE TRIGGER fails AFTER INSERT ON {table} BEGIN INSERT INTO missing VALUES ('nothing'); END",
+)
+
+
+async def test_a_hold_whose_commit_fails_is_never_durable_and_never_decided_again(
+    database, ledger, reserving, recording
+):
+    await ledger.top_up("w", 1000, "x")
+    await execute(database, *(statement.format(table="hold") for statement in FAILING_COMMIT))
+    hold = await ledger.reserve(reserving("r1", 300))
+    with pytest.raises(MiraError) as failed:
+        await hold.durable
+    assert failed.value.kind is Kind.STORE_DOWN
+    with pytest.raises(MiraError):
+        await ledger.reserve(reserving("r2", 300))
+    await execute(database, "DROP TRIGGER fails")
+    assert await ledger.settle("r1", 200, recording("r1")) == 0
+    assert await ledger.balance("w") == (1000, 0)
+    await (await ledger.reserve(reserving("r3", 300))).durable
+    assert (await ledger.check())["ok"]
+
+
+async def test_a_settlement_whose_commit_fails_is_in_once_the_disk_works(database, ledger, reserving, recording):
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    ledger.checkpoint("r1", 100)
+    await ledger.maintain()
+    await execute(database, *(statement.format(table="transfer") for statement in FAILING_COMMIT))
+    settling = asyncio.ensure_future(ledger.settle("r1", 200, recording("r1")))
+    refusing = ledger.record(recording("r2", status=402))
+    while not ledger._down:
+        await asyncio.sleep(0)
+    assert await ledger.balance("w") == (1000, 300)
+    await execute(database, "DROP TRIGGER fails")
+    assert await asyncio.wait_for(settling, 10) == 200
+    await asyncio.wait_for(refusing, 10)
+    assert await ledger.balance("w") == (800, 0)
+    assert (await ledger.check())["ok"]
+
+
+async def test_a_ledger_that_cannot_write_still_closes(database, ledger, clock, reserving, recording):
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    ledger.checkpoint("r1", 100)
+    await ledger.maintain()
+    await execute(database, *(statement.format(table="transfer") for statement in FAILING_COMMIT))
+    settling = asyncio.ensure_future(ledger.settle("r1", 200, recording("r1")))
+    while not ledger._down:
+        await asyncio.sleep(0)
+    await ledger.close(timeout_s=0.2)
+    for refused in (settling, ledger.reserve(reserving("r2", 300)), ledger.void("r1", recording("r1"))):
+        with pytest.raises(MiraError, match="database"):
+            await refused
+    await execute(database, "DROP TRIGGER fails")
+    successor = await restarted(database, ledger, clock)
+    assert await successor.balance("w") == (900, 0)
+    await successor.close()
