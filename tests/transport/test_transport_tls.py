@@ -308,3 +308,45 @@ def test_a_proxy_of_another_kind_is_refused_without_repeating_it(url):
 
 def test_a_proxy_may_be_named_without_a_scheme():
     assert parse_proxy("proxy.example:3128").port == 3128
+
+
+@pytest.mark.parametrize("ended", ["closed", "cut"])
+async def test_a_body_to_the_end_that_is_cut_below_tls_is_not_taken_for_whole(
+    ended, upstream, pool, server_tls, trusting
+):
+    async def answer(peer):
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        if ended == "cut":
+            await peer.gone()
+
+    async def cut(peer):
+        reader, writer = await asyncio.open_connection("127.0.0.1", up.port)
+
+        async def there():
+            while data := await peer.reader.read(65536):
+                writer.write(data)
+
+        async def back():
+            while data := await reader.read(65536):
+                peer.send(data)
+
+        try:
+            await asyncio.gather(there(), back())
+        finally:
+            writer.transport.abort()
+
+    up = await upstream(answer, tls=server_tls)
+    between = await upstream(cut)
+    client = pool(f"https://127.0.0.1:{between.port}", ssl_context=trusting)
+    response = await client.request(b"GET", "/", [])
+    got = []
+    done = response.stream(got.append)
+    await until(lambda: b"".join(got) == b"hello")
+    if ended == "closed":
+        await done
+        return
+    between.peers[0].writer.write_eof()
+    with pytest.raises(TransportError) as caught:
+        await done
+    assert caught.value.phase == "body"

@@ -5,13 +5,14 @@ parser and one of the consumer; the body's pieces in between are collected by a 
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from mira.transport.errors import Phase, StaleConnectionError, TransportError
-from mira.transport.inflate import CODINGS, Inflater
+from mira.transport.inflate import inflater_for
 from mira.transport.response import Response
 from mira.transport.settings import Limits, Timeouts
 
@@ -240,12 +241,13 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Part of asyncio's protocol: the upstream has ended its side; asyncio closes ours."""
-        self._ended(clean=True)
+        self._ended(clean=self._tls_is_closed())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio's protocol."""
+        clean = exc is None and self._tls_is_closed()
         self._transport = None
-        self._ended(clean=exc is None)
+        self._ended(clean=clean)
         self._owner.lost(self)
 
     def pause_writing(self) -> None:
@@ -287,7 +289,7 @@ class Connection(asyncio.Protocol):
         sized = chunked or b"content-length" in by_name
         inflater = None
         if b"content-encoding" in by_name and not empty:
-            inflater = _inflater(headers)
+            inflater = inflater_for(headers)
             if inflater is not None:
                 headers = [h for h in headers if h[0] not in {b"content-encoding", b"content-length"}]
                 by_name = dict(headers)
@@ -385,6 +387,23 @@ class Connection(asyncio.Protocol):
         if answer is not None:
             answer.finish()
 
+    def _tls_is_closed(self) -> bool:
+        """Whether the end of file is the upstream's own word: under TLS anybody on the way can cut the connection.
+
+        The event loops do not tell the two apart, but the TLS object knows whether it has seen the closing alert.
+        """
+        if not self._to_eof or self._transport is None:
+            return True
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
+
     def _ended(self, *, clean: bool) -> None:
         """The upstream is gone, by end of file or with an error."""
         if self.exchange is None:
@@ -423,13 +442,3 @@ class Connection(asyncio.Protocol):
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
-
-
-def _inflater(headers: list[tuple[bytes, bytes]]) -> Inflater | None:
-    """What undoes the answer's content coding; None for `identity`."""
-    codings = [value.strip().lower() for name, value in headers if name == b"content-encoding"]
-    if codings in ([b"identity"], [b""]):
-        return None
-    if len(codings) != 1 or codings[0] not in CODINGS:
-        raise TransportError("protocol", reached=True, detail="a content coding that was not asked for")
-    return Inflater(codings[0])

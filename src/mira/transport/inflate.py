@@ -10,7 +10,7 @@ _GZIP_WBITS = 31
 _ZLIB_WBITS = 15
 _RAW_WBITS = -15
 
-CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate"))
+_CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate"))
 
 
 class Inflater:
@@ -63,3 +63,13 @@ def _deflate_wbits(data: bytes) -> int:
     """`deflate` means zlib's format, but some servers send the raw one: the first two bytes tell."""
     zlib_header = data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
     return _ZLIB_WBITS if zlib_header else _RAW_WBITS
+
+
+def inflater_for(headers: list[tuple[bytes, bytes]]) -> Inflater | None:
+    """What undoes the answer's content coding; None for `identity`, TransportError("protocol") for others."""
+    codings = [value.strip().lower() for name, value in headers if name == b"content-encoding"]
+    if codings in ([b"identity"], [b""]):
+        return None
+    if len(codings) != 1 or codings[0] not in _CODINGS:
+        raise TransportError("protocol", reached=True, detail="a content coding that was not asked for")
+    return Inflater(codings[0])
