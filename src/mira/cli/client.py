@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 from msgspec import Struct
@@ -70,6 +70,15 @@ class Client:
         if not 200 <= reply.status < 300:
             raise CommandError(_refusal(reply))
         return reply
+
+    async def nodes(self) -> Reply:
+        """The fleet. Where no gateway runs nobody has asked the nodes for their models yet, so they are asked first."""
+        reply = await self.call("GET", "/nodes")
+        names = [node["name"] for node in reply.value["data"] if not node["disabled"]]
+        if self.running or not names:
+            return reply
+        await asyncio.gather(*(self.call("POST", f"/nodes/{quote(name, safe='')}/probe") for name in names))
+        return await self.call("GET", "/nodes")
 
 
 @asynccontextmanager

@@ -270,7 +270,7 @@ async def _through(client: Client) -> list[Check]:
         checks.append(Check("gateway", "ok" if ready.status == 200 else "failed", words))
     else:
         checks.append(Check("gateway", "skipped", "not running; the data folder is free"))
-    nodes = (await client.call("GET", "/nodes")).value["data"]
+    nodes = (await client.nodes()).value["data"]
     for node in nodes:
         words = f"{node['kind']}, {len(node['models'])} models" + (
             f"; {node['last_error']}" if node["last_error"] else ""

@@ -42,7 +42,7 @@ def models() -> None:
 @operator_command
 async def list_models(session: Session) -> None:
     """The models of the fleet and the nodes that serve them."""
-    rows = by_model((await session.client.call("GET", "/nodes")).value["data"])
+    rows = by_model((await session.client.nodes()).value["data"])
     if session.output.as_json:
         session.output.json(msgspec.json.encode({"object": "list", "data": rows}))
     elif rows:

@@ -41,7 +41,7 @@ def nodes() -> None:
 @operator_command
 async def list_nodes(session: Session) -> None:
     """The fleet and its state."""
-    reply = await session.client.call("GET", "/nodes")
+    reply = await session.client.nodes()
     session.output.listing(reply, COLUMNS, empty="no nodes; `mira nodes add --help` says how to add one")
 
 
