@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.generators.conversations import conversations
 
 from mira.codecs.chat import CHAT
 from mira.codecs.chat.dialects import DIALECTS, dialect_of
@@ -13,7 +14,6 @@ from mira.codecs.chat.express import express
 from mira.codecs.codec import Target
 from mira.core import conversation as c
 from mira.errors import Kind, MiraError
-from tests.generators.conversations import conversations
 
 
 def target(dialect: str = "", cap_field: str = "max_tokens") -> Target:

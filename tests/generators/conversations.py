@@ -1,5 +1,6 @@
 """Generators of whatever a Conversation, an answer's events or a split of bytes can be; shared by all codecs."""
 
+import itertools
 import json
 
 import msgspec
@@ -64,20 +65,24 @@ def _parts(*, files: bool) -> st.SearchStrategy:
 
 
 PARTS = _parts(files=True)
-REASONING = st.builds(
-    c.Reasoning,
-    kind=st.just("text"),
-    text=SOME_TEXT,
-    signature=st.none() | SOME_TEXT,
-    format=st.none() | st.just("anthropic-claude-v1"),
-    id=st.none() | NAMES,
-) | st.builds(
-    c.Reasoning,
-    kind=st.just("encrypted"),
-    data=SOME_TEXT,
-    format=st.sampled_from(["anthropic-claude-v1", "openai-responses-v1"]),
-    id=st.none() | NAMES,
-) | st.builds(c.Reasoning, kind=st.just("summary"), text=SOME_TEXT, id=st.none() | NAMES)
+REASONING = (
+    st.builds(
+        c.Reasoning,
+        kind=st.just("text"),
+        text=SOME_TEXT,
+        signature=st.none() | SOME_TEXT,
+        format=st.none() | st.just("anthropic-claude-v1"),
+        id=st.none() | NAMES,
+    )
+    | st.builds(
+        c.Reasoning,
+        kind=st.just("encrypted"),
+        data=SOME_TEXT,
+        format=st.sampled_from(["anthropic-claude-v1", "openai-responses-v1"]),
+        id=st.none() | NAMES,
+    )
+    | st.builds(c.Reasoning, kind=st.just("summary"), text=SOME_TEXT, id=st.none() | NAMES)
+)
 
 
 @st.composite
@@ -313,7 +318,9 @@ def event_streams(draw: st.DrawFn, *, choices: int = 1) -> list[e.Event]:
             for index in range(len(calls))
             if index not in spoken
         ]
-        reason = c.FinishReason.TOOL_CALLS if calls else draw(st.sampled_from([c.FinishReason.STOP, c.FinishReason.LENGTH]))
+        reason = (
+            c.FinishReason.TOOL_CALLS if calls else draw(st.sampled_from([c.FinishReason.STOP, c.FinishReason.LENGTH]))
+        )
         events.append(e.Finish(reason=reason, choice=choice))
     return events
 
@@ -326,4 +333,4 @@ def splits(size: int) -> st.SearchStrategy[list[int]]:
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """The data cut at these places."""
     edges = [0, *cuts, len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]

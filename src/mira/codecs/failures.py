@@ -150,7 +150,9 @@ def _client_fault(status: int, failure: Failure) -> MiraError:
     if status == 413:
         return MiraError(Kind.TOO_LARGE, "The upstream refused the request as too large.")
     words = masked(failure.words) or f"The upstream refused the request with status {status}."
-    param = failure.param if failure.param and _PARAM.fullmatch(failure.param) else None
+    param = failure.param
+    if param is not None and not (_PARAM.fullmatch(param) and masked(param) == param):
+        param = None
     unsupported = failure.code in ("unsupported_parameter", "unsupported_value")
     if not unsupported:
         return MiraError(Kind.BAD_REQUEST, words, param=param)

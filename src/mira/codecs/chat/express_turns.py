@@ -61,7 +61,9 @@ def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) 
                 told.append(AssistantTurn(parts=said, name=turn.name))
             case ToolTurn():
                 _add_results(told, turn, dialect, dropped, kinds)
-    return _with_media_behind(told) if not dialect.tool_media else tuple(told)
+    # A request without messages is none: what says nothing is said by the user.
+    told = told or [UserTurn(parts=())]
+    return tuple(told) if dialect.tool_media else _with_media_behind(told)
 
 
 def _add_results(

@@ -58,7 +58,7 @@ def open_request(body: bytes) -> Envelope:
         raise MiraError(Kind.BAD_REQUEST, "The body is not valid JSON in UTF-8.") from None
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper_than(body, MAX_DEPTH):
         raise _too_deep()
-    if request.tools or request.tool_choice or request.response_format or request.functions:
+    if request.tools or request.tool_choice or request.response_format or request.function_call:
         _check_tools(request)
     media_parts = media_bytes = 0
     for index, message in enumerate(request.messages):
