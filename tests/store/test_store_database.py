@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -27,10 +26,13 @@ async def test_a_second_process_is_refused_by_the_lock(database, database_url):
         "try: Database.open(sys.argv[1])\n"
         "except ConfigError as error: print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", program, database_url], capture_output=True, text=True, check=True)
-    assert "in use by another Mira process" in told.stdout
-    assert str(database.path) in told.stdout
-    assert "MIRA_HOME" in told.stdout
+    second = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, database_url, stdout=asyncio.subprocess.PIPE
+    )
+    told = (await second.communicate())[0].decode()
+    assert "in use by another Mira process" in told
+    assert str(database.path) in told
+    assert "MIRA_HOME" in told
 
 
 async def test_a_closed_database_can_be_opened_again(database_url):

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from sqlalchemy import text
+from waiting import eventually
 
 from mira.errors import Kind, MiraError
 from mira.store.batch import HOLD_TTL_MS
@@ -17,13 +18,6 @@ def execute(database, *statements):
 
 def rows(database, query):
     return database.read(lambda connection: [tuple(row) for row in connection.execute(text(query))])
-
-
-async def eventually(condition):
-    """Waits until something becomes true by itself."""
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.005)
 
 
 async def restarted(database, ledger, clock) -> Ledger:
@@ -218,8 +212,7 @@ async def test_a_settlement_whose_commit_fails_is_in_once_the_disk_works(databas
     await execute(database, *(statement.format(table="transfer") for statement in FAILING_COMMIT))
     settling = asyncio.ensure_future(ledger.settle("r1", 200, recording("r1")))
     refusing = ledger.record(recording("r2", status=402))
-    while not ledger._down:
-        await asyncio.sleep(0)
+    await eventually(lambda: ledger._down)
     assert await ledger.balance("w") == (1000, 300)
     await execute(database, "DROP TRIGGER fails")
     assert await asyncio.wait_for(settling, 10) == 200
@@ -235,8 +228,7 @@ async def test_a_ledger_that_cannot_write_still_closes(database, ledger, clock, 
     await ledger.maintain()
     await execute(database, *(statement.format(table="transfer") for statement in FAILING_COMMIT))
     settling = asyncio.ensure_future(ledger.settle("r1", 200, recording("r1")))
-    while not ledger._down:
-        await asyncio.sleep(0)
+    await eventually(lambda: ledger._down)
     await ledger.close(timeout_s=0.2)
     for refused in (settling, ledger.reserve(reserving("r2", 300)), ledger.void("r1", recording("r1"))):
         with pytest.raises(MiraError, match="database"):

@@ -1,5 +1,6 @@
 """A killed process loses nothing that it acknowledged. `MIRA_TEST_KILLS` kills more often than the default."""
 
+import asyncio
 import os
 import random
 import subprocess
@@ -13,6 +14,7 @@ from mira.store.workspaces import Workspaces
 
 KILLS = int(os.environ.get("MIRA_TEST_KILLS", "8"))
 CLIENTS = 64
+FUNDS = 10**12
 
 #: Reserves, checkpoints and settles as fast as it can, and says so only after the ledger did.
 LOAD = f"""
@@ -50,47 +52,55 @@ uvloop.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_kill_loses_no_acknowledged_settlement(database_url, clock):
+def test_a_kill_loses_no_acknowledged_settlement(database_url):
     seed = random.Random(20)
-    database = Database.open(database_url)
+    asyncio.run(prepare(database_url))
+    acknowledged: dict[str, int] = {}
+    orphans = 0
+    for life in range(KILLS):
+        acknowledged |= killed(database_url, f"life{life:03}", after_lines=seed.randrange(1, 2000))
+        orphans += asyncio.run(inspect(database_url, f"after{life:03}", acknowledged))
+    assert orphans > 0
+
+
+async def prepare(url: str) -> None:
+    database = Database.open(url)
     await Workspaces(database).create("w", "w", 0)
-    ledger = Ledger(database, clock=clock, epoch_id="first")
+    ledger = Ledger(database, clock=lambda: 0, epoch_id="first")
     await ledger.start()
-    await ledger.top_up("w", 10**12, "x")
+    await ledger.top_up("w", FUNDS, "x")
     await ledger.close()
     await database.close()
 
-    acknowledged = {}
-    orphans = 0
-    for life in range(KILLS):
-        with subprocess.Popen(
-            [sys.executable, "-c", LOAD, database_url, f"life{life:03}"], stdout=subprocess.PIPE, text=True
-        ) as process:
-            for _ in range(seed.randrange(1, 2000)):
-                name, _, billed = process.stdout.readline().partition(" ")
-                acknowledged[name] = int(billed)
-            process.kill()
-            # What it said before it died counts too; its last line may be cut.
-            for line in process.stdout.read().splitlines(keepends=True):
-                name, _, billed = line.partition(" ")
-                if billed.endswith("\n"):
-                    acknowledged[name] = int(billed)
 
-        database = Database.open(database_url)
-        left = text("SELECT count(*) FROM hold")
-        orphans += await database.read(lambda connection: connection.execute(left).scalar_one())
-        ledger = Ledger(database, clock=clock, epoch_id=f"after{life:03}")
-        await ledger.start()
-        assert await database.read(lambda connection: connection.execute(left).scalar_one()) == 0
-        checked = await ledger.check()
-        assert checked["ok"], checked
-        settled = text("SELECT substr(idem, 8), amount_nanocredits FROM transfer WHERE idem LIKE 'settle:%'")
-        found = dict(await database.read(lambda connection: [tuple(row) for row in connection.execute(settled)]))
-        assert acknowledged.items() <= found.items()
-        assert set(found.values()) <= {3, 7}
-        assert await ledger.balance("w") == (10**12 - sum(found.values()), 0)
-        integrity = text("PRAGMA integrity_check")
-        assert await database.read(lambda connection: connection.execute(integrity).scalar_one()) == "ok"
-        await ledger.close()
-        await database.close()
-    assert orphans > 0
+def killed(url: str, life: str, *, after_lines: int) -> dict[str, int]:
+    """Runs the load until it has said so much, kills it, and returns what it acknowledged."""
+    with subprocess.Popen([sys.executable, "-c", LOAD, url, life], stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline() for _ in range(after_lines)]
+        process.kill()
+        # What it said before it died counts too, but its last line may be cut.
+        lines += [line for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    return {name: int(billed) for name, billed in map(str.split, lines)}
+
+
+async def inspect(url: str, life: str, acknowledged: dict[str, int]) -> int:
+    """Opens what the killed process left, checks everything, and returns how many holds it left open."""
+    database = Database.open(url)
+
+    async def rows(query: str):
+        return await database.read(lambda connection: [tuple(row) for row in connection.execute(text(query))])
+
+    orphans = (await rows("SELECT count(*) FROM hold"))[0][0]
+    ledger = Ledger(database, clock=lambda: 0, epoch_id=life)
+    await ledger.start()
+    assert await rows("SELECT count(*) FROM hold") == [(0,)]
+    checked = await ledger.check()
+    assert checked["ok"], checked
+    settled = dict(await rows("SELECT substr(idem, 8), amount_nanocredits FROM transfer WHERE idem LIKE 'settle:%'"))
+    assert acknowledged.items() <= settled.items()
+    assert set(settled.values()) <= {3, 7}
+    assert await ledger.balance("w") == (FUNDS - sum(settled.values()), 0)
+    assert await rows("PRAGMA integrity_check") == [("ok",)]
+    await ledger.close()
+    await database.close()
+    return orphans

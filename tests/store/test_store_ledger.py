@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from sqlalchemy import text
+from waiting import eventually
 
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.usage import Usage
@@ -204,7 +205,7 @@ async def test_amounts_out_of_range_are_refused(ledger, reserving, recording):
         ledger.top_up("w", -5, "x"),
         ledger.top_up("w", MAX_NANOCREDITS + 1, "x"),
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"amount|hold|payment"):
             await attempt
     assert await ledger.top_up("w", MAX_NANOCREDITS, "x")
     with pytest.raises(ValueError, match="64 bits"):
@@ -254,8 +255,7 @@ async def test_a_caller_who_leaves_before_the_decision_holds_nothing(database, l
 async def test_a_caller_who_leaves_in_the_moment_of_the_decision_holds_nothing(database, ledger, reserving):
     await ledger.top_up("w", 1000, "invoice")
     waiting = asyncio.ensure_future(ledger.reserve(reserving("r1", 400)))
-    while "r1" not in ledger._live:
-        await asyncio.sleep(0)
+    await eventually(lambda: "r1" in ledger._live)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -52,7 +52,7 @@ def test_a_hold_out_of_range_is_refused(amount, least):
 )
 def test_a_charge_out_of_range_changes_nothing(hold, actual, revenue):
     accounts = Account("a", 10, 5), Account("r", revenue), Account("o", 0)
-    with pytest.raises(ValueError, match="charge|hold"):
+    with pytest.raises(ValueError, match=r"charge|hold"):
         close_hold(*accounts, hold_nanocredits=hold, actual_nanocredits=actual, capped=False)
     assert accounts == (Account("a", 10, 5), Account("r", revenue), Account("o", 0))
 

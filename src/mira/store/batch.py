@@ -4,7 +4,6 @@ A batch lives inside one transaction. It changes the ledger's memory of live hol
 since nothing of it holds before its commit.
 """
 
-import sqlite3
 from typing import Any
 
 from mira.core import ledger as rules
@@ -22,6 +21,7 @@ from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
 from mira.store.ledger_sql import SWEEP_LIMIT, WIDTHS, Statements, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
+from mira.store.statements import Driver
 
 HOLD_TTL_MS = 90_000
 
@@ -54,7 +54,7 @@ class Batch:
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
 
-    def run(self, connection: sqlite3.Connection, sql: Statements) -> bool:
+    def run(self, connection: Driver, sql: Statements) -> bool:
         """Decides and writes; returns whether anything was written. Refusals and holds are told before the commit."""
         self._look_up(connection, sql)
         self._load(connection, sql)
@@ -104,7 +104,7 @@ class Batch:
 
     # Looking up what is not in memory
 
-    def _look_up(self, connection: sqlite3.Connection, sql: Statements) -> None:
+    def _look_up(self, connection: Driver, sql: Statements) -> None:
         for op in self.ops:
             if isinstance(op, CloseOp):
                 if op.from_row or not self._trust or op.hold_id not in self._live:
@@ -114,7 +114,7 @@ class Batch:
             elif isinstance(op, MaintainOp):
                 self._maintain(connection, sql, op)
 
-    def _find(self, connection: sqlite3.Connection, sql: Statements, op: CloseOp) -> None:
+    def _find(self, connection: Driver, sql: Statements, op: CloseOp) -> None:
         op.from_row, op.found, op.billed_before_nanocredits = True, None, 0
         row = connection.execute(sql.hold_find, (op.hold_id,)).fetchone()
         if row is not None:
@@ -124,7 +124,7 @@ class Batch:
         if billed is not None:
             op.billed_before_nanocredits = billed[0]
 
-    def _maintain(self, connection: sqlite3.Connection, sql: Statements, op: MaintainOp) -> None:
+    def _maintain(self, connection: Driver, sql: Statements, op: MaintainOp) -> None:
         """Writes checkpoints; on a renewal first proves its own life, then finds the holds of the dead."""
         live = self._live
         rows = [
@@ -145,7 +145,7 @@ class Batch:
             for hold_id, workspace_id, amount, checkpoint in dead
         ]
 
-    def _load(self, connection: sqlite3.Connection, sql: Statements) -> None:
+    def _load(self, connection: Driver, sql: Statements) -> None:
         """Loads and locks every account that may be touched, in the order of ids."""
         workspaces = set()
         live = self._live
@@ -256,7 +256,7 @@ class Batch:
 
     # Writing and telling
 
-    def _write(self, connection: sqlite3.Connection, sql: Statements) -> bool:
+    def _write(self, connection: Driver, sql: Statements) -> bool:
         changed = []
         for account_id, posted, held in self._loaded:
             account = self._accounts[account_id]

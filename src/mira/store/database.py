@@ -62,11 +62,6 @@ class Database:
         return database
 
     @property
-    def dialect(self) -> str:
-        """The name of the SQL dialect."""
-        return self.engine.dialect.name
-
-    @property
     def engine(self) -> Engine:
         """The reading engine; its dialect is what statements are compiled for."""
         return self._reading

@@ -25,6 +25,7 @@ from mira.store.database import Database
 from mira.store.ledger_sql import SWEEP_LIMIT, statements
 from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.schema import account, epoch
+from mira.store.statements import Driver
 from mira.store.writer import store_down, unavailable
 
 MAX_BATCH = 1024
@@ -186,7 +187,7 @@ class Ledger:
 
     # A batch, as a job of the database's writer
 
-    def run(self, connection: sqlite3.Connection) -> bool:
+    def run(self, connection: Driver) -> bool:
         """Takes up to 1,024 operations from the queue and decides them."""
         queue = self._queue
         count = min(len(queue), 1 if self._singles else MAX_BATCH)

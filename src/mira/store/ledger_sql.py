@@ -49,7 +49,7 @@ def statements(dialect: Dialect) -> Statements:
     """
 
     def text(statement: ClauseElement, *names: str) -> str:
-        return compile_sql(statement, dialect, *names).text
+        return compile_sql(statement, dialect, *names)
 
     return Statements(
         accounts={width: text(_accounts(width), *_numbered(width)) for width in WIDTHS},

@@ -7,7 +7,6 @@ statements are compiled once per database.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct
 from sqlalchemy import Dialect, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql import ClauseElement
@@ -16,7 +15,10 @@ from sqlalchemy.sql import ClauseElement
 class Cursor(Protocol):
     """What the hot path needs of a driver's cursor."""
 
-    rowcount: int
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement changed."""
+        ...
 
     def fetchall(self) -> list[Any]:
         """All remaining rows."""
@@ -39,14 +41,7 @@ class Driver(Protocol):
         ...
 
 
-class Sql(Struct, frozen=True):
-    """A compiled statement: its text in the dialect's words, and the names of its positional parameters in order."""
-
-    text: str
-    names: tuple[str, ...]
-
-
-def compile_sql(statement: ClauseElement, dialect: Dialect, *names: str) -> Sql:
+def compile_sql(statement: ClauseElement, dialect: Dialect, *names: str) -> str:
     """Compiles a statement whose parameters are bound by position, in the order of `names`.
 
     ValueError where the text takes them in another order: the rows are plain tuples, so the order is part of the code.
@@ -55,7 +50,7 @@ def compile_sql(statement: ClauseElement, dialect: Dialect, *names: str) -> Sql:
     order = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
     if order != names:
         raise ValueError(f"the statement takes {order}, not {names}")
-    return Sql(str(compiled), order)
+    return str(compiled)
 
 
 def upsert(table: Table) -> Insert:
