@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -66,6 +67,22 @@ def test_programs_can_follow_a_gateway_as_json_lines(tmp_path):
     finally:
         assert gateway.stop() == 0
     assert json.loads(gateway.lines[-1]) == {"event": "stopped"}
+
+
+def test_a_gateway_goes_on_when_nobody_reads_its_words_any_more(tmp_path):
+    gateway = Gateway(tmp_path / "mira")
+    gateway.wait_until_it_answers()
+    gateway.process.stdout.close()
+    gateway.process.send_signal(signal.SIGTERM)
+    complaints = gateway.process.stderr.read().decode()
+    gateway.process.stderr.close()
+    assert (gateway.process.wait(30), complaints) == (0, "")
+
+
+def test_a_terminal_of_another_encoding_is_no_error(tmp_path):
+    done = run(tmp_path / "mira", "workspaces", "create", "café", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "caf?" in done.stdout
 
 
 def test_a_taken_port_ends_the_start_with_one_line(tmp_path):

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import msgspec
 
-from mira.cli.output import printable
+from mira.cli.output import heard_or_not, printable
 from mira.cli.program import FirstRun
 from mira.cli.progress import TransferProgress
 
@@ -101,7 +101,8 @@ class PlainAnnouncer:
 
     def _print(self, *lines: str) -> None:
         # Whoever waits for a line in a pipe gets it now.
-        print(*lines, sep="\n", file=self._out, flush=True)
+        with heard_or_not(self._out):
+            print(*lines, sep="\n", file=self._out, flush=True)
 
 
 class JsonAnnouncer:
@@ -147,7 +148,8 @@ class JsonAnnouncer:
 
     def _tell(self, event: str, **members: object) -> None:
         line = msgspec.json.encode({"event": event, **members}).decode()
-        print(line, file=self._out, flush=True)
+        with heard_or_not(self._out):
+            print(line, file=self._out, flush=True)
 
 
 def _labelled(rows: list[tuple[str, str]]) -> list[str]:

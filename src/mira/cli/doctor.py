@@ -225,14 +225,24 @@ def _local_model(model: Pack | Path, environ: Mapping[str, str]) -> Check:
 
 def _index_page(distribution: str) -> str:
     """The page of a distribution on the index that pip uses, without the credentials that may stand in its address."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-        capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=False,
-    )  # fmt: skip
-    index = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip() or "https://pypi.org/simple"
+    index = os.environ.get("PIP_INDEX_URL") or _configured_index() or "https://pypi.org/simple"
     parts = urlsplit(index)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, f"{parts.path.rstrip('/')}/{distribution}/", "", ""))
+
+
+def _configured_index() -> str:
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.strip()
 
 
 def _reachable(name: str, url: str) -> Check:

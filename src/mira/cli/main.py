@@ -1,6 +1,7 @@
 """The command line: `mira COMMAND`. Each command's module is imported only when it is asked for."""
 
 import importlib
+import io
 import sys
 from typing import NoReturn
 
@@ -50,5 +51,8 @@ def mira() -> None:
 
 def main(program: Program) -> NoReturn:
     """Runs the command line. Exit status: 0 done, 1 refused or failed (one line on the standard error), 2 usage."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding gets a question mark, not an error.
+        sys.stdout.reconfigure(errors="replace")
     mira.main(obj=program, prog_name="mira")
     sys.exit(0)

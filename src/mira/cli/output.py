@@ -1,7 +1,9 @@
 """What a command prints: the API's JSON as it came, or a table, in plain text where the output is no terminal."""
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -93,6 +95,18 @@ class Output:
                 for cell, width, column in zip(row, widths, columns, strict=True)
             )
             self._out.write("  ".join(padded).rstrip() + "\n")
+
+
+@contextmanager
+def heard_or_not(out: TextIO) -> Iterator[None]:
+    """Lets a long run go on where its reader has left: what is still said goes nowhere."""
+    try:
+        yield
+    except OSError:
+        # Also what is left in the buffer, or the interpreter would complain of it at its end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, out.fileno())
+        os.close(nowhere)
 
 
 def printable(text: str) -> str:

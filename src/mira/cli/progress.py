@@ -2,7 +2,7 @@
 
 from typing import Any, TextIO
 
-from mira.cli.output import printable
+from mira.cli.output import heard_or_not, printable
 
 TENTHS = 10
 
@@ -18,16 +18,18 @@ class TransferProgress:
 
     def at(self, detail: str, done_bytes: int, total_bytes: int) -> None:
         """The transfer stands at `done_bytes` of `total_bytes` (0 where unknown); `detail` says of what."""
-        if self._out.isatty():
-            self._draw(printable(detail), done_bytes, total_bytes)
-        else:
-            self._tell(printable(detail), done_bytes, total_bytes)
+        with heard_or_not(self._out):
+            if self._out.isatty():
+                self._draw(printable(detail), done_bytes, total_bytes)
+            else:
+                self._tell(printable(detail), done_bytes, total_bytes)
 
     def finish(self) -> None:
         """Leaves the line of the bar, if there is one."""
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar = self._told = None
+        bar, self._bar, self._told = self._bar, None, None
+        if bar is not None:
+            with heard_or_not(self._out):
+                bar.stop()
 
     def _tell(self, detail: str, done_bytes: int, total_bytes: int) -> None:
         # What is done by its first word: a check that follows a download starts its tenths again.
