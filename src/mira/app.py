@@ -174,7 +174,7 @@ def serve(config: Config, announcer: Announcer) -> int:
 async def _serve(config: Config, announcer: Announcer) -> int:
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config))
-        server, sockets = _listen(config, app)
+        server, sockets = listen_all(config, app)
         stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
@@ -203,7 +203,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
     return 0
 
 
-def _listen(config: Config, app: App) -> tuple[Server, list[socket.socket]]:
+def listen_all(config: Config, app: App) -> tuple[Server, list[socket.socket]]:
     """The server and its sockets: the public one, the commands' own, and the operator's where it is set apart."""
     public = listen(config.host, config.port)
     sockets = [public, listen_unix(config.socket_path)]

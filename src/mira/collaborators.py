@@ -24,13 +24,23 @@ class ClientLeft(Exception):  # noqa: N818 - an outcome, not an error
     """The client closed its connection before its answer was complete."""
 
 
+class RequestHeaders(Protocol):
+    """The head of a request, all that authentication needs."""
+
+    def header(self, name: bytes) -> str | None:
+        """A request header by its lower-case name."""
+
+
 class Exchange(Protocol):
     """One HTTP request and its answer, as the relay sees it. Writing never suspends; a slow client is `paused`."""
 
     gone: bool
-    paused: bool
     on_gone: Callable[[], object] | None
     on_resume: Callable[[], object] | None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client reads more slowly than it is sent to."""
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
@@ -46,6 +56,9 @@ class Exchange(Protocol):
 
     async def end(self, data: bytes) -> None:
         """Sends the last piece."""
+
+    def cancel(self) -> None:
+        """Cancels the task that answers this request."""
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Sends a whole answer."""

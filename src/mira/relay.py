@@ -30,6 +30,7 @@ from mira.collaborators import (
     Keyring,
     Ledger,
     Node,
+    RequestHeaders,
     Response,
 )
 from mira.core import fleet, pricing, tokens
@@ -196,10 +197,10 @@ class Relay:
         cap = min(asked, route.max_output_tokens) if route.max_output_tokens else asked
         input_bound = tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts)
         least_cap = min(cap, LEAST_OUTPUT_CAP)
-        want = least = 0
-        for offer in offers:
-            want = max(want, _hold(offer, input_bound, cap, envelope.choices))
-            least = max(least, _hold(offer, input_bound, least_cap, envelope.choices))
+        want = max([_hold(offer, input_bound, cap, envelope.choices) for offer in offers])
+        least = want
+        if least_cap < cap:
+            least = max([_hold(offer, input_bound, least_cap, envelope.choices) for offer in offers])
         hold = await self.ledger.reserve(
             Reserve(
                 hold_id=call.record.request_id,
@@ -257,9 +258,7 @@ class Relay:
         exchange = call.exchange
         node: Node = offer.node
         body, conversation = self._render(call, offer)
-        task = asyncio.current_task()
-        assert task is not None
-        exchange.on_gone = task.cancel
+        exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
             if exchange.gone:
@@ -277,7 +276,6 @@ class Relay:
         except asyncio.CancelledError:
             if not exchange.gone:
                 raise
-            task.uncancel()
             exchange.on_gone = None
             await self._settle(call, offer, await self._estimate(call, Tally()), status=CLIENT_LEFT_STATUS)
         except (MiraError, AttemptFailed, ClientLeft):
@@ -524,9 +522,9 @@ class _Pump:
             self.held_back.clear()
 
 
-async def authenticate(keyring: Keyring, exchange: Exchange, face: Face) -> Caller:
+async def authenticate(keyring: Keyring, head: RequestHeaders, face: Face) -> Caller:
     """The caller behind the key of a request: `Authorization: Bearer` decides, else `x-api-key`."""
-    secret = _secret(exchange)
+    secret = _secret(head)
     if not secret:
         raise MiraError(
             Kind.BAD_KEY, "no key was sent; put it into the header `Authorization: Bearer KEY` or `x-api-key: KEY`"
@@ -550,13 +548,13 @@ def error_headers(error: MiraError, request_id: str) -> Headers:
     return headers
 
 
-def _secret(exchange: Exchange) -> str | None:
-    authorization = exchange.header(b"authorization")
+def _secret(head: RequestHeaders) -> str | None:
+    authorization = head.header(b"authorization")
     if authorization:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
-    return exchange.header(b"x-api-key")
+    return head.header(b"x-api-key")
 
 
 def _printable(text: str | None) -> str | None:
@@ -582,6 +580,8 @@ def _open_stream(call: Call, node: Node, context: Context, conversation: Convers
 
 
 def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
+    if offer.rates is not None:
+        return offer.rates.hold_nanocredits(input_bound, cap * choices)
     assert offer.price is not None
     return pricing.hold_nanocredits(input_bound, cap, choices, offer.price, offer.markup)
 

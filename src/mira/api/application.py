@@ -6,7 +6,7 @@ route's protocol on every route and status.
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from mira.api.exchange import AsgiExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
@@ -44,7 +45,7 @@ def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
     if not origins:
         return application
     return CORSMiddleware(
-        application, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
+        cast("ASGIApp", application), allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
     )
 
 
@@ -66,7 +67,7 @@ class _Application:
         if surface is None:
             await self._cold(scope, receive, send)
         elif scope["method"] == "POST":
-            await self._answer(AsgiExchange(scope, receive, send), surface)
+            await self._answer(AsgiExchange(scope, receive), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
             await _error(error, self._services.new_id("req"))(scope, receive, send)

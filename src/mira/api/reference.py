@@ -10,9 +10,9 @@ from starlette.responses import HTMLResponse, Response
 
 from mira import __version__
 from mira.api.services import Asked, Services
-from mira.codecs.chat import ChatRequest
+from mira.codecs.chat.wire import Request as ChatRequest
 
-SECURITY = {
+SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "public": [],
     "proxy key": [{"bearer": []}, {"apiKey": []}],
     "inference key": [{"bearer": []}, {"apiKey": []}],

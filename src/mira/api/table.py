@@ -53,7 +53,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         # Annotations bind no caller; a route that is open or unbilled by an oversight must not start.
-        if not isinstance(self.policy, Policy) or not isinstance(self.billing, Billing):
+        given: tuple[object, object] = (self.policy, self.billing)
+        if not isinstance(given[0], Policy) or not isinstance(given[1], Billing):
             raise TypeError(f"{self.method} {self.path}: a route needs a policy and a billing class")
         if (self.endpoint is None) == (self.surface is None):
             raise TypeError(f"{self.method} {self.path}: a route has either an endpoint or a surface")

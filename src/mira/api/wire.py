@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 HEAD_LIMIT_BYTES = 64 * 1024
 HEADER_LIMIT_COUNT = 128
@@ -44,6 +44,8 @@ class WireProtocol(HttpToolsProtocol):
     _in_head = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _task: asyncio.Task[None] | None = None
+    _task_cycle: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; its first request head must arrive in time."""
@@ -99,6 +101,7 @@ class WireProtocol(HttpToolsProtocol):
         scope["mira.wire"] = self
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
+        scope["mira.cycle"] = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; nothing is left to take it once the connection closes."""
@@ -119,6 +122,37 @@ class WireProtocol(HttpToolsProtocol):
                 self._refuse_head()
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def task_of(self, cycle: RequestResponseCycle) -> asyncio.Task[None] | None:
+        """The task that answers a request, while it does."""
+        return self._task if cycle is self._task_cycle else None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # As uvicorn does, but the task is kept by name: whoever answers a client that leaves must be able to stop.
+        self._task_cycle = cycle
+        task = self._task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def head(self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The bytes of an answer's head. Values that could end a header early are refused (ValueError)."""
+        lines = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            if b"\r" in value or b"\n" in value:
+                raise ValueError("a header must not hold a line break")
+            lines += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def finished(self, cycle: RequestResponseCycle) -> None:
+        """An answer was written to its end past uvicorn's `send`: its cycle ends as if it had gone through there."""
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def _refuse_head(self) -> None:
         self.transport.write(TOO_LARGE_HEAD % (len(TOO_LARGE_BODY), TOO_LARGE_BODY))

@@ -1,11 +1,11 @@
 """Which node serves a call: offers of a model, and the health that ranks them. Pure; the caller passes the time."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
 
-from mira.core.pricing import Markup, Price
+from mira.core.pricing import FlatRates, Markup, Price
 from mira.errors import Kind, MiraError
 
 FAULTS_TO_REST = 3
@@ -47,7 +47,7 @@ class Health(Struct):
 class Offer(Struct, frozen=True, eq=False):
     """One node's way to serve a model: its own spelling, the price with its markup, and the node itself.
 
-    `node` is the runtime node; this module needs its `health`, `weight`,
+    `rates` are the price's where it has no tiers. `node` is the runtime node; this module needs its `health`, `weight`,
     `max_in_flight` and `obstacle` only.
     """
 
@@ -55,6 +55,7 @@ class Offer(Struct, frozen=True, eq=False):
     upstream_model: str
     price: Price | None
     markup: Markup
+    rates: FlatRates | None = None
 
 
 class Route(Struct, frozen=True, eq=False):
@@ -66,11 +67,15 @@ class Route(Struct, frozen=True, eq=False):
     max_output_tokens: int | None = None
 
 
-def choose(route: Route, tried: Iterable[Any], now_s: float) -> Offer:
+def choose(route: Route, tried: Collection[Any], now_s: float) -> Offer:
     """The least busy offer of a node that is well, not full and not tried yet; else one that rests, soonest first.
 
     Raises the node's own obstacle (a local model that is still being fetched) or UNAVAILABLE where none is left.
     """
+    if len(route.offers) == 1 and not tried:
+        only = route.offers[0].node
+        if only.health.resting_until_s <= now_s and only.obstacle is None and not _full(only):
+            return route.offers[0]
     left = [offer for offer in route.offers if offer.node not in tried]
     open_offers = [offer for offer in left if offer.node.obstacle is None and not _full(offer.node)]
     well = [offer for offer in open_offers if offer.node.health.resting_until_s <= now_s]

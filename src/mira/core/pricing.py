@@ -113,6 +113,27 @@ def hold_nanocredits(
     return _nano(fixed + max(choices, 1) * max(output_cap, 0) * per_output_token, markup)
 
 
+class FlatRates(NamedTuple):
+    """What a hold costs for a price without tiers, computed once: pico-credits per token of input and of output."""
+
+    input_picocredits: int
+    output_picocredits: int
+    markup: Markup
+
+    def hold_nanocredits(self, input_bound_tokens: int, output_tokens: int) -> int:
+        """As `hold_nanocredits`, for bounds that are not negative."""
+        amount = input_bound_tokens * self.input_picocredits + output_tokens * self.output_picocredits
+        return _nano(amount, self.markup)
+
+
+def flat_rates(price: Price | None, markup: Markup) -> FlatRates | None:
+    """The rates of a price that is the same for every size of prompt; None where it has tiers, or there is none."""
+    if price is None or price.tiers:
+        return None
+    fixed, per_output_token = _hold_parts(1, price, 0)
+    return FlatRates(fixed, per_output_token, markup)
+
+
 def affordable_cap(
     granted_nanocredits: int,
     input_bound_tokens: int,

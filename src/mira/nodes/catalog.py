@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from mira.core.fleet import Offer, Route
 from mira.core.models import limits
-from mira.core.pricing import Price
+from mira.core.pricing import Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.nodes.node import Listing, Node
 
@@ -38,7 +38,13 @@ class Catalog:
                 continue
             for model, listing in node.models.items():
                 price = prices.get(model) or listing.price
-                offer = Offer(node=node, upstream_model=listing.upstream_model, price=price, markup=node.markup)
+                offer = Offer(
+                    node=node,
+                    upstream_model=listing.upstream_model,
+                    price=price,
+                    markup=node.markup,
+                    rates=flat_rates(price, node.markup),
+                )
                 offers.setdefault(model, []).append((offer, listing))
                 order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))
         self.routes = {model: _route(model, found) for model, found in offers.items()}

@@ -84,15 +84,12 @@ class Embedded:
         if local.state == "ready":
             if local.base_url != self._address:
                 self._address = local.base_url
-                self._later(self.node.pool.close())
+                task = asyncio.ensure_future(self.node.pool.close())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
                 self.node.pool = self._new_pool(local.base_url)
                 self.node.authorize(local.api_key)
             self.node.loading = None
         else:
             self.node.loading = local.refusal()
         self._on_progress(local)
-
-    def _later(self, work: "asyncio.Future[None] | object") -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
-        self._tasks.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._tasks.discard)  # type: ignore[arg-type]

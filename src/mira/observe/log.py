@@ -4,11 +4,11 @@ import logging
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Sends Mira's log to standard error. Uvicorn's own lines are kept to warnings."""
+    """Sends Mira's log to standard error. What libraries say is kept to warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("alembic", "asyncio", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)

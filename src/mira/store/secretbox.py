@@ -6,6 +6,7 @@ Both derive from the process's secret (`MIRA_SECRET_KEY`), each under a label of
 import hmac
 import os
 from hashlib import sha256
+from typing import Any
 
 NONCE_BYTES = 12
 
@@ -40,7 +41,7 @@ class SecretBox:
         """Eight characters that change with the secret, to notice a wrong one at the start."""
         return sha256(self._pepper).hexdigest()[:8]
 
-    def _cipher(self):  # type: ignore[no-untyped-def] # noqa: ANN202 - the class is imported here only
+    def _cipher(self) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see `open`
 
         return AESGCM(self._seal)

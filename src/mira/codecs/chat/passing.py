@@ -79,6 +79,9 @@ class PassedAnswer:
 
 def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
     """A node's own usage with what Mira charges as its `cost`."""
+    raw = bytes(usage)
+    if b"cost" not in raw and raw.count(b":") and raw.endswith(b"}"):
+        return Raw(b'%b,"cost":%b}' % (raw[:-1], bytes(cost_literal(cost_nanocredits))))
     told = _FIELDS.decode(usage)
     told["cost"] = cost_literal(cost_nanocredits)
     return Raw(msgspec.json.encode(told))

@@ -1,18 +1,64 @@
 """Usage between Chat Completions, whose counts contain each other, and Mira's disjoint classes."""
 
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Raw
+import msgspec
+from msgspec import Meta, Raw, Struct
 
 from mira.codecs.lenient import loose
 from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, credits_text
 from mira.core.usage import Usage
 
 
+_Count = Annotated[int, Meta(ge=0, lt=2**53)]
+
+
+class _Details(Struct, forbid_unknown_fields=True):
+    cached_tokens: _Count = 0
+    audio_tokens: _Count = 0
+    reasoning_tokens: _Count = 0
+    accepted_prediction_tokens: _Count = 0
+    rejected_prediction_tokens: _Count = 0
+
+
+class _Plain(Struct, forbid_unknown_fields=True):
+    """A usage as OpenAI and most others tell it: nothing in it needs a second look."""
+
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    total_tokens: _Count
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
+_NO_DETAILS = _Details()
+
+
 def read_usage(raw: Raw | bytes) -> Usage | None:
     """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0."""
-    return usage_of(loose(raw))
+    try:
+        plain = _PLAIN.decode(raw)
+    except msgspec.ValidationError:
+        return usage_of(loose(raw))
+    except msgspec.DecodeError:
+        return None
+    inputs = plain.prompt_tokens_details or _NO_DETAILS
+    outputs = plain.completion_tokens_details or _NO_DETAILS
+    cached, audio_in = inputs.cached_tokens, inputs.audio_tokens
+    reasoning, audio_out = outputs.reasoning_tokens, outputs.audio_tokens
+    completion = plain.completion_tokens
+    if reasoning and plain.total_tokens == plain.prompt_tokens + completion + reasoning:
+        completion += reasoning
+    return Usage(
+        input_tokens=max(0, plain.prompt_tokens - cached - audio_in),
+        cache_read_tokens=cached,
+        output_tokens=max(0, completion - reasoning - audio_out),
+        reasoning_tokens=reasoning,
+        audio_input_tokens=audio_in,
+        audio_output_tokens=audio_out,
+    )
 
 
 def usage_of(value: Any) -> Usage | None:
