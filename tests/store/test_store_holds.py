@@ -1,6 +1,8 @@
 """Holds that outlive their owner, and disks that do not take what is written."""
 
 import asyncio
+import os
+import sqlite3
 
 import pytest
 from sqlalchemy import text
@@ -8,8 +10,10 @@ from waiting import eventually
 
 from mira.errors import Kind, MiraError
 from mira.store.batch import HOLD_TTL_MS
+from mira.store.database import Database
 from mira.store.ledger import CHECKPOINTS_PER_RENEWAL, Ledger
 from mira.store.transfers import Transfers
+from mira.store.workspaces import Workspaces
 
 
 def execute(database, *statements):
@@ -82,7 +86,7 @@ async def test_a_renewed_hold_is_never_swept(database, ledger, clock, reserving,
 
 
 async def test_a_process_that_slept_keeps_its_holds(database, ledger, clock, reserving, recording):
-    """Longer than a hold lives: memory is distrusted, the rows still stand, and the next renewal saves them."""
+    """Longer than a hold lives: the rows still stand, and the next renewal comes before the sweep."""
     await ledger.top_up("w", 1000, "x")
     await ledger.reserve(reserving("r1", 300))
     await ledger.reserve(reserving("r2", 300))
@@ -237,3 +241,69 @@ async def test_a_ledger_that_cannot_write_still_closes(database, ledger, clock, 
     successor = await restarted(database, ledger, clock)
     assert await successor.balance("w") == (900, 0)
     await successor.close()
+
+
+class Doubtful(sqlite3.Connection):
+    """A connection that may commit and then say that it failed, as a disk can."""
+
+    doubt = False
+
+    def execute(self, sql, *parameters):
+        outcome = super().execute(sql, *parameters)
+        if self.doubt and sql == "COMMIT":
+            self.doubt = False
+            raise sqlite3.OperationalError("disk I/O error")
+        return outcome
+
+
+@pytest.fixture
+async def doubtful(database_url, clock):
+    """A ledger, and its connection, the outcome of whose next commit can be put in doubt."""
+    database = Database.open(database_url)
+    await Workspaces(database).create("w", "w", clock())
+    await database.close()
+    connection = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False, factory=Doubtful)
+    lock = os.open(os.devnull, os.O_RDONLY)
+    database = Database(database.path, lock, connection)
+    ledger = Ledger(database, clock=clock, epoch_id="doubtful")
+    await ledger.start()
+    yield ledger, connection
+    await ledger.close()
+    await database.close()
+
+
+async def test_a_hold_of_a_doubtful_commit_is_voided_by_its_id(doubtful, reserving):
+    ledger, connection = doubtful
+    await ledger.top_up("w", 1000, "x")
+    connection.doubt = True
+    hold = await ledger.reserve(reserving("r1", 300))
+    with pytest.raises(MiraError):
+        await hold.durable
+    assert await ledger.balance("w") == (1000, 300)
+
+    async def voided():
+        return await ledger.balance("w") == (1000, 0)
+
+    await eventually(voided)
+    assert (await ledger.check())["ok"]
+
+
+async def test_a_settlement_of_a_doubtful_commit_bills_once(doubtful, reserving, recording):
+    ledger, connection = doubtful
+    await ledger.top_up("w", 1000, "x")
+    for name in ("r1", "r2"):
+        await (await ledger.reserve(reserving(name, 300))).durable
+    connection.doubt = True
+    billed = await asyncio.gather(ledger.settle("r1", 200, recording("r1")), ledger.void("r2", recording("r2")))
+    assert billed == [200, None]
+    assert await ledger.balance("w") == (800, 0)
+    assert (await ledger.check())["ok"]
+
+
+async def test_a_payment_of_a_doubtful_commit_counts_once(doubtful):
+    ledger, connection = doubtful
+    connection.doubt = True
+    with pytest.raises(MiraError):
+        await ledger.top_up("w", 1000, "x")
+    assert await ledger.top_up("w", 1000, "x") is False
+    assert await ledger.balance("w") == (1000, 0)

@@ -1,7 +1,7 @@
 """One batch of the ledger: loads the touched rows, decides on them in the order of the queue, writes the result.
 
-A batch lives inside one transaction. It changes the ledger's memory of live holds as it decides and can undo that,
-since nothing of it holds before its commit.
+A batch lives inside one transaction. The ledger's memory of live holds changes as it decides; `undo` takes back
+what must not stand where the transaction fails.
 """
 
 from typing import Any
@@ -33,20 +33,18 @@ class StaleMemoryError(Exception):
 class Batch:
     """The operations of one transaction and everything decided about them."""
 
-    def __init__(self, ops: list[Op], live: dict[str, Hold], *, epoch: str, now_ms: int, trust_memory: bool) -> None:
+    def __init__(self, ops: list[Op], live: dict[str, Hold], *, epoch: str, now_ms: int) -> None:
         self.ops = ops
         self.released = False
-        self.renews = False
         self._maintained = False
         self._sweeps: list[CloseOp] = []
         self._live = live
         self._epoch = epoch
         self.now_ms = now_ms
-        self._trust = trust_memory
         self._accounts: dict[str, Account] = {}
         self._loaded: list[tuple[str, int, int]] = []
         self._opened: list[tuple[ReserveOp, Hold]] = []
-        self._closed: dict[str, tuple[Hold | None, int]] = {}
+        self._closed: dict[str, int] = {}
         self._refused: list[tuple[ReserveOp, MiraError]] = []
         self._answers: list[tuple[Any, Any]] = []
         self._hold_rows: list[tuple[Any, ...]] = []
@@ -86,12 +84,9 @@ class Batch:
                 future.set_result(value)
 
     def undo(self) -> None:
-        """Puts the memory of live holds back to what it was before the batch."""
+        """Forgets the holds that it granted. Those it closed stay forgotten: they are found again by their rows."""
         for _, hold in self._opened:
             self._live.pop(hold.id, None)
-        for hold_id, (closed, _) in self._closed.items():
-            if closed is not None:
-                self._live[hold_id] = closed
 
     @property
     def swept(self) -> int:
@@ -107,7 +102,7 @@ class Batch:
     def _look_up(self, connection: Driver, sql: Statements) -> None:
         for op in self.ops:
             if isinstance(op, CloseOp):
-                if op.from_row or not self._trust or op.hold_id not in self._live:
+                if op.from_row or op.hold_id not in self._live:
                     self._find(connection, sql, op)
             elif isinstance(op, TopUpOp):
                 op.counted_before = connection.execute(sql.transfer_find, (_top_up_idem(op),)).fetchone() is not None
@@ -136,7 +131,6 @@ class Batch:
         self._maintained = True
         if not op.renew:
             return
-        self.renews = True
         connection.execute(sql.epoch_beat, (self._epoch, self.now_ms))
         connection.execute(sql.hold_renew, (self.now_ms + HOLD_TTL_MS, self._epoch))
         dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - HOLD_TTL_MS, SWEEP_LIMIT, 0)).fetchall()
@@ -199,18 +193,17 @@ class Batch:
     def _close(self, op: CloseOp) -> None:
         hold_id = op.hold_id
         if hold_id in self._closed:
-            self._answer(op, self._closed[hold_id][1])
+            self._answer(op, self._closed[hold_id])
             return
         memory = self._live.pop(hold_id, None)
         found = op.found if op.from_row else memory
         if found is None:
-            self._closed[hold_id] = (memory, op.billed_before_nanocredits)
+            self._closed[hold_id] = op.billed_before_nanocredits
             self._answer(op, op.billed_before_nanocredits)
             return
         workspace_id = found.workspace_id
         account_id = workspace_account(workspace_id)
         accounts = self._accounts
-        self._closed[hold_id] = (memory, 0)
         charge = rules.close_hold(
             accounts[account_id],
             accounts[REVENUE],
@@ -220,7 +213,7 @@ class Batch:
             capped=op.capped,
         )
         billed = charge.billed_nanocredits
-        self._closed[hold_id] = (memory, billed)
+        self._closed[hold_id] = billed
         self._gone_rows.append((hold_id,))
         if billed:
             self._transfer(_settle_idem(hold_id), account_id, REVENUE, billed, workspace_id)

@@ -3,7 +3,7 @@
 A reserve is answered as soon as its batch has decided; its `durable` future, and every other answer, waits for the
 disk. When a commit fails or its outcome is unknown, its reserves are refused and voided by id later, never decided
 again; settlements, voids and records are queued again until they are in. The memory of live holds spares the database a
-look, and is distrusted whenever it might be wrong.
+look; a batch that finds it wrong is decided again from the rows.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from mira.core.ledger import Reserve, workspace_account
 from mira.core.money import MAX_NANOCREDITS
 from mira.errors import Kind, MiraError
 from mira.store import invariants
-from mira.store.batch import HOLD_TTL_MS, Batch, StaleMemoryError
+from mira.store.batch import Batch, StaleMemoryError
 from mira.store.database import Database
 from mira.store.ledger_sql import SWEEP_LIMIT, statements
 from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
@@ -55,7 +55,6 @@ class Ledger:
         self._closed = False
         self._retry_s = FIRST_RETRY_S
         self._singles = 0
-        self._trusted_until_ms = 0
         self._ticks = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._idle: asyncio.Future[None] | None = None
@@ -192,10 +191,7 @@ class Ledger:
         queue = self._queue
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
         ops = [queue.popleft() for _ in range(count)]
-        now_ms = self._clock()
-        batch = self._batch = Batch(
-            ops, self._live, epoch=self._epoch_id, now_ms=now_ms, trust_memory=now_ms < self._trusted_until_ms
-        )
+        batch = self._batch = Batch(ops, self._live, epoch=self._epoch_id, now_ms=self._clock())
         return batch.run(connection, self._sql)
 
     def done(self, error: BaseException | None) -> None:
@@ -216,8 +212,6 @@ class Ledger:
         self._retry_s = FIRST_RETRY_S
         self._singles = max(0, self._singles - 1)
         batch.succeed()
-        if batch.renews:
-            self._trusted_until_ms = batch.now_ms + HOLD_TTL_MS
         if batch.swept >= SWEEP_LIMIT:
             self._queue.append(MaintainOp(True, {}, None))
 
