@@ -35,12 +35,9 @@ class Exchange(Protocol):
     """One HTTP request and its answer, as the relay sees it. Writing never suspends; a slow client is `paused`."""
 
     gone: bool
+    paused: bool
     on_gone: Callable[[], object] | None
     on_resume: Callable[[], object] | None
-
-    @property
-    def paused(self) -> bool:
-        """Whether the client reads more slowly than it is sent to."""
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
@@ -121,6 +118,9 @@ class Node(Protocol):
 
 class Keyring(Protocol):
     """Finds the caller behind a key."""
+
+    def known(self, secret: str) -> Caller | None:
+        """The caller where the key was found before and is still good."""
 
     async def find(self, secret: str) -> Caller | None:
         """The caller, or None where the key is unknown, revoked or expired."""

@@ -39,6 +39,7 @@ class AsgiExchange:
         "gone",
         "on_gone",
         "on_resume",
+        "paused",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -50,14 +51,10 @@ class AsgiExchange:
         self._stall_timer: asyncio.TimerHandle | None = None
         self._body_read = False
         self.gone = self._wire.lost
+        self.paused = self._wire.flow.write_paused
         self.on_gone: Callable[[], object] | None = None
         self.on_resume: Callable[[], object] | None = None
         self._wire.exchange = self
-
-    @property
-    def paused(self) -> bool:
-        """Whether the client reads more slowly than the node sends."""
-        return self._wire.flow.write_paused
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name; the last one where it was sent twice."""
@@ -99,14 +96,16 @@ class AsgiExchange:
 
     def write(self, data: bytes) -> None:
         """Sends a piece of a streamed answer, or keeps it until the client reads again."""
-        self._write(b"%x\r\n%b\r\n" % (len(data), data))
+        if self.paused or self.gone:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._wire.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def end(self, data: bytes) -> None:
         """Sends the last piece; waits for a slow client, not for ever."""
         self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
         while self._pending and not self.gone:
             await self._wire.flow.drain()
-            self.resumed()
         self._finish()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
@@ -127,6 +126,7 @@ class AsgiExchange:
 
     def stalled(self) -> None:
         """The client stopped reading: its connection is cut unless it goes on in time."""
+        self.paused = True
         if self._stall_timer is None:
             self._stall_timer = asyncio.get_running_loop().call_later(STALLED_CLIENT_S, self._wire.transport.abort)
 
@@ -135,11 +135,12 @@ class AsgiExchange:
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
-        if self._pending and not self.gone and not self._wire.flow.write_paused:
+        self.paused = False
+        if self._pending and not self.gone:
             data = b"".join(self._pending)
             self._pending.clear()
-            self._wire.transport.write(data)
-        if self.on_resume is not None and not self._wire.flow.write_paused:
+            self._wire.transport.write(data)  # may pause again
+        if self.on_resume is not None and not self.paused:
             self.on_resume()
 
     def lost(self) -> None:
@@ -154,7 +155,7 @@ class AsgiExchange:
     def _write(self, data: bytes) -> None:
         if self.gone:
             return
-        if self._pending or self._wire.flow.write_paused:
+        if self.paused:
             self._pending.append(data)
         else:
             self._wire.transport.write(data)

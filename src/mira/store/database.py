@@ -121,6 +121,8 @@ class Database:
 class _Write(Generic[T]):
     """One `write` of a caller."""
 
+    size = 1
+
     def __init__(self, fn: Callable[[Connection], T], connection: Connection, future: "asyncio.Future[T]") -> None:
         self._fn = fn
         self._connection = connection

@@ -56,6 +56,7 @@ class Ledger:
         self._retry_s = FIRST_RETRY_S
         self._singles = 0
         self._ticks = 0
+        self.size = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._idle: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -191,6 +192,7 @@ class Ledger:
         queue = self._queue
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
         ops = [queue.popleft() for _ in range(count)]
+        self.size = count
         batch = self._batch = Batch(ops, self._live, epoch=self._epoch_id, now_ms=self._clock())
         return batch.run(connection, self._sql)
 
