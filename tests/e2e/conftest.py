@@ -1,0 +1,51 @@
+"""A gateway in a process of its own and a scripted upstream behind it, one pair per module."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import Gateway, openai_node, price
+from tests.support.upstream import Upstream
+
+MODELS = ("gpt-4o-mini", "gpt-4o", "o4-mini", "whisper-like")
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[Upstream]:
+    """The module's upstream."""
+    upstream = Upstream(MODELS).start()
+    yield upstream
+    upstream.stop()
+
+
+@pytest.fixture
+def upstream(scripted: Upstream) -> Upstream:
+    """The module's upstream without scripts and requests of earlier tests."""
+    scripted.reset()
+    return scripted
+
+
+@pytest.fixture(scope="module")
+def make_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways with settings of their own; they must end in order when the module is done."""
+    started: list[Gateway] = []
+
+    def make(home: Path | None = None, **settings: Any) -> Gateway:
+        gateway = Gateway(home or tmp_path_factory.mktemp("mira"), **settings)
+        started.append(gateway)
+        return gateway.start()
+
+    yield make
+    for gateway in started:
+        gateway.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(scripted: Upstream, make_gateway: Callable[..., Gateway]) -> Gateway:
+    """The module's gateway: one openai node with priced models in front of the upstream."""
+    return make_gateway(
+        nodes=[openai_node(scripted.url, models=MODELS)],
+        prices=[price(f"openai/{model}") for model in MODELS],
+    )
