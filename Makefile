@@ -1,0 +1,20 @@
+.PHONY: check lint test run bench fmt
+
+check: lint test  ## what has to pass before a change is handed in
+
+lint:
+	./scripts/lint
+
+test:
+	uv run pytest
+
+run:
+	uv run mira serve
+
+bench:
+	@echo 'Each program says at its top what it measures; the method and the results stand in benchmarks/README.md.'
+	@for program in benchmarks/*.py; do echo "    uv run python $$program"; done
+
+fmt:
+	uv run ruff check --fix .
+	uv run ruff format .
