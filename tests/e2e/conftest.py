@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.gateway import Gateway, openai_node, price
 from tests.support.upstream import Upstream
 
