@@ -43,9 +43,9 @@ async def main() -> None:
     config = load(os.environ)
     async with composition.open_app(config) as app:
         app.services.relay.ledger = YesLedger(asyncio.get_running_loop())
-        server, sockets = composition.listen_all(config, app)
-        import gc; gc.collect(); gc.freeze(); gc.set_threshold(50_000, 50, 1000)
-        await server.serve(sockets=sockets)
+        server, sockets = composition.make_server(config, app, composition.listen(config.host, config.port))
+        with server.signals():
+            await server.serve(sockets=sockets)
 
 
 if __name__ == "__main__":

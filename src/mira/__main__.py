@@ -1,13 +1,39 @@
-"""The command `mira`: hands the assembled gateway to the command line."""
+"""The command `mira`: hands the gateway to the command line, assembled only where a command needs it."""
 
-from mira import app
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from mira.cli.main import main as run
-from mira.cli.program import Program
+from mira.cli.program import Announcer, Asgi, Program
+from mira.config import Config
+
+
+def serve(config: Config, announcer: Announcer) -> int:
+    """Runs the gateway."""
+    from mira import app  # noqa: PLC0415 - half a second that most commands need not wait for
+
+    return app.serve(config, announcer)
+
+
+@asynccontextmanager
+async def application(config: Config) -> AsyncIterator[Asgi]:
+    """Opens the API without listening."""
+    from mira import app  # noqa: PLC0415 - see `serve`
+
+    async with app.open_application(config) as asgi:
+        yield asgi
+
+
+def migrate(config: Config) -> list[str]:
+    """Brings the database up to date."""
+    from mira import app  # noqa: PLC0415 - see `serve`
+
+    return app.migrate(config)
 
 
 def main() -> None:
     """Runs the command line."""
-    run(Program(serve=app.serve, application=app.open_application, migrate=app.migrate))
+    run(Program(serve=serve, application=application, migrate=migrate))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The composition root: the only place that names concrete classes, and the life of a process from start to drain."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -12,11 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mira.api import application
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
-from mira.bootstrap import FirstSecrets, bootstrap, check_secret, installation_secret, make_home
+from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
 from mira.core.price_rows import price_row
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
+#: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
+GC_THRESHOLD = 20_000
 #: The local model reads long prompts slowly: nothing bounds its first token.
 LOCAL_TIMEOUTS = Timeouts(head_s=None, idle_s=600.0, total_s=3600.0)
 
@@ -70,7 +75,7 @@ class Ids:
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstSecrets | None) -> None:
+    def __init__(self, services: Services, first: FirstRun | None) -> None:
         self.services = services
         self.first = first
         self.draining = False
@@ -78,8 +83,11 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(config: Config) -> AsyncIterator[App]:
-    """Opens the store under the data folder's lock and assembles Mira around it; ConfigError says what is wrong."""
+async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator[App]:
+    """Opens the store under the data folder's lock and assembles Mira around it; ConfigError says what is wrong.
+
+    `first_start` makes the first rows where there are none; only who can show their secrets should.
+    """
     make_home(config.home)
     box = SecretBox(installation_secret(config))
     ids = Ids()
@@ -93,21 +101,26 @@ async def open_app(config: Config) -> AsyncIterator[App]:
         await check_secret(settings, box.fingerprint())
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
         passwords = Passwords()
-        first = await bootstrap(
-            config,
-            settings=settings,
-            workspaces=workspaces,
-            keyring=keyring,
-            ledger=ledger,
-            users=users,
-            hash_password=passwords.hash,
-            now_ms=now_ms,
-        )
+        first: FirstRun | None = None
+        if first_start:
+            first = await bootstrap(
+                config,
+                settings=settings,
+                workspaces=workspaces,
+                keyring=keyring,
+                ledger=ledger,
+                users=users,
+                hash_password=passwords.hash,
+                now_ms=now_ms,
+            )
         side = SideProcess()
         stack.push_async_callback(side.close)
         pools = Pools()
         fleet = Fleet(
-            saved=Nodes(database, box, now_ms=now_ms), new_pool=pools.upstream, list_prices=side.prices, monotonic_s=time.monotonic
+            saved=Nodes(database, box, now_ms=now_ms),
+            new_pool=pools.upstream,
+            list_prices=side.prices,
+            monotonic_s=time.monotonic,
         )
         stack.push_async_callback(fleet.stop)
         await fleet.load(config.nodes, operator_prices(config))
@@ -146,7 +159,7 @@ async def open_app(config: Config) -> AsyncIterator[App]:
 @asynccontextmanager
 async def open_application(config: Config) -> AsyncIterator[Asgi]:
     """The API without listening, for the commands while no gateway runs."""
-    async with open_app(config) as app:
+    async with open_app(config, first_start=False) as app:
         yield app.asgi
 
 
@@ -173,39 +186,42 @@ def serve(config: Config, announcer: Announcer) -> int:
 
 async def _serve(config: Config, announcer: Announcer) -> int:
     async with AsyncExitStack() as stack:
+        public = stack.enter_context(listen(config.host, config.port))
+        config = msgspec.structs.replace(config, port=public.getsockname()[1])
         app = await stack.enter_async_context(open_app(config))
-        server, sockets = listen_all(config, app)
+        server, sockets = make_server(config, app, public)
+        stack.enter_context(server.signals())
         stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
-        checkpoints = asyncio.create_task(_checkpoint_forever(app.services.relay))
-        stack.push_async_callback(_cancel, checkpoints)
+        stack.push_async_callback(_cancel, asyncio.create_task(_checkpoint_forever(app.services.relay)))
         embedded = _embed(config, app, announcer) if config.local_node else None
-        if embedded is not None:
-            stack.push_async_callback(embedded.stop)
+        nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
             base_url=config.base_url,
             docs_url=f"{config.base_url}/docs",
             home=str(config.home),
-            nodes=[(node.name, node.config.origin) for node in fleet.nodes],
+            nodes=nodes if embedded is None else [*nodes, (embedded.node.name, "embedded")],
             notices=config.notices,
-            first_run=FirstRun(app.first.email, app.first.password, app.first.key, None)
-            if app.first
-            else None,
+            first_run=app.first,
         )
         serving = asyncio.ensure_future(server.serve(sockets=sockets))
         fleet.on_change = _Announce(app, announcer)
         if embedded is not None:
+            stack.push_async_callback(embedded.stop)
             await embedded.start()
         fleet.on_change()
+        # What is here now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
         await serving
     announcer.stopped()
     return 0
 
 
-def listen_all(config: Config, app: App) -> tuple[Server, list[socket.socket]]:
+def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server, list[socket.socket]]:
     """The server and its sockets: the public one, the commands' own, and the operator's where it is set apart."""
-    public = listen(config.host, config.port)
     sockets = [public, listen_unix(config.socket_path)]
     listeners = {public.getsockname()[1]: "public"}
     if config.admin_listen is not None:

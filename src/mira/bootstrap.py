@@ -8,8 +8,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import Struct
-
+from mira.cli.program import FirstRun
 from mira.config import MIN_SECRET_CHARACTERS, Config
 from mira.core.caller import Face
 from mira.core.money import nanocredits
@@ -24,14 +23,6 @@ OPERATOR_EMAIL = "operator@localhost"
 WORKSPACE_ID = "ws_default"
 DONE = "bootstrap"
 SECRET = "secret-fingerprint"  # noqa: S105 - the name of a setting
-
-
-class FirstSecrets(Struct, frozen=True):
-    """What was made on the very first start and is shown once; the key is None where the operator gave it."""
-
-    email: str
-    password: str
-    key: str | None
 
 
 def installation_secret(config: Config) -> str:
@@ -84,7 +75,7 @@ async def bootstrap(
     users: Users,
     hash_password: Callable[[str], str],
     now_ms: Callable[[], int],
-) -> FirstSecrets | None:
+) -> FirstRun | None:
     """Makes the first rows; returns their secrets on the very first start, else None."""
     if await settings.get(DONE) is not None:
         return None
@@ -100,12 +91,10 @@ async def bootstrap(
         await ledger.top_up(WORKSPACE_ID, credits_nanocredits, "bootstrap")
     key, _ = await keyring.create(WORKSPACE_ID, "first key", Face.PROXY, secret=config.bootstrap_key)
     if config.bootstrap_inference_key is not None:
-        await keyring.create(
-            WORKSPACE_ID, "first inference key", Face.INFERENCE, secret=config.bootstrap_inference_key
-        )
+        await keyring.create(WORKSPACE_ID, "first inference key", Face.INFERENCE, secret=config.bootstrap_inference_key)
     password = secrets.token_urlsafe(12)
     hashed = hash_password(password)
     await users.create("user_operator", OPERATOR_EMAIL, hashed, "operator", now_ms())
     await users.set_password(OPERATOR_EMAIL, hashed)
     await settings.set(DONE, "1")
-    return FirstSecrets(OPERATOR_EMAIL, password, None if config.bootstrap_key else key)
+    return FirstRun(OPERATOR_EMAIL, password, None if config.bootstrap_key else key)

@@ -87,7 +87,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Everything that a process needs to know before it starts.
 
     `host` None means all interfaces. `secret_key` None means that it is made in the data folder. `path` is the file
-    that was read, if any. `prices` are rows for `core.price_rows`, each with its `model`. `notices` are lines for the operator, printed at the start.
+    that was read, if any. `prices` are rows for `core.price_rows`, each with its `model`. `notices` are lines for the
+    operator, printed at the start.
     """
 
     home: Path

@@ -17,9 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mira.codecs.codec import AnswerStream, Codec, Context, Envelope, PassedAnswer, Tally, Target
-from mira.codecs.translation import TranslatedAnswer, TranslatedStream
+from mira.codecs.restoring import Restorer, renamed_tools, restored
+from mira.codecs.translation import Interpreter, TranslatedAnswer, TranslatedStream
 from mira.collaborators import (
     Catalog,
     ClientLeft,
@@ -36,7 +38,7 @@ from mira.collaborators import (
 from mira.core import fleet, pricing, tokens
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
-from mira.core.conversation import Conversation
+from mira.core.conversation import Answer, Conversation
 from mira.core.fleet import Offer, Route
 from mira.core.ledger import Reserve
 from mira.core.models import default_output_cap
@@ -51,6 +53,10 @@ MAX_ATTEMPTS = 3
 LEAST_OUTPUT_CAP = 256
 HELD_BACK_BYTES = 64 * 1024
 CLIENT_LEFT_STATUS = 499
+#: Refusals of a node that every other node would repeat: the request itself is wrong.
+FINAL_STATUSES = frozenset({400, 413, 422})
+#: A refusal does not wait longer than this for a store that is down; its entry stays queued.
+BOOKS_WAIT_S = 1.0
 
 log = logging.getLogger("mira.relay")
 
@@ -77,6 +83,7 @@ class Call(Struct):
     prompt_tokens: int | None = None
     clamped: bool = False
     dropped: tuple[str, ...] = ()
+    pump: "_Pump | None" = None
 
 
 class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
@@ -119,15 +126,13 @@ class Relay:
         try:
             await self._authenticate(call)
             route = await self._decode(call)
-            await self._admit(call, route)
-            await self._converse(call, route)
+            await self._converse(call, await self._admit(call, route))
         except MiraError as error:
             await self._refuse(call, error)
         except ClientLeft:
             await self._close_books(call, status=CLIENT_LEFT_STATUS, error="client_left")
         except asyncio.CancelledError:
-            await self._close_books(call, status=CLIENT_LEFT_STATUS, error="cancelled")
-            raise
+            await self._refuse(call, _unwritten() if _lost(call.hold) else _stopping())
         except Exception:
             log.exception("request %s failed inside Mira", call.record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
@@ -160,7 +165,7 @@ class Relay:
         encoding = exchange.header(b"content-encoding")
         if encoding and encoding.lower() != "identity":
             raise MiraError(Kind.BAD_MEDIA_TYPE, f"content-encoding {encoding[:20]!r} is not accepted; send plain JSON")
-        content_type = exchange.header(b"content-type") or ""
+        content_type = (exchange.header(b"content-type") or "").lower()
         if content_type.startswith(("multipart/", "image/", "audio/", "video/")):
             raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
         body = await exchange.body(MAX_BODY_BYTES)
@@ -181,7 +186,7 @@ class Relay:
 
     # 3 admit: one hold of the worst case, clamped to what the workspace can pay
 
-    async def _admit(self, call: Call, route: Route) -> None:
+    async def _admit(self, call: Call, route: Route) -> Route:
         envelope = call.envelope
         assert envelope is not None
         assert call.caller is not None
@@ -223,6 +228,11 @@ class Relay:
         call.record.held_nanocredits = hold.amount_nanocredits
         if self.wait_for_durable_hold:
             await asyncio.shield(hold.durable)
+        elif not hold.durable.done():
+            hold.durable.add_done_callback(
+                lambda _: call.exchange.cancel() if call.hold is hold and _lost(hold) else None
+            )
+        return route if len(offers) == len(route.offers) else replace(route, offers=tuple(offers))
 
     # 4–7 choose, render, open, relay: attempt after attempt until content flows
 
@@ -241,7 +251,6 @@ class Relay:
             node.health.in_flight += 1
             try:
                 await self._attempt(call, offer)
-                node.health.succeeded()
                 return
             except AttemptFailed as failure:
                 last = failure.error
@@ -257,31 +266,32 @@ class Relay:
     async def _attempt(self, call: Call, offer: Offer) -> None:
         exchange = call.exchange
         node: Node = offer.node
+        assert call.envelope is not None
         body, conversation = self._render(call, offer)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
             if exchange.gone:
                 raise ClientLeft
-            response = await node.open(body, call.record.request_id)
-            if response.status != 200:
-                raise _attempt_failed(node, response, await response.read(HELD_BACK_BYTES))
-            assert call.envelope is not None
+            try:
+                response = await node.open(body, call.record.request_id)
+                if response.status != 200:
+                    raise _attempt_failed(node, response, await response.read(HELD_BACK_BYTES))
+                raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
+            except (MiraError, AttemptFailed):
+                raise
+            except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
+                raise AttemptFailed(node.fault(broken), retryable=True) from None
+            exchange.on_gone = None
             if call.envelope.stream:
                 await self._stream(call, offer, response, conversation)
             else:
-                raw = await response.read(MAX_ANSWER_BYTES)
-                exchange.on_gone = None
                 await self._whole(call, offer, raw, conversation)
         except asyncio.CancelledError:
-            if not exchange.gone:
+            if not exchange.gone or call.settled:
                 raise
             exchange.on_gone = None
             await self._settle(call, offer, await self._estimate(call, Tally()), status=CLIENT_LEFT_STATUS)
-        except (MiraError, AttemptFailed, ClientLeft):
-            raise
-        except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
-            raise AttemptFailed(node.fault(broken), retryable=True) from None
         finally:
             exchange.on_gone = None
             if response is not None:
@@ -303,7 +313,7 @@ class Relay:
         body, call.dropped = node.codec.render_request(seen, target)
         return body, conversation
 
-    def _context(self, call: Call) -> Context:
+    def _context(self, call: Call, conversation: Conversation | None) -> Context:
         envelope = call.envelope
         assert envelope is not None
         return Context(
@@ -311,14 +321,16 @@ class Relay:
             created_s=call.record.started_at_ms // 1000,
             strip_provider=call.surface.face is Face.INFERENCE,
             include_usage=envelope.include_usage,
+            request=conversation,
         )
 
     async def _whole(self, call: Call, offer: Offer, raw: bytes, conversation: Conversation | None) -> None:
-        context = self._context(call)
+        context = self._context(call, conversation)
         try:
             answer = _read_answer(call, offer.node, raw, context, conversation)
         except MiraError as error:
-            raise AttemptFailed(error, retryable=True) from None
+            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES) from None
+        offer.node.health.succeeded()
         call.record.first_content_ms = self._elapsed_ms(call)
         usage = answer.usage or await self._estimate(call, answer.tally())
         billed = await self._settle(call, offer, usage, status=200)
@@ -328,32 +340,16 @@ class Relay:
 
     async def _stream(self, call: Call, offer: Offer, response: Response, conversation: Conversation | None) -> None:
         node: Node = offer.node
-        stream = _open_stream(call, node, self._context(call), conversation)
-        pump = _Pump(self, call, offer, response, stream)
-        self.streams.add(pump)
-        call.exchange.on_gone = response.close
-        cut: BaseException | None = None
-        try:
-            if call.exchange.gone:
-                response.close()
-            else:
-                await response.stream(pump.on_data)
-        except asyncio.CancelledError:
-            # Cancelled by a shutdown, not by the close of the response.
-            if not call.exchange.gone:
-                raise
-        except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
-            cut = broken
-        finally:
-            self.streams.discard(pump)
-        call.exchange.on_gone = None
+        stream = _open_stream(call, node, self._context(call, conversation), conversation)
+        pump = call.pump = _Pump(self, call, offer, response, stream)
+        cut = await self._flow(call, node, response, pump)
         last = stream.close()
         if call.exchange.gone and not stream.ended:
             await self._settle(call, offer, stream.usage or await self._estimate(call, stream.tally()), status=499)
             return
-        error = stream.failed or (None if stream.ended else node.fault(cut or EOFError("cut")))
+        error = stream.failed or (None if stream.ended else cut or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
-            raise AttemptFailed(error, retryable=True)
+            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
         if not pump.flowing:
             await asyncio.shield(call.hold.durable)  # type: ignore[union-attr]
             pump.start()
@@ -362,10 +358,34 @@ class Relay:
         usage = stream.usage or await self._estimate(call, stream.tally())
         billed = await self._settle(call, offer, usage, status=200, error=error)
         if error is None:
+            node.health.succeeded()
             await call.exchange.end(stream.finish(usage, billed))
         else:
             node.health.failed(self.monotonic_s())
             await call.exchange.end(stream.abort(error))
+
+    async def _flow(self, call: Call, node: Node, response: Response, pump: "_Pump") -> MiraError | None:
+        """Carries a stream until it is over; returns what cut it, if anything but the client did."""
+        self.streams.add(pump)
+        call.exchange.on_gone = response.close
+        try:
+            if call.exchange.gone:
+                response.close()
+            else:
+                await response.stream(pump.on_data)
+        except asyncio.CancelledError:
+            # By a shutdown or a lost hold, not by the client. What was delivered is billed all the same.
+            if not call.exchange.gone:
+                if not pump.flowing:
+                    raise
+                return _stopping()
+        except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
+            return node.fault(broken)
+        finally:
+            self.streams.discard(pump)
+            pump.detach()
+            call.exchange.on_gone = None
+        return None
 
     async def checkpoint(self) -> None:
         """Tells the ledger what each running stream has cost so far: what a crash would charge."""
@@ -373,10 +393,8 @@ class Relay:
             call, price = pump.call, pump.offer.price
             if call.hold is None or price is None or price.free:
                 continue
-            if call.prompt_tokens is None:
-                assert call.envelope is not None
-                call.prompt_tokens = await self.counter.count_request(call.record.model, call.envelope.fields)
-            so_far = Usage(input_tokens=call.prompt_tokens, output_tokens=pump.stream.tally().deltas)
+            prompt_tokens = await self._prompt_tokens(call)
+            so_far = Usage(input_tokens=prompt_tokens, output_tokens=pump.stream.tally().deltas)
             cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
             self.ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))
 
@@ -400,15 +418,38 @@ class Relay:
 
     async def _estimate(self, call: Call, tally: Tally) -> Usage:
         """The usage of an answer whose node told none: the request's tokens and those of the content so far."""
-        assert call.envelope is not None
-        model = call.record.model
-        if call.prompt_tokens is None:
-            call.prompt_tokens = await self.counter.count_request(model, call.envelope.fields)
+        prompt_tokens = await self._prompt_tokens(call)
         text = "".join(tally.text)
-        counted = await self.counter.count_text(model, text) if text else 0
-        return Usage(input_tokens=call.prompt_tokens, output_tokens=tokens.delivered_tokens(tally.deltas, counted), estimated=True)
+        try:
+            counted = await self.counter.count_text(call.record.model, text) if text else 0
+        except MiraError:
+            counted = tokens.rough_tokens(len(text))
+        return Usage(
+            input_tokens=prompt_tokens,
+            output_tokens=tokens.delivered_tokens(tally.deltas, counted),
+            estimated=True,
+        )
+
+    async def _prompt_tokens(self, call: Call) -> int:
+        """The request's tokens; by its size where nobody can count, so that no bill waits for a counter."""
+        envelope = call.envelope
+        assert envelope is not None
+        if call.prompt_tokens is None:
+            try:
+                call.prompt_tokens = await self.counter.count_request(call.record.model, envelope.fields)
+            except MiraError:
+                call.prompt_tokens = tokens.rough_tokens(envelope.input_bytes)
+        return call.prompt_tokens
 
     async def _refuse(self, call: Call, error: MiraError) -> None:
+        pump = call.pump
+        if pump is not None and pump.flowing:
+            # The answer has begun: it ends in the protocol's error, and what was delivered is billed.
+            if not call.settled:
+                usage = pump.stream.usage or await self._estimate(call, pump.stream.tally())
+                await self._settle(call, pump.offer, usage, status=200, error=error)
+            await call.exchange.end(pump.stream.abort(error))
+            return
         await self._close_books(call, status=error.status, error=error.kind.name.lower())
         if not call.exchange.gone:
             headers = error_headers(error, call.record.request_id)
@@ -421,13 +462,15 @@ class Relay:
         if call.settled or call.caller is None:
             return
         call.settled = True
+        hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
         try:
-            if call.hold is not None:
-                await self.ledger.void(call.hold.id, call.record)
+            if hold is not None:
+                async with asyncio.timeout(BOOKS_WAIT_S):
+                    await self.ledger.void(hold.id, call.record)
             else:
                 self.ledger.record(call.record)
-        except MiraError:
+        except (MiraError, TimeoutError):
             log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
 
     def _finish_record(self, call: Call, status: int, error: str | None) -> None:
@@ -495,19 +538,19 @@ class _Pump:
                 self.waiting = True
                 self.response.pause()
                 durable.add_done_callback(self._on_durable)
-        elif durable.cancelled() or durable.exception() is not None:
-            self.stream.failed = MiraError(Kind.STORE_DOWN, "the ledger does not answer; try again", retry_after_s=1)
-        else:
+        elif not _lost(self.call.hold):
             self.start()
 
     def _on_durable(self, _: asyncio.Future[None]) -> None:
         if self.flowing or self.exchange.gone:
             return
         self._try_start()
-        if self.stream.failed is not None:
-            self.response.close()
-        else:
-            self.response.resume()
+        self.response.resume()
+
+    def detach(self) -> None:
+        """The node's stream is over: a hold that becomes durable later must not start an answer that was given up."""
+        assert self.call.hold is not None
+        self.call.hold.durable.remove_done_callback(self._on_durable)
 
     def start(self) -> None:
         """Sends the head and what was held back."""
@@ -568,15 +611,22 @@ def _read_answer(
     if conversation is None:
         return client.pass_answer(raw, context)
     asked, seed = conversation, call.record.request_id
-    interpret = (lambda answer: adapter.interpret(answer, asked, seed)) if adapter is not None else None
+
+    def interpret(answer: Answer) -> Answer:
+        if adapter is not None:
+            answer = adapter.interpret(answer, asked, seed)
+        return restored(answer, renamed_tools(asked))
+
     return TranslatedAnswer.parse(raw, node.codec, client, context, interpret)
 
 
 def _open_stream(call: Call, node: Node, context: Context, conversation: Conversation | None) -> AnswerStream:
     if conversation is None:
         return call.surface.codec.pass_stream(context)
-    interpreter = node.adapter.interpreter(conversation, call.record.request_id) if node.adapter is not None else None
-    return TranslatedStream(node.codec, call.surface.codec, context, interpreter)
+    interpreters: list[Interpreter] = [Restorer(renamed_tools(conversation))]
+    if node.adapter is not None:
+        interpreters.insert(0, node.adapter.interpreter(conversation, call.record.request_id))
+    return TranslatedStream(node.codec, call.surface.codec, context, interpreters)
 
 
 def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
@@ -591,4 +641,19 @@ def _attempt_failed(node: Node, response: Response, body: bytes) -> AttemptFaile
     wish = response.header(b"retry-after")
     if wish and wish.isdecimal() and error.retry_after_s is None:
         error.retry_after_s = float(wish)
-    return AttemptFailed(error, retryable=response.status not in (400, 413, 422))
+    return AttemptFailed(error, retryable=response.status not in FINAL_STATUSES)
+
+
+def _lost(hold: Hold | None) -> bool:
+    """Whether the hold could not be written: its call is neither served nor charged."""
+    return (
+        hold is not None and hold.durable.done() and (hold.durable.cancelled() or hold.durable.exception() is not None)
+    )
+
+
+def _unwritten() -> MiraError:
+    return MiraError(Kind.STORE_DOWN, "the ledger does not answer; try again", retry_after_s=1)
+
+
+def _stopping() -> MiraError:
+    return MiraError(Kind.UNAVAILABLE, "Mira is stopping; try again", retry_after_s=1)

@@ -10,7 +10,7 @@ from mira.cli.announce import JsonAnnouncer, PlainAnnouncer, curl_line
 from mira.cli.program import FirstRun
 from mira.cli.progress import TransferProgress
 
-FIRST = FirstRun("operator@localhost", "pass word'", "sk-mira-first", "mk_inference_first")
+FIRST = FirstRun("operator@localhost", "pass word'", "sk-mira-first")
 
 
 class Terminal(io.StringIO):
@@ -50,7 +50,6 @@ def test_the_first_start_tells_every_secret_that_was_made():
     start(PlainAnnouncer(out), FIRST)
     lines = [line for line in out.getvalue().splitlines() if line]
     assert any(line.split()[-1] == "sk-mira-first" for line in lines)
-    assert any(line.split()[-1] == "mk_inference_first" for line in lines)
     sign_in = next(line for line in lines if "operator API" in line)
     command = shlex.split(sign_in.split("operator API")[1])
     assert command == ["curl", "-u", "operator@localhost:pass word'", "http://localhost:4000/admin/v1/workspaces"]
@@ -58,9 +57,8 @@ def test_the_first_start_tells_every_secret_that_was_made():
 
 def test_a_key_that_the_operator_gave_is_not_repeated():
     out = io.StringIO()
-    start(PlainAnnouncer(out), FirstRun("operator@localhost", "password", None, None))
+    start(PlainAnnouncer(out), FirstRun("operator@localhost", "password", None))
     assert "  key " not in out.getvalue()
-    assert "inference key" not in out.getvalue()
 
 
 def test_only_the_model_request_is_a_line_that_begins_with_curl():

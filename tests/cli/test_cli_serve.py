@@ -107,7 +107,7 @@ def test_a_wrong_configuration_is_told_in_one_line(tmp_path):
 
 
 def test_a_command_in_a_pipe_prints_no_control_codes(tmp_path):
-    done = run(tmp_path / "mira", "doctor")
+    done = run(tmp_path / "mira", "doctor", MIRA_PORT="0")
     assert done.returncode == 0
     assert "\x1b" not in done.stdout
     assert "never started in this data folder" in done.stdout

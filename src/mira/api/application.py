@@ -45,7 +45,11 @@ def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
     if not origins:
         return application
     return CORSMiddleware(
-        cast("ASGIApp", application), allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
+        cast("ASGIApp", application),
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
     )
 
 

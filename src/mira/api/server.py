@@ -61,6 +61,11 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing: who starts the server handles its signals from before it is announced (`signals`)."""
+        yield
+
+    @contextlib.contextmanager
+    def signals(self) -> Generator[None, None, None]:
         """Handles signals on the loop, and does not raise them again at the end as uvicorn would."""
         loop = asyncio.get_running_loop()
         handled = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._reload}

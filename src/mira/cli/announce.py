@@ -93,8 +93,6 @@ class PlainAnnouncer:
         rows = [("sign-in", f"{first_run.email}  password {first_run.password}")]
         if first_run.key is not None:
             rows.append(("key", first_run.key))
-        if first_run.inference_key is not None:
-            rows.append(("inference key", first_run.inference_key))
         # The label keeps this line from being taken for the one that asks a model.
         rows.append(("operator API", f"curl -u {user} {shlex.quote(f'{self._base_url}/admin/v1/workspaces')}"))
         return _labelled(rows)

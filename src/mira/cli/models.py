@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -16,12 +17,11 @@ from mira.nodes.local.packs import PACKS, Pack, default_cache_dir
 from mira.nodes.local.progress import Report
 from mira.nodes.local.pull import PullError, pull
 
-#: States of a node in which it takes no calls.
-OUT_OF_SERVICE = ("disabled", "draining", "loading")
-
 COLUMNS = (
     field("id", "MODEL"),
     field("available"),
+    Column("INPUT /M", lambda row: per_million(row, "prompt"), right=True),
+    Column("OUTPUT /M", lambda row: per_million(row, "completion"), right=True),
     Column("NODES", lambda row: [f"{node['name']} ({node['state']})" for node in row["nodes"]]),
 )
 PACK_COLUMNS = (
@@ -42,29 +42,23 @@ def models() -> None:
 @operator_command
 async def list_models(session: Session) -> None:
     """The models of the fleet and the nodes that serve them."""
-    rows = by_model((await session.client.nodes()).value["data"])
+    await session.client.nodes()  # asks the nodes first where no gateway has done so
+    reply = await session.client.call("GET", "/models")
+    rows = reply.value["data"]
     if session.output.as_json:
-        session.output.json(msgspec.json.encode({"object": "list", "data": rows}))
+        session.output.json(reply.body)
     elif rows:
         session.output.rows(rows, COLUMNS)
     else:
         session.output.line("no models; `mira nodes list` shows the state of the nodes")
 
 
-def by_model(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Nodes turned about: a row for each model, in the words of `/v1/models`."""
-    found: dict[str, list[dict[str, str]]] = {}
-    for node in nodes:
-        for model in node["models"]:
-            found.setdefault(model, []).append({"name": node["name"], "state": node["state"]})
-    return [
-        {
-            "id": model,
-            "available": any(node["state"] not in OUT_OF_SERVICE for node in served_by),
-            "nodes": served_by,
-        }
-        for model, served_by in sorted(found.items())
-    ]
+def per_million(row: dict[str, Any], name: str) -> str:
+    """A price in credits per million tokens, for people."""
+    pricing = row.get("pricing")
+    if not pricing:
+        return "none: calls are refused"
+    return "free" if pricing["free"] else f"{Decimal(pricing[name]) * 10**6:f}".rstrip("0").rstrip(".")
 
 
 @models.command("packs")

@@ -18,13 +18,12 @@ Asgi = Callable[[Scope, Receive, Any], Awaitable[None]]
 class FirstRun(Struct, frozen=True):
     """Secrets that were made on the very first start; they are told once.
 
-    A key is None where the operator gave it (`MIRA_BOOTSTRAP_KEY`, `MIRA_BOOTSTRAP_INFERENCE_KEY`) or none was made.
+    The key is None where the operator gave it (`MIRA_BOOTSTRAP_KEY`).
     """
 
     email: str
     password: str
     key: str | None
-    inference_key: str | None
 
 
 class Announcer(Protocol):

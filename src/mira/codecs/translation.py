@@ -3,7 +3,7 @@
 To the relay a translated answer looks like one that passes through.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -38,14 +38,14 @@ class Interpreter(Protocol):
 class TranslatedStream:
     """A streamed answer in translation (see `mira.codecs.codec.AnswerStream`)."""
 
-    def __init__(self, node: Codec, client: Codec, context: Context, interpreter: Interpreter | None) -> None:
+    def __init__(self, node: Codec, client: Codec, context: Context, interpreters: Sequence[Interpreter]) -> None:
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False
         self.has_content = False
         self._decoder = node.decoder()
         self._encoder = client.encoder(context)
-        self._interpreter = interpreter
+        self._interpreters = interpreters
         self._tally = Tally(text=[])
         self._finished = False
 
@@ -56,8 +56,9 @@ class TranslatedStream:
     def close(self) -> bytes:
         """The node's stream is over: a clean end needs a `Finish` and no error."""
         out = [self._take(event) for event in self._decoder.close()]
-        if self._interpreter is not None and self.failed is None:
-            out += [self._pass_on(event) for event in self._interpreter.close()]
+        if self.failed is None:
+            for place, interpreter in enumerate(self._interpreters):
+                out += [self._pass_on(event, place + 1) for event in interpreter.close()]
         self.ended = self._finished and self.failed is None
         return b"".join(out)
 
@@ -87,11 +88,13 @@ class TranslatedStream:
                 self._count(fragment)
             case _:
                 pass
-        if self._interpreter is None:
-            return self._pass_on(event)
-        return b"".join([self._pass_on(certain) for certain in self._interpreter.feed(event)])
+        return self._pass_on(event, 0)
 
-    def _pass_on(self, event: Event) -> bytes:
+    def _pass_on(self, event: Event, place: int) -> bytes:
+        """Takes an event through the interpreters from `place` on, then to the client."""
+        if place < len(self._interpreters):
+            certain = self._interpreters[place].feed(event)
+            return b"".join([self._pass_on(each, place + 1) for each in certain])
         if isinstance(event, Finish):
             self._finished = True
         if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolCallStart | Finish):
@@ -99,8 +102,9 @@ class TranslatedStream:
         return self._encoder.feed(event)
 
     def _count(self, text: str) -> None:
-        self._tally.deltas += 1
-        self._tally.text.append(text)
+        if text:
+            self._tally.deltas += 1
+            self._tally.text.append(text)
 
 
 class TranslatedAnswer:
@@ -114,11 +118,10 @@ class TranslatedAnswer:
 
     @classmethod
     def parse(
-        cls, raw: bytes, node: Codec, client: Codec, context: Context, interpret: Callable[[Answer], Answer] | None
+        cls, raw: bytes, node: Codec, client: Codec, context: Context, interpret: Callable[[Answer], Answer]
     ) -> "TranslatedAnswer":
         """Reads a node's body; MiraError where it is not an answer."""
-        answer = node.parse_answer(raw)
-        return cls(interpret(answer) if interpret is not None else answer, client, context)
+        return cls(interpret(node.parse_answer(raw)), client, context)
 
     def tally(self) -> Tally:
         """What the answer says, as one delta a part: too few to pass for tokens, so the text is counted."""

@@ -109,6 +109,11 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
     return max(input_bytes, 0) + max(media_parts, 0) * MEDIA_BOUND_TOKENS
 
 
+def rough_tokens(size: int) -> int:
+    """The tokens of a text by its size alone, four characters a token, for when nothing can count it."""
+    return -(-max(size, 0) // 4)
+
+
 def delivered_tokens(deltas: int, text_tokens: int) -> int:
     """The output tokens of a stream that ended before its usage: what was delivered is what is charged.
 

@@ -26,7 +26,7 @@ def listed(node: Node, body: Any) -> dict[str, Listing] | None:
         return None
     found: dict[str, Listing] = {}
     for row in rows:
-        if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]:
+        if isinstance(row, dict) and isinstance(row.get("id"), str) and _usable(row["id"]):
             name, listing = _listing(node, row["id"], row)
             found[name] = listing
     if node.config.models is None:
@@ -48,6 +48,11 @@ def _listing(node: Node, name: str, row: dict[str, Any] | None = None) -> tuple[
         max_output_tokens=_count(top.get("max_completion_tokens") or row.get("max_output_tokens")),
         price=_price(row.get("pricing")) if node.trusts_cost else None,
     )
+
+
+def _usable(name: str) -> bool:
+    """Ids stand in headers and logs: printable ASCII without spaces."""
+    return 0 < len(name) <= 200 and name.isascii() and name.isprintable() and " " not in name
 
 
 def _count(value: Any) -> int | None:

@@ -66,7 +66,7 @@ class Node:
         self.name = config.name
         self.codec: Codec = kind.codec
         self.cap_field = kind.cap_field
-        self.dialect = ""
+        self.dialect = kind.dialect or config.provider or ("openrouter" if "openrouter" in config.base_url else "")
         self.trusts_cost = kind.trusts_cost or config.reported_cost
         self.weight = config.weight
         self.max_in_flight = config.max_in_flight

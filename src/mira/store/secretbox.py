@@ -25,7 +25,8 @@ class SecretBox:
     def seal(self, text: str, label: str) -> bytes:
         """Encrypts a credential; `label` (the node's name) must be the same when it is opened."""
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher().encrypt(nonce, text.encode(), label.encode())
+        sealed: bytes = self._cipher().encrypt(nonce, text.encode(), label.encode())
+        return nonce + sealed
 
     def open(self, sealed: bytes, label: str) -> str:
         """Decrypts a credential; ValueError where the secret or the label is another one."""

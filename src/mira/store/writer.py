@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 
 from mira.errors import Kind, MiraError
 
-
 #: A transaction costs about as much as eight operations in it. While at least `BUSY_OPERATIONS` came with the last one,
 #: the next begins no sooner than `PACE_S` after it, so that it has more to carry; a lone caller never waits for this.
 PACE_S = 0.002

@@ -10,7 +10,6 @@ from mira.codecs.lenient import loose
 from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, credits_text
 from mira.core.usage import Usage
 
-
 _Count = Annotated[int, Meta(ge=0, lt=2**53)]
 
 
