@@ -8,6 +8,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 HEAD_LIMIT_BYTES = 64 * 1024
 HEADER_LIMIT_COUNT = 128
 HEAD_TIMEOUT_S = 10.0
+#: How long a client that was answered early may go on sending its body.
+LINGER_S = 10.0
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s"
@@ -46,6 +48,7 @@ class WireProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None = None
     _task_cycle: RequestResponseCycle | None = None
+    _lingering = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; its first request head must arrive in time."""
@@ -115,6 +118,8 @@ class WireProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a client. A head that does not end is capped in size and time before the parser has all of it."""
+        if self._lingering:
+            return
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -151,8 +156,17 @@ class WireProtocol(HttpToolsProtocol):
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            self.transport.close()
+            if cycle.more_body and self.transport.can_write_eof():
+                self._linger()
+            else:
+                self.transport.close()
         cycle.on_response()
+
+    def _linger(self) -> None:
+        """Says no more, but reads on: closing on unread bytes resets the connection, and the answer could be lost."""
+        self._lingering = True
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self._give_up)
 
     def _refuse_head(self) -> None:
         self.transport.write(TOO_LARGE_HEAD % (len(TOO_LARGE_BODY), TOO_LARGE_BODY))
