@@ -8,6 +8,7 @@ import httpx2
 import msgspec
 from openai import AsyncOpenAI, OpenAI
 from tests.support.gateway import PROXY_KEY, Gateway
+from tests.support.upstream import Moment
 
 
 class Sdk:
@@ -39,16 +40,26 @@ class Sdk:
         asked = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}], **fields}
         return self.call(lambda client: client.chat.completions.create(**asked), key=key, face=face, retries=retries)
 
-    def stream(self, *, key: str = PROXY_KEY, face: str = "/v1", **fields: Any) -> list[Any]:
-        """The chunks of a streamed answer."""
+    def stream(
+        self, *, key: str = PROXY_KEY, face: str = "/v1", seen: Moment | None = None, **fields: Any
+    ) -> list[Any]:
+        """The chunks of a streamed answer; `seen` happens with the first one."""
+
+        def note(chunk: Any) -> Any:
+            if seen is not None:
+                seen.happen()
+            return chunk
+
         asked = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}], **fields}
         if self._kind == "sync":
             return self.call(
-                lambda client: list(client.chat.completions.create(**asked, stream=True)), key=key, face=face
+                lambda client: [note(chunk) for chunk in client.chat.completions.create(**asked, stream=True)],
+                key=key,
+                face=face,
             )
 
         async def read(client: Any) -> list[Any]:
-            return [chunk async for chunk in await client.chat.completions.create(**asked, stream=True)]
+            return [note(chunk) async for chunk in await client.chat.completions.create(**asked, stream=True)]
 
         return self.call(read, key=key, face=face)
 
