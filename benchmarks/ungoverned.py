@@ -26,7 +26,7 @@ class YesLedger:
     async def reserve(self, request: Reserve) -> Hold:
         return Hold(request.hold_id, request.workspace_id, request.amount_nanocredits, self.durable)
 
-    async def settle(self, hold_id: str, actual_nanocredits: int, record: CallRecord) -> int:
+    async def settle(self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold=False) -> int:
         return actual_nanocredits
 
     async def void(self, hold_id: str, record: CallRecord) -> None:

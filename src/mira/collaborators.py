@@ -147,8 +147,10 @@ class Ledger(Protocol):
     async def reserve(self, request: Reserve) -> Hold:
         """Sets credits aside; returns a `Hold` on decision, MiraError NO_CREDITS with the figures."""
 
-    async def settle(self, hold_id: str, actual_nanocredits: int, record: CallRecord) -> int:
-        """Bills a call; returns the nano-credits billed once they are durable."""
+    async def settle(
+        self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold: bool = False
+    ) -> int:
+        """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable."""
 
     async def void(self, hold_id: str, record: CallRecord) -> None:
         """Gives a hold back."""

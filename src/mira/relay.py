@@ -414,7 +414,9 @@ class Relay:
         record.reported_nanocredits = reported
         self._finish_record(call, status, error.kind.name.lower() if error else None)
         call.settled = True
-        return await self.ledger.settle(call.hold.id, actual, record)
+        # A cost that only the node vouches for is never more than what was set aside.
+        told = reported is not None and offer.node.trusts_cost
+        return await self.ledger.settle(call.hold.id, actual, record, cap_at_hold=told)
 
     async def _estimate(self, call: Call, tally: Tally) -> Usage:
         """The usage of an answer whose node told none: the request's tokens and those of the content so far."""

@@ -45,6 +45,7 @@ class WireProtocol(HttpToolsProtocol):
     listener = "public"
     _in_head = False
     _head_bytes = 0
+    _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None = None
     _task_cycle: RequestResponseCycle | None = None
@@ -82,21 +83,22 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
 
-    def on_url(self, url: bytes) -> None:
-        """A piece of the request line."""
-        super().on_url(url)
-        self._head_bytes += len(url)
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, counted against the caps."""
-        super().on_header(name, value)
-        self._head_bytes += len(name) + len(value) + 4
+        """A header; uvicorn's own, without the step through it."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the request's task starts."""
         self._in_head = False
         self._stop_head_timer()
-        if self._head_bytes > HEAD_LIMIT_BYTES or len(self.headers) > HEADER_LIMIT_COUNT:
+        if len(self.headers) > HEADER_LIMIT_COUNT or (
+            # Only a head that came with more than the cap can be larger than it.
+            self._head_bytes + self._read_bytes > HEAD_LIMIT_BYTES
+            and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_LIMIT_BYTES
+        ):
             self._refuse_head()
         if self.transport.is_closing():
             return
@@ -120,6 +122,7 @@ class WireProtocol(HttpToolsProtocol):
         """Bytes of a client. A head that does not end is capped in size and time before the parser has all of it."""
         if self._lingering:
             return
+        self._read_bytes = len(data)
         super().data_received(data)
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)

@@ -1,11 +1,12 @@
 """Finds the caller behind a key without asking the database twice, and makes, changes and revokes keys.
 
-The memory is keyed by the digest of the whole key. One process has the database, and every change of a key goes through
+The memory is keyed by a digest of the whole key, under a secret of the process. One process has the database, and every change of a key goes through
 here, so a revoked key is refused with the next request.
 """
 
 import secrets
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 from mira.core.caller import Caller, Face
@@ -27,6 +28,7 @@ class Keyring:
         self._box = box
         self._now_ms = now_ms
         self._new_id = new_id
+        self._memory_key = secrets.token_bytes(32)
         self._known: dict[bytes, Caller | None] = {}
         self._changes = 0
 
@@ -34,7 +36,7 @@ class Keyring:
         """The caller where the key was found before and has not expired, without asking the database."""
         if len(secret) > LONGEST_KEY:
             return None
-        caller = self._known.get(self._box.digest(secret))
+        caller = self._known.get(self._remembered(secret))
         if caller is not None and caller.expires_at_ms is not None and caller.expires_at_ms <= self._now_ms():
             return None
         return caller
@@ -43,16 +45,16 @@ class Keyring:
         """The caller, or None where the key is unknown, revoked, disabled or expired."""
         if len(secret) > LONGEST_KEY:
             return None
-        digest = self._box.digest(secret)
+        place = self._remembered(secret)
         try:
-            caller = self._known[digest]
+            caller = self._known[place]
         except KeyError:
             changes = self._changes
-            caller = await self._keys.find(digest)
+            caller = await self._keys.find(self._box.digest(secret))
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             if changes == self._changes:  # else what was read may be older than the change
-                self._known[digest] = caller
+                self._known[place] = caller
         if caller is not None and caller.expires_at_ms is not None and caller.expires_at_ms <= self._now_ms():
             return None
         return caller
@@ -95,6 +97,9 @@ class Keyring:
         done = await self._keys.revoke(key_id, self._now_ms())
         self._forget()
         return done
+
+    def _remembered(self, secret: str) -> bytes:
+        return blake2b(secret.encode("utf-8", "surrogatepass"), key=self._memory_key, digest_size=32).digest()
 
     def _forget(self) -> None:
         self._changes += 1

@@ -20,7 +20,7 @@ from mira.errors import Kind, MiraError
 
 #: A transaction costs about as much as eight operations in it. While at least `BUSY_OPERATIONS` came with the last one,
 #: the next begins no sooner than `PACE_S` after it, so that it has more to carry; a lone caller never waits for this.
-PACE_S = 0.002
+PACE_S = 0.001
 BUSY_OPERATIONS = 4
 
 
