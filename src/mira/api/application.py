@@ -20,6 +20,7 @@ from mira.api.exchange import AsgiExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.codecs.chat import CHAT
+from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
 from mira.relay import Surface, authenticate, error_headers
@@ -62,6 +63,7 @@ class _Application:
         self._cold = cold
         self._services = services
         self._prefix = services.config.path_prefix
+        self._origins = services.config.server.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -71,10 +73,22 @@ class _Application:
         if surface is None:
             await self._cold(scope, receive, send)
         elif scope["method"] == "POST":
-            await self._answer(AsgiExchange(scope, receive), surface)
+            headers = self._cors_headers(scope) if self._origins else []
+            await self._answer(AsgiExchange(scope, receive, headers), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
             await _error(error, self._services.new_id("req"))(scope, receive, send)
+
+    def _cors_headers(self, scope: Scope) -> Headers:
+        """What lets a browser see an answer that is written past the middleware."""
+        origin: bytes | None = dict(scope["headers"]).get(b"origin")
+        if origin is None or not {"*", origin.decode("latin-1")}.intersection(self._origins):
+            return []
+        return [
+            (b"access-control-allow-origin", b"*" if "*" in self._origins else origin),
+            (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
+            (b"vary", b"Origin"),
+        ]
 
 
 def _starlette_route(services: Services, row: Row) -> Route:

@@ -26,12 +26,13 @@ CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class AsgiExchange:
-    """One request and its answer (see `mira.collaborators.Exchange`)."""
+    """One request and its answer (see `mira.collaborators.Exchange`). `more_headers` go with every answer."""
 
     __slots__ = (
         "_body_read",
         "_cycle",
         "_headers",
+        "_more_headers",
         "_pending",
         "_receive",
         "_stall_timer",
@@ -42,10 +43,11 @@ class AsgiExchange:
         "paused",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, more_headers: Headers) -> None:
         self._wire: WireProtocol = scope["mira.wire"]
         self._cycle: RequestResponseCycle = scope["mira.cycle"]
         self._headers = dict(scope["headers"])
+        self._more_headers = more_headers
         self._receive = receive
         self._pending: list[bytes] = []
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -91,6 +93,7 @@ class AsgiExchange:
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
         headers.append(CHUNKED)
+        headers += self._more_headers
         self._cycle.response_started = True
         self._write(self._wire.head(self._cycle, status, headers))
 
@@ -113,6 +116,7 @@ class AsgiExchange:
         if self.gone:
             return
         headers.append((b"content-length", b"%d" % len(body)))
+        headers += self._more_headers
         if not self._body_read:
             self._cycle.keep_alive = False
         self._write(self._wire.head(self._cycle, status, headers) + body)
