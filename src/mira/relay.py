@@ -343,11 +343,12 @@ class Relay:
         stream = _open_stream(call, node, self._context(call, conversation), conversation)
         pump = call.pump = _Pump(self, call, offer, response, stream)
         cut = await self._flow(call, node, response, pump)
+        told = stream.failed
         last = stream.close()
         if call.exchange.gone and not stream.ended:
             await self._settle(call, offer, stream.usage or await self._estimate(call, stream.tally()), status=499)
             return
-        error = stream.failed or (None if stream.ended else cut or node.fault(EOFError("cut")))
+        error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
             raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
         if not pump.flowing:
