@@ -223,7 +223,7 @@ def check_node(node: NodeConfig) -> None:
     if node.kind in ("anthropic", "gemini"):
         raise ConfigError(f"{where}: nodes of kind {node.kind!r} are not available in this version")
     if node.kind == "local":
-        return
+        raise ConfigError(f"{where}: the embedded node is set by MIRA_LOCAL_NODE and MIRA_LOCAL_MODEL, not here")
     parts = urlsplit(node.base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ConfigError(f"{where}: `base_url` must be http(s)://host[:port]/path without user info or query")

@@ -41,6 +41,8 @@ def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
         routes=[_starlette_route(services, row) for row in table if row.endpoint is not None],
         exception_handlers={404: _no_route, 405: _no_method, HTTPException: _no_route},
     )
+    # A redirect would send the client to whatever host its own headers named.
+    cold.router.redirect_slashes = False
     application = _Application(services, hot, cold)
     origins = services.config.server.cors_origins
     if not origins:
@@ -77,7 +79,9 @@ class _Application:
             await self._answer(AsgiExchange(scope, receive, headers), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
-            await _error(error, self._services.new_id("req"))(scope, receive, send)
+            response = _error(error, self._services.new_id("req"))
+            response.headers["allow"] = "POST"
+            await response(scope, receive, send)
 
     def _cors_headers(self, scope: Scope) -> Headers:
         """What lets a browser see an answer that is written past the middleware."""
@@ -154,8 +158,13 @@ def _error(error: MiraError, request_id: str) -> Response:
 
 
 async def _no_route(request: Request, _: Any) -> Response:
-    return _error(MiraError(Kind.NOT_FOUND, f"there is no route {request.url.path[:200]}; /docs lists them"), "none")
+    return _error(
+        MiraError(Kind.NOT_FOUND, f"there is no route {request.scope['path'][:200]}; /docs lists them"), "none"
+    )
 
 
-async def _no_method(request: Request, _: Any) -> Response:
-    return _error(MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it"), "none")
+async def _no_method(request: Request, refused: Any) -> Response:
+    error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
+    response = _error(error, "none")
+    response.headers["allow"] = refused.headers["Allow"]
+    return response

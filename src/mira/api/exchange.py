@@ -69,7 +69,7 @@ class AsgiExchange:
         if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
             raise _too_large(limit_bytes)
         if not self._cycle.more_body:
-            self._body_read = True
+            self._read_whole()
             return bytes(self._cycle.body)
         pieces: list[bytes] = []
         size = 0
@@ -85,7 +85,7 @@ class AsgiExchange:
                     if size > limit_bytes:
                         raise _too_large(limit_bytes)
                     if not message["more_body"]:
-                        self._body_read = True
+                        self._read_whole()
                         return b"".join(pieces)
         except TimeoutError:
             raise MiraError(Kind.BAD_REQUEST, f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
@@ -155,6 +155,12 @@ class AsgiExchange:
             self._stall_timer.cancel()
         if self.on_gone is not None:
             self.on_gone()
+
+    def _read_whole(self) -> None:
+        self._body_read = True
+        # A large body stops the reading, and only a connection that is read shows that its client leaves.
+        if self._wire.flow.read_paused and not self._wire.pipeline:
+            self._wire.flow.resume_reading()
 
     def _write(self, data: bytes) -> None:
         if self.gone:
