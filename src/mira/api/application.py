@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from mira.api.exchange import AsgiExchange, Receive, Scope, Send
@@ -26,6 +26,7 @@ from mira.errors import Kind, MiraError
 from mira.relay import Surface, authenticate, error_headers
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Request, Any], Awaitable[Response]]
 log = logging.getLogger("mira.api")
 
 EXPOSED_HEADERS = (
@@ -39,7 +40,7 @@ def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
     hot = {row.path: row.surface for row in table if row.surface is not None}
     cold = Starlette(
         routes=[_starlette_route(services, row) for row in table if row.endpoint is not None],
-        exception_handlers={404: _no_route, 405: _no_method, HTTPException: _no_route},
+        exception_handlers={404: _no_route(services), 405: _no_method(services), HTTPException: _no_route(services)},
     )
     # A redirect would send the client to whatever host its own headers named.
     cold.router.redirect_slashes = False
@@ -157,14 +158,21 @@ def _error(error: MiraError, request_id: str) -> Response:
     return response
 
 
-async def _no_route(request: Request, _: Any) -> Response:
-    return _error(
-        MiraError(Kind.NOT_FOUND, f"there is no route {request.scope['path'][:200]}; /docs lists them"), "none"
-    )
+def _no_route(services: Services) -> Handler:
+    async def answer(request: Request, _: Any) -> Response:
+        path = request.scope["path"][:200]
+        error = MiraError(Kind.NOT_FOUND, f"there is no route {path}; /docs lists them")
+        return _error(error, services.new_id("req"))
+
+    return answer
 
 
-async def _no_method(request: Request, refused: Any) -> Response:
-    error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
-    response = _error(error, "none")
-    response.headers["allow"] = refused.headers["Allow"]
-    return response
+def _no_method(services: Services) -> Handler:
+    async def answer(request: Request, _: Any) -> Response:
+        error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
+        response = _error(error, services.new_id("req"))
+        here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        response.headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
+        return response
+
+    return answer
