@@ -388,13 +388,17 @@ class Relay:
             call.exchange.on_gone = None
         return None
 
-    async def checkpoint(self) -> None:
-        """Tells the ledger what each running stream has cost so far: what a crash would charge."""
+    def checkpoint(self) -> None:
+        """Tells the ledger what each running stream has cost so far: what a crash would charge.
+
+        The prompt counts by its size: a tokenizer at work for every long stream would cost more than the figure is worth.
+        """
         for pump in tuple(self.streams):
             call, price = pump.call, pump.offer.price
             if call.hold is None or price is None or price.free:
                 continue
-            prompt_tokens = await self._prompt_tokens(call)
+            assert call.envelope is not None
+            prompt_tokens = call.prompt_tokens or tokens.rough_tokens(call.envelope.input_bytes)
             so_far = Usage(input_tokens=prompt_tokens, output_tokens=pump.stream.tally().deltas)
             cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
             self.ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))
