@@ -381,6 +381,8 @@ class Relay:
                     raise
                 return _stopping()
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
+            if call.exchange.gone or pump.stream.failed is not None:
+                return None  # closed from here
             return node.fault(broken)
         finally:
             self.streams.discard(pump)
@@ -391,7 +393,7 @@ class Relay:
     def checkpoint(self) -> None:
         """Tells the ledger what each running stream has cost so far: what a crash would charge.
 
-        The prompt counts by its size: a tokenizer at work for every long stream would cost more than the figure is worth.
+        The prompt counts by its size: a tokenizer at work for every long stream would cost more than that is worth.
         """
         for pump in tuple(self.streams):
             call, price = pump.call, pump.offer.price

@@ -139,7 +139,7 @@ async def stream_that_ends(gateway, upstream, end):
     await client.until(7, b" hello")
     seen.happen()
     await client.until(1, b"0\r\n\r\n")
-    client.leave()
+    await client.leave()
     return client.seen, await asyncio.to_thread(gateway.call, client.request_id)
 
 

@@ -1,6 +1,7 @@
 """A client on a bare socket, which can leave whenever a test wants it to."""
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -37,9 +38,11 @@ class WireClient:
                 assert data, self.seen
                 self.seen += data
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Closes the connection, as a client that was stopped does."""
         self._writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
     @property
     def request_id(self) -> str:
