@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.grammar.chat import check_chat_stream
-from tests.support.gateway import PROXY_KEY, eventually
+from tests.support.gateway import PATIENCE_S, PROXY_KEY, eventually
 from tests.support.upstream import (
     DONE,
     FIN,
@@ -182,7 +182,7 @@ def connect(gateway, body):
     """Sends a chat request over a bare socket."""
     data = json.dumps({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}], **body}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: mira\r\nauthorization: Bearer {PROXY_KEY}\r\n"
-    client = socket.create_connection(("127.0.0.1", gateway.port))
+    client = socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_S)
     client.sendall(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
     return client
 
