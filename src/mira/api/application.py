@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from mira.api.exchange import AsgiExchange, Receive, Scope, Send
+from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.codecs.chat import CHAT
@@ -77,7 +77,8 @@ class _Application:
             await self._cold(scope, receive, send)
         elif scope["method"] == "POST":
             headers = self._cors_headers(scope) if self._origins else []
-            await self._answer(AsgiExchange(scope, receive, headers), surface)
+            exchange = PlainExchange if scope["http_version"] == "1.0" else AsgiExchange
+            await self._answer(exchange(scope, receive, headers), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
             response = _error(error, self._services.new_id("req"))

@@ -43,6 +43,9 @@ class AsgiExchange:
         "paused",
     )
 
+    body_timeout_s = BODY_TIMEOUT_S
+    stalled_client_s = STALLED_CLIENT_S
+
     def __init__(self, scope: Scope, receive: Receive, more_headers: Headers) -> None:
         self._wire: WireProtocol = scope["mira.wire"]
         self._cycle: RequestResponseCycle = scope["mira.cycle"]
@@ -74,7 +77,7 @@ class AsgiExchange:
         pieces: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(self.body_timeout_s):
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
@@ -88,7 +91,7 @@ class AsgiExchange:
                         self._read_whole()
                         return b"".join(pieces)
         except TimeoutError:
-            raise MiraError(Kind.BAD_REQUEST, f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
+            raise MiraError(Kind.BAD_REQUEST, f"the body did not arrive within {self.body_timeout_s:.0f} s") from None
 
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
@@ -132,7 +135,7 @@ class AsgiExchange:
         """The client stopped reading: its connection is cut unless it goes on in time."""
         self.paused = True
         if self._stall_timer is None:
-            self._stall_timer = asyncio.get_running_loop().call_later(STALLED_CLIENT_S, self._wire.transport.abort)
+            self._stall_timer = asyncio.get_running_loop().call_later(self.stalled_client_s, self._wire.transport.abort)
 
     def resumed(self) -> None:
         """The client reads again: what waited is sent, then the node goes on."""
@@ -178,6 +181,29 @@ class AsgiExchange:
             self._wire.exchange = None
         if not self.gone:
             self._wire.finished(self._cycle)
+
+
+class PlainExchange(AsgiExchange):
+    """For clients of HTTP/1.0, which knows no chunks: a stream ends with its connection."""
+
+    __slots__ = ()
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Sends the head of a streamed answer."""
+        headers += self._more_headers
+        self._cycle.response_started = True
+        self._write(self._wire.head(self._cycle, status, headers))
+
+    def write(self, data: bytes) -> None:
+        """Sends a piece of a streamed answer, or keeps it until the client reads again."""
+        self._write(data)
+
+    async def end(self, data: bytes) -> None:
+        """Sends the last piece; waits for a slow client, not for ever."""
+        self._write(data)
+        while self._pending and not self.gone:
+            await self._wire.flow.drain()
+        self._finish()
 
 
 def _too_large(limit_bytes: int) -> MiraError:
