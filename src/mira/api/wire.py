@@ -133,6 +133,9 @@ class WireProtocol(HttpToolsProtocol):
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Says nothing: any client can ask for another protocol, and is answered in this one."""
+
     def task_of(self, cycle: RequestResponseCycle) -> asyncio.Task[None] | None:
         """The task that answers a request, while it does."""
         return self._task if cycle is self._task_cycle else None
