@@ -25,7 +25,7 @@ class Catalog:
             route = self.routes.get(self._spellings.get(_folded(name), ""))
         if route is not None:
             return route
-        near = difflib.get_close_matches(name[:200], [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[:200].lower(), [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
         hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "GET /v1/models lists what there is"
         raise MiraError(Kind.MODEL_NOT_FOUND, f"the model {name[:200]!r} does not exist here; {hint}", param="model")
 
