@@ -140,23 +140,29 @@ class PassedAnswer(Protocol):
         """The body for the client: `usage.cost` added (credits), the model's prefix stripped where asked for."""
 
 
-class Codec(Struct, frozen=True, kw_only=True):
-    """One wire protocol."""
+class NodeCodec(Struct, frozen=True, kw_only=True):
+    """The node side of a wire protocol: all that a protocol has which only nodes speak (Gemini)."""
 
     name: str
+    render_request: Callable[[Conversation, Target], tuple[bytes, tuple[str, ...]]]
+    parse_answer: Callable[[bytes], Answer]
+    decoder: Callable[[], Decoder]
+    #: a node's (status, body) becomes ours
+    parse_error: Callable[[int, bytes], MiraError]
+
+
+class Codec(NodeCodec, frozen=True, kw_only=True):
+    """One wire protocol, both sides."""
+
     #: request: validates and opens (MiraError BAD_REQUEST with the field's name), then, only to translate, parses whole
     open_request: Callable[[bytes], Envelope]
     parse_request: Callable[[Envelope], Conversation]
-    render_request: Callable[[Conversation, Target], tuple[bytes, tuple[str, ...]]]
     #: same protocol on both sides
     pass_request: Callable[[Envelope, Target], bytes]
     pass_answer: Callable[[bytes, Context], PassedAnswer]
     pass_stream: Callable[[Context], AnswerStream]
-    #: whole answers and streams for translation
-    parse_answer: Callable[[bytes], Answer]
+    #: whole answers and streams towards the client
     render_answer: Callable[[Answer, Context, int | None], bytes]
-    decoder: Callable[[], Decoder]
     encoder: Callable[[Context], Encoder]
-    #: errors: a node's (status, body) becomes ours; ours becomes the client's body
-    parse_error: Callable[[int, bytes], MiraError]
+    #: ours becomes the client's body
     render_error: Callable[[MiraError, str], bytes]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from mira.codecs.codec import Codec, Context, Tally
+from mira.codecs.codec import Codec, Context, NodeCodec, Tally
 from mira.core.conversation import Answer, Reasoning, Refusal, Text, ToolCall
 from mira.core.events import (
     ErrorEvent,
@@ -38,7 +38,7 @@ class Interpreter(Protocol):
 class TranslatedStream:
     """A streamed answer in translation (see `mira.codecs.codec.AnswerStream`)."""
 
-    def __init__(self, node: Codec, client: Codec, context: Context, interpreters: Sequence[Interpreter]) -> None:
+    def __init__(self, node: NodeCodec, client: Codec, context: Context, interpreters: Sequence[Interpreter]) -> None:
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False
@@ -118,7 +118,7 @@ class TranslatedAnswer:
 
     @classmethod
     def parse(
-        cls, raw: bytes, node: Codec, client: Codec, context: Context, interpret: Callable[[Answer], Answer]
+        cls, raw: bytes, node: NodeCodec, client: Codec, context: Context, interpret: Callable[[Answer], Answer]
     ) -> "TranslatedAnswer":
         """Reads a node's body; MiraError where it is not an answer."""
         return cls(interpret(node.parse_answer(raw)), client, context)
