@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
+from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.conversation import Answer, Conversation
 from mira.core.events import Event
 from mira.core.usage import Usage
@@ -40,13 +41,14 @@ class Target(Struct, frozen=True, kw_only=True):
     """The node side of a request: how the node spells the model, the cap that was held, and the node's dialect.
 
     `cap_field` is the name that carries the cap (`max_tokens` or `max_completion_tokens`). `dialect` is a row of the
-    codec's table of quirks.
+    codec's table of quirks, `capabilities` is what the model itself takes.
     """
 
     model: str
     output_cap: int
     cap_field: str = "max_tokens"
     dialect: str = ""
+    capabilities: Capabilities = UNKNOWN
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -92,11 +94,13 @@ class Encoder(Protocol):
 class Tally(Struct):
     """What a stream has delivered so far: the floor of the bill when it is cut before the usage.
 
-    `deltas` counts the pieces of content, reasoning and tool arguments, `text` is what they said.
+    `deltas` counts the pieces of content, reasoning and tool arguments, `text` is what they said. `prompt` holds the
+    input counts where the node told them before it answered (Anthropic): its other counts mean nothing.
     """
 
     deltas: int = 0
     text: list[str] = []
+    prompt: Usage | None = None
 
 
 class AnswerStream(Protocol):

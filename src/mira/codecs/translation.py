@@ -16,6 +16,7 @@ from mira.core.events import (
     Finish,
     ReasoningDelta,
     RefusalDelta,
+    Start,
     TextDelta,
     ToolCallDelta,
     ToolCallStart,
@@ -86,6 +87,8 @@ class TranslatedStream:
                 self._count(text)
             case ToolCallDelta(fragment=fragment):
                 self._count(fragment)
+            case Start(usage=prompt):
+                self._tally.prompt = prompt
             case _:
                 pass
         return self._pass_on(event, 0)
