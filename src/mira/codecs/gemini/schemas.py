@@ -10,10 +10,11 @@ from msgspec import Raw
 
 from mira.codecs.lenient import compact, loose
 
-_KEPT = {
-    "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems", "required", "minProperties",
-    "maxProperties", "minLength", "maxLength", "pattern", "propertyOrdering", "minimum", "maximum",
-}  # fmt: skip
+_KEPT = (
+    "type", "nullable", "format", "title", "description", "enum", "minItems", "maxItems", "minProperties",
+    "maxProperties", "minLength", "maxLength", "minimum", "maximum", "pattern", "propertyOrdering", "required",
+)  # fmt: skip
+_ORDER = (*_KEPT, "properties", "items", "anyOf")
 _FORMATS = {"string": ("enum", "date-time"), "number": ("float", "double"), "integer": ("int32", "int64")}
 _ANY_OBJECT = {"type": "object"}
 #: References in place make a schema larger; one that outgrows this is told as far as that.
@@ -62,7 +63,7 @@ class _Reader:
         _types(told)
         _choose(told, options)
         _values(told, schema)
-        return told
+        return {name: told[name] for name in _ORDER if name in told}
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         for _ in range(_MAX_STEPS):
