@@ -224,7 +224,7 @@ NOTES = st.builds(
 def conversations(draw: st.DrawFn) -> c.Conversation:
     """Any conversation that some protocol can say."""
     origin = draw(st.sampled_from(["chat", "messages", "responses"]))
-    extras = {"chat": "prediction", "messages": "context_management", "responses": "include"}[origin]
+    extras = {"chat": "prediction", "messages": "context_management", "responses": "moderation"}[origin]
     return c.Conversation(
         model="m",
         turns=draw(turns()),

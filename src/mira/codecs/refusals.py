@@ -45,7 +45,7 @@ def refusal(error: msgspec.ValidationError, one_of: Mapping[str, str], inside: s
         return MiraError(Kind.BAD_REQUEST, f"Missing required field: '{field}'.", param=field)
     if expected := _EXPECTED.match(problem):
         words = _in_words(expected[1]) + (f", got {_in_words(expected[2])}" if expected[2] else "")
-    elif problem.startswith("Invalid value"):
+    elif problem.startswith("Invalid"):
         words = one_of.get(param.rpartition(".")[2], "a known value")
     else:
         words = "a number within range"
