@@ -89,7 +89,7 @@ def usage_of(value: Any) -> Usage | None:
         image_input_tokens=image_in,
         image_output_tokens=image_out,
         web_searches=_count(_inner(value, "server_tool_use"), "web_search_requests"),
-        reported_cost_nanocredits=_cost_nanocredits(value.get("cost")),
+        reported_cost_nanocredits=cost_nanocredits_of(value.get("cost")),
     )
 
 
@@ -130,7 +130,8 @@ def cost_literal(cost_nanocredits: int) -> Raw:
     return Raw(credits_text(cost_nanocredits).encode())
 
 
-def _cost_nanocredits(value: Any) -> int | None:
+def cost_nanocredits_of(value: Any) -> int | None:
+    """A cost in credits as a node wrote it; None where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
