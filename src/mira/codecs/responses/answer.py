@@ -11,6 +11,7 @@ from mira.codecs.lenient import loose
 from mira.codecs.responses.errors import parse_error_in_band
 from mira.codecs.responses.items import item_of, said
 from mira.codecs.responses.rendering import choice_body, text_options, tools_body
+from mira.codecs.responses.request import runs_search
 from mira.codecs.responses.shaping import grouped, items_of, told, with_id
 from mira.codecs.responses.usage import usage_body, usage_in
 from mira.core.conversation import Answer, AssistantPart, Choice, Conversation, FinishReason, ToolCall
@@ -88,9 +89,10 @@ def text_in(fields: dict[str, Raw], name: str) -> str:
 def render_answer(answer: Answer, context: Context, cost_nanocredits: int | None) -> bytes:
     """The body for a client; `usage.cost` tells what Mira charges."""
     choice = answer.choices[0] if answer.choices else Choice()
+    searches = runs_search(context.request)
     output: list[Any] = []
     for group in grouped(choice.parts):
-        for item in items_of(group, answer=True):
+        for item in items_of(group, answer=True, searches=searches):
             kind = "" if isinstance(item, Raw) else item["type"]
             body = with_id(item, item_id(context, kind, len(output)))
             output.append(body if isinstance(body, Raw) else {**body, "status": "completed"})

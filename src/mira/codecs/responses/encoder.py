@@ -15,7 +15,7 @@ from mira.codecs.responses.answer import closing, item_id, response_body
 from mira.codecs.responses.errors import error_body, error_event
 from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation, source_of
 from mira.codecs.responses.open_items import CallItem, MessageItem, Place, ReasoningItem, Step, WholeItem
-from mira.codecs.responses.request import is_search_tool
+from mira.codecs.responses.request import runs_search
 from mira.codecs.responses.shaping import items_of, signature_body, with_id
 from mira.codecs.responses.usage import usage_body
 from mira.codecs.sse import event_frame
@@ -48,8 +48,7 @@ class Encoder:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        asked = context.request
-        self._searches = asked is not None and any(is_search_tool(tool) for tool in asked.tools)
+        self._searches = runs_search(context.request)
         self._response: dict[str, Any] = {}
         self._sequence = 0
         self._items: list[_Item] = []

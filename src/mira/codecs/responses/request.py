@@ -230,6 +230,11 @@ def is_search_tool(tool: Tool) -> bool:
     return isinstance(tool, FunctionTool) and tool.name == SEARCH_TOOL and "execution" in tool.extras
 
 
+def runs_search(request: Conversation | None) -> bool:
+    """Whether the client of this request searches for tools itself."""
+    return request is not None and any(is_search_tool(tool) for tool in request.tools)
+
+
 def _choice(choice: str | wire.ToolChoice | None) -> ToolChoice | None:
     if choice is None or isinstance(choice, str):
         return None if choice is None else ToolMode(choice)

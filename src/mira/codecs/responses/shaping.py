@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from mira.codecs.lenient import loose
 from mira.codecs.responses.carrying import carry, carry_signature, is_native
-from mira.codecs.responses.items import PROTOCOL, own_citation
+from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation
 from mira.core.conversation import (
     AssistantPart,
     Image,
@@ -47,10 +47,11 @@ def same_item(last: Reasoning, block: Reasoning) -> bool:
     return is_native(last) and is_native(block) and last.id == block.id and last.kind != "encrypted"
 
 
-def items_of(group: list[AssistantPart], *, answer: bool) -> list[Any]:
+def items_of(group: list[AssistantPart], *, answer: bool, searches: bool = False) -> list[Any]:
     """The items that say one group: one, or two where a call is signed; none where the protocol has no such item.
 
-    In an `answer` every text has its annotations and log probabilities, even where there are none.
+    In an `answer` every text has its annotations and log probabilities, even where there are none. `searches`: the
+    client runs a search for tools of its own, which is called by an item of its own.
     """
     first = group[0]
     match first:
@@ -61,6 +62,8 @@ def items_of(group: list[AssistantPart], *, answer: bool) -> list[Any]:
             return [reasoning_body([block for block in group if isinstance(block, Reasoning)])]
         case ToolCall():
             signed = [signature_body(first)] if first.signature is not None else []
+            if searches and first.name == SEARCH_TOOL and first.namespace is None:
+                return [*signed, search_body(first.id, first.input)]
             return [*signed, call_body(first)]
         case Image(source=Inline(data=data)):
             return [{"type": "image_generation_call", "result": data}]
