@@ -1,7 +1,7 @@
 """The small web that the tests of this folder share."""
 
 import pytest
-from web import PUBLIC, Server, Web, ok
+from loopback_web import PUBLIC, Server, Web, ok
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from web import PUBLIC, Server, Web, ok, redirect
+from loopback_web import PUBLIC, Server, Web, ok, redirect
 
 from mira.errors import ConfigError, Kind, MiraError
 from mira.fetch.addresses import is_public, parse_allowed

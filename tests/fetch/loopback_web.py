@@ -55,7 +55,7 @@ class Web:
         self.names: dict[str, list[list[str]]] = {}
         self.lookups: list[str] = []
         self.dialled: list[str] = []
-        self._open = PinnedOpener(trusted or ssl.create_default_context())
+        self._open = PinnedOpener(trusted or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def egress(self, **more: Any) -> Egress:
         """A guard for which the ports of this web are open like those of web servers."""
