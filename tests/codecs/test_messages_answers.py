@@ -84,9 +84,7 @@ PARTS = st.lists(THOUGHTS | TEXT | CALLS | OPAQUE, max_size=6).map(tuple)
 def test_what_is_rendered_is_parsed_again(parts: tuple[c.AssistantPart, ...], usage: Usage, cost: int | None) -> None:
     calls = any(isinstance(part, c.ToolCall) for part in parts)
     finish = c.FinishReason.TOOL_CALLS if calls else c.FinishReason.STOP
-    answer = c.Answer(
-        id=CONTEXT.answer_id, model="m", choices=(c.Choice(parts=parts, finish=finish),), usage=usage
-    )
+    answer = c.Answer(id=CONTEXT.answer_id, model="m", choices=(c.Choice(parts=parts, finish=finish),), usage=usage)
     body = MESSAGES.render_answer(answer, CONTEXT, cost)
     Message.model_validate_json(body)
     told = replace(
@@ -136,8 +134,20 @@ def test_a_refusal_is_explained_both_ways() -> None:
 
 
 def test_citations_with_an_address_are_told_in_the_shared_form() -> None:
-    found = {"type": "web_search_result_location", "url": "https://x", "title": "X", "cited_text": "c", "encrypted_index": "e"}
-    place = {"type": "page_location", "cited_text": "c", "document_index": 0, "start_page_number": 1, "end_page_number": 2}
+    found = {
+        "type": "web_search_result_location",
+        "url": "https://x",
+        "title": "X",
+        "cited_text": "c",
+        "encrypted_index": "e",
+    }
+    place = {
+        "type": "page_location",
+        "cited_text": "c",
+        "document_index": 0,
+        "start_page_number": 1,
+        "end_page_number": 2,
+    }
     blocks = [
         {"type": "text", "text": "abc", "citations": None},
         {"type": "text", "text": "de", "citations": [found]},
@@ -162,7 +172,13 @@ def test_usage_classes_are_disjoint_and_none_is_lost(usage: Usage) -> None:
     back = read_usage(msgspec.json.encode(body))
     assert back is not None
     assert (back.prompt_tokens, back.completion_tokens) == (usage.prompt_tokens, usage.completion_tokens)
-    for name in ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "reasoning_tokens", "web_searches"):
+    for name in (
+        "cache_read_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+        "reasoning_tokens",
+        "web_searches",
+    ):
         assert getattr(back, name) == getattr(usage, name)
 
 

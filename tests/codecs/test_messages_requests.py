@@ -116,7 +116,11 @@ def check_request(body: dict[str, Any]) -> None:
         assert before != after
     ids: list[str] = []
     for index, message in enumerate(messages):
-        blocks = message["content"] if isinstance(message["content"], list) else [{"type": "text", "text": message["content"]}]
+        blocks = (
+            message["content"]
+            if isinstance(message["content"], list)
+            else [{"type": "text", "text": message["content"]}]
+        )
         assert blocks
         assert all(block["text"].strip() for block in blocks if block["type"] == "text")
         if message["role"] == "assistant":
@@ -242,7 +246,9 @@ def test_a_budget_above_a_lowered_cap_is_lowered_on_the_way_through(cap: int, th
     told = {"type": "enabled", "budget_tokens": 8000}
     messages = [{"role": "user", "content": "x"}]
     body = json.dumps({"model": "m", "max_tokens": 9000, "messages": messages, "thinking": told}).encode()
-    assert json.loads(MESSAGES.pass_request(MESSAGES.open_request(body), target(output_cap=cap)))["thinking"] == thinking
+    assert (
+        json.loads(MESSAGES.pass_request(MESSAGES.open_request(body), target(output_cap=cap)))["thinking"] == thinking
+    )
 
 
 EFFORTS = [
@@ -423,7 +429,9 @@ def test_a_conversation_without_a_user_gets_one() -> None:
 
 
 def test_a_schema_is_closed_and_an_older_model_is_asked_in_words() -> None:
-    schema = msgspec.Raw(b'{"type":"object","properties":{"a":{"type":["object","null"]},"b":{"const":{"type":"object"}}}}')
+    schema = msgspec.Raw(
+        b'{"type":"object","properties":{"a":{"type":["object","null"]},"b":{"const":{"type":"object"}}}}'
+    )
     asked = ask(response_format=c.JsonSchema(name="n", schema=schema))
     told = rendered(asked)["output_config"]["format"]["schema"]
     assert told["additionalProperties"] is False
@@ -482,9 +490,18 @@ def test_documents_and_results_keep_their_kind() -> None:
 
 def test_blocks_of_anthropic_alone_are_kept_as_they_came() -> None:
     reference = {"type": "tool_reference", "tool_name": "g"}
-    content = [{"type": "tool_result", "tool_use_id": "a", "content": [reference]}, {"type": "container_upload", "file_id": "f"}]
-    images = {"type": "document", "source": {"type": "content", "content": [{"type": "image", "source": {"type": "url", "url": "u"}}]}}
-    texts = {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}}
+    content = [
+        {"type": "tool_result", "tool_use_id": "a", "content": [reference]},
+        {"type": "container_upload", "file_id": "f"},
+    ]
+    images = {
+        "type": "document",
+        "source": {"type": "content", "content": [{"type": "image", "source": {"type": "url", "url": "u"}}]},
+    }
+    texts = {
+        "type": "document",
+        "source": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+    }
     told = request(
         {"role": "user", "content": "x"},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {}}]},

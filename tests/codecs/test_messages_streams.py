@@ -185,7 +185,9 @@ def test_nothing_of_an_answer_is_lost(events: list[e.Event]) -> None:
     starts = [event for event in events if isinstance(event, e.ToolCallStart)]
     assert [(block["id"], block["name"]) for block in told] == [(call.id, call.name) for call in starts]
     for call, block in zip(starts, told, strict=True):
-        pieces_of = [event.fragment for event in events if isinstance(event, e.ToolCallDelta) and event.index == call.index]
+        pieces_of = [
+            event.fragment for event in events if isinstance(event, e.ToolCallDelta) and event.index == call.index
+        ]
         arguments = "".join(pieces_of)
         if call.kind == "custom":
             assert json.loads(block["input"]) == {"input": arguments}
@@ -262,7 +264,9 @@ def test_frames_without_a_name_get_one() -> None:
 
 def test_the_beginning_alone_does_not_rule_out_another_node() -> None:
     machine = MESSAGES.pass_stream(CONTEXT)
-    machine.feed(start() + frame("ping") + frame("content_block_start", index=0, content_block={"type": "text", "text": ""}))
+    machine.feed(
+        start() + frame("ping") + frame("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    )
     assert not machine.has_content
     machine.feed(frame("content_block_delta", index=0, delta={"type": "text_delta", "text": "x"}))
     assert machine.has_content
@@ -318,7 +322,13 @@ def test_only_the_last_delta_of_the_message_is_kept() -> None:
 def test_the_tally_holds_all_that_was_delivered() -> None:
     machine = MESSAGES.pass_stream(CONTEXT)
     machine.feed(start() + text(0, *[f"w{i} \n" for i in range(900)]))
-    machine.feed(block(1, {"type": "tool_use", "id": "a", "name": "f", "input": {}}, {"type": "input_json_delta", "partial_json": '{"x":'}))
+    machine.feed(
+        block(
+            1,
+            {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+            {"type": "input_json_delta", "partial_json": '{"x":'},
+        )
+    )
     tally = machine.tally()
     assert tally.deltas == 902
     assert "".join(tally.text).endswith('w899 \nf{"x":')
@@ -347,7 +357,12 @@ def test_server_tools_are_whole_blocks() -> None:
     asked = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
     stream = (
         start()
-        + block(0, asked, {"type": "input_json_delta", "partial_json": '{"q":'}, {"type": "input_json_delta", "partial_json": "1}"})
+        + block(
+            0,
+            asked,
+            {"type": "input_json_delta", "partial_json": '{"q":'},
+            {"type": "input_json_delta", "partial_json": "1}"},
+        )
         + block(1, {"type": "redacted_thinking", "data": "xyz"})
         + block(2, {"type": "tool_use", "id": "a", "name": "f", "input": {}})
         + end("tool_use")
@@ -361,16 +376,33 @@ def test_server_tools_are_whole_blocks() -> None:
 
 
 def test_citations_come_with_the_text_they_belong_to() -> None:
-    place = {"type": "page_location", "cited_text": "c", "document_index": 0, "start_page_number": 1, "end_page_number": 2}
-    found = {"type": "web_search_result_location", "url": "https://x", "title": "X", "cited_text": "c", "encrypted_index": "e"}
+    place = {
+        "type": "page_location",
+        "cited_text": "c",
+        "document_index": 0,
+        "start_page_number": 1,
+        "end_page_number": 2,
+    }
+    found = {
+        "type": "web_search_result_location",
+        "url": "https://x",
+        "title": "X",
+        "cited_text": "c",
+        "encrypted_index": "e",
+    }
     given = {"type": "text", "text": ""}
-    deltas = [{"type": "text_delta", "text": "abc"}, *({"type": "citations_delta", "citation": one} for one in (place, found))]
+    deltas = [
+        {"type": "text_delta", "text": "abc"},
+        *({"type": "citations_delta", "citation": one} for one in (place, found)),
+    ]
     told = decoded(start() + block(0, given, *deltas) + end() + STOP)
     notes = [event for event in told if isinstance(event, e.AnnotationDelta)]
     assert [note.format for note in notes] == ["anthropic", "chat"]
     assert json.loads(bytes(notes[1].data))["url_citation"]["start_index"] == 3
     events = check_messages_stream(encoded(told))
-    assert [event["delta"]["citation"] for event in events if event.get("delta", {}).get("type") == "citations_delta"] == [place]
+    assert [
+        event["delta"]["citation"] for event in events if event.get("delta", {}).get("type") == "citations_delta"
+    ] == [place]
 
 
 def test_a_refusal_is_told_with_its_words() -> None:
@@ -392,7 +424,11 @@ def test_thinking_of_another_provider_rides_in_the_signature() -> None:
     ]
     blocks = content_of(check_messages_stream(encoded(events)))
     assert [block["type"] for block in blocks] == ["thinking", "redacted_thinking", "thinking"]
-    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": blocks}, {"role": "user", "content": "y"}]
+    messages = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": blocks},
+        {"role": "user", "content": "y"},
+    ]
     body = json.dumps({"model": "m", "max_tokens": 9, "messages": messages}).encode()
     told = MESSAGES.parse_request(MESSAGES.open_request(body)).turns[1].parts
     assert told == (

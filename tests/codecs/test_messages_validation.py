@@ -138,14 +138,28 @@ def test_a_bad_block_is_refused_by_its_place(role: str, block: dict[str, Any] | 
 
 def test_a_refusal_echoes_nothing_that_was_sent() -> None:
     secret = "sk-very-secret"
-    fields = [{"tool_choice": {"type": secret}}, {"thinking": {"type": secret}}, {"messages": [{"role": secret, "content": secret}]}]
+    fields = [
+        {"tool_choice": {"type": secret}},
+        {"thinking": {"type": secret}},
+        {"messages": [{"role": secret, "content": secret}]},
+    ]
     for field in fields:
         body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], **field}
         assert secret not in refusal(json.dumps(body).encode()).message
 
 
 def test_null_means_absent_and_what_is_unknown_is_taken() -> None:
-    names = ["system", "tools", "tool_choice", "stop_sequences", "stream", "temperature", "thinking", "metadata", "output_config"]
+    names = [
+        "system",
+        "tools",
+        "tool_choice",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "thinking",
+        "metadata",
+        "output_config",
+    ]
     nulls = "".join(f',"{name}":null' for name in names).encode()
     envelope = MESSAGES.open_request(HEAD + nulls + b',"new":[1]}')
     assert (envelope.output_cap, envelope.stream, envelope.include_usage) == (5, False, True)
@@ -181,7 +195,17 @@ def test_no_body_raises_anything_but_a_bad_request(fields: dict[str, object]) ->
         MESSAGES.parse_request(MESSAGES.open_request(json.dumps(body).encode()))
 
 
-KINDS = ["text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result", "new"]
+KINDS = [
+    "text",
+    "image",
+    "document",
+    "search_result",
+    "thinking",
+    "redacted_thinking",
+    "tool_use",
+    "tool_result",
+    "new",
+]
 BLOCK = st.fixed_dictionaries(
     {"type": st.sampled_from(KINDS)},
     optional={
