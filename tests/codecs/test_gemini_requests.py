@@ -330,6 +330,23 @@ def test_ids_that_begin_anew_each_turn_find_their_own_calls() -> None:
     ]
 
 
+def test_calls_of_one_turn_with_one_id_are_answered_in_their_order() -> None:
+    twins = (c.ToolCall(id="x", name="f", input="{}"), c.ToolCall(id="x", name="g", input="{}"))
+    answers = c.ToolTurn(results=(result("x", c.Text(text="1")), result("x", c.Text(text="2"))))
+    told_results = rendered(conversation(USER, c.AssistantTurn(parts=twins), answers), target())["contents"][2]["parts"]
+    assert [
+        (part["functionResponse"]["name"], part["functionResponse"]["response"]["output"]) for part in told_results
+    ] == [("f", "1"), ("g", "2")]
+
+
+def test_long_histories_cost_no_more_than_their_length() -> None:
+    turns: list[c.Turn] = []
+    for number in range(5_000):
+        turns += [c.AssistantTurn(parts=(call(f"c{number}"),)), c.ToolTurn(results=(result("orphan"),)), USER]
+    body, _ = GEMINI.render_request(conversation(*turns), target())
+    assert body.count(b"functionResponse") == 5_000
+
+
 def choice_of(choice: c.ToolChoice, *names: str) -> tuple[dict[str, Any] | None, list[str]]:
     tools = tuple(c.FunctionTool(name=name) for name in names)
     body = rendered(conversation(USER, tools=tools, tool_choice=choice), target())
@@ -496,6 +513,8 @@ def test_row_67_a_schema_that_grows_without_end_is_bounded() -> None:
     inner = [{"properties": {side: {"$ref": f"#/$defs/{after}"} for side in "ab"}} for after in names[1:]]
     schema = {"$ref": "#/$defs/n0", "$defs": dict(zip(names, [*inner, {"type": "string"}], strict=True))}
     assert len(bytes(openapi_schema(msgspec.Raw(json.dumps(schema).encode())))) < 2_000_000
+    chain = {f"n{depth}": {"properties": {"a": {"$ref": f"#/$defs/n{depth + 1}"}}} for depth in range(4000)}
+    assert openapi_schema(msgspec.Raw(json.dumps({"$ref": "#/$defs/n0", "$defs": chain}).encode()))
 
 
 def test_an_object_without_properties_is_no_parameter_for_old_models() -> None:

@@ -4,7 +4,7 @@ This protocol is stricter about order than others: instructions stand apart, use
 call is answered directly behind the turn that made it. What a client ordered otherwise is put there.
 """
 
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 import msgspec
 from msgspec import Struct
@@ -47,20 +47,14 @@ _SILENCE = Text(text=" ")
 
 
 class _Answers(Struct):
-    """The place behind a turn that made calls, where their results are collected."""
+    """The place behind a turn that made calls, where their results are collected; `open` by place in the turn."""
 
-    calls: dict[str, ToolCall]
-    results: list[ToolResult] = []
-
-    def open_call(self, call_id: str) -> ToolCall | None:
-        """The call of that id if nothing has answered it yet."""
-        if any(result.call_id == call_id for result in self.results):
-            return None
-        return self.calls.get(call_id)
+    open: dict[int, ToolCall]
+    results: list[ToolResult]
 
 
 def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) -> tuple[Turn, ...]:
-    """The turns as this family takes them; names of what fell away are added to `dropped`."""
+    """The turns as this generation takes them; names of what fell away are added to `dropped`."""
     leading = list(takewhile(lambda turn: isinstance(turn, SystemTurn), turns))
     system = tuple(
         Text(text=part.text) for turn in leading if isinstance(turn, SystemTurn) for part in turn.parts if part.text
@@ -79,7 +73,8 @@ def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) 
 def _paired(turns: tuple[Turn, ...], dropped: set[str]) -> list[Turn]:
     """Every call with its result directly behind it; results of no call become the user's words."""
     told: list[Turn | _Answers] = []
-    open_places: list[_Answers] = []
+    # By id, the latest last: some clients number their calls anew each turn.
+    waiting: dict[str, list[tuple[_Answers, int]]] = {}
     for turn in turns:
         match turn:
             case SystemTurn():
@@ -91,32 +86,37 @@ def _paired(turns: tuple[Turn, ...], dropped: set[str]) -> list[Turn]:
             case AssistantTurn():
                 parts = _assistant_parts(turn.parts, dropped)
                 told.append(AssistantTurn(parts=parts))
-                if calls := {part.id: part for part in parts if isinstance(part, ToolCall)}:
-                    open_places.append(_Answers(calls, []))
-                    told.append(open_places[-1])
+                calls = [part for part in parts if isinstance(part, ToolCall)]
+                if calls:
+                    told.append(_awaited(calls, waiting))
             case ToolTurn():
-                orphans = [_placed(result, open_places, dropped) for result in turn.results]
+                orphans = [_placed(result, waiting, dropped) for result in turn.results]
                 told += [orphan for orphan in orphans if orphan is not None]
     return [_whole(turn) if isinstance(turn, _Answers) else turn for turn in told]
 
 
-def _placed(result: ToolResult, places: list[_Answers], dropped: set[str]) -> UserTurn | None:
-    """Puts a result behind its call: the latest of that id which is open, since some clients count anew each turn."""
+def _awaited(calls: list[ToolCall], waiting: dict[str, list[tuple[_Answers, int]]]) -> _Answers:
+    place = _Answers(dict(enumerate(calls)), [])
+    for index, call in reversed(place.open.items()):
+        waiting.setdefault(call.id, []).append((place, index))
+    return place
+
+
+def _placed(result: ToolResult, waiting: dict[str, list[tuple[_Answers, int]]], dropped: set[str]) -> UserTurn | None:
+    """Puts a result behind its call; one without a call becomes the user's words."""
     parts = _user_parts(result.parts, dropped)
-    for place in reversed(places):
-        if (call := place.open_call(result.call_id)) is not None:
-            place.results.append(_result(result, call, parts))
-            return None
+    if places := waiting.get(result.call_id):
+        place, index = places.pop()
+        place.results.append(_result(result, place.open.pop(index), parts))
+        return None
     head = "The result of another tool call" + (" (it failed):" if result.is_error else ":")
     return UserTurn(parts=(Text(text=head), *parts))
 
 
 def _whole(place: _Answers) -> ToolTurn:
-    answered = {result.call_id for result in place.results}
     missing = (
         ToolResult(call_id=call.id, parts=(Text(text=_UNANSWERED),), is_error=True, name=call.name)
-        for call in place.calls.values()
-        if call.id not in answered
+        for call in place.open.values()
     )
     return ToolTurn(results=(*place.results, *missing))
 
@@ -156,17 +156,14 @@ def _texts_only(result: ToolResult, media: list[UserPart]) -> ToolResult:
 def _alternating(turns: list[Turn]) -> list[Turn]:
     """Turns that follow each other in one role become one; turns that say nothing fall away."""
     told: list[Turn] = []
-    for turn in turns:
-        last = told[-1] if told else None
-        match turn:
-            case UserTurn(parts=()) | AssistantTurn(parts=()):
-                pass
-            case UserTurn() if isinstance(last, UserTurn):
-                told[-1] = UserTurn(parts=last.parts + turn.parts)
-            case AssistantTurn() if isinstance(last, AssistantTurn):
-                told[-1] = AssistantTurn(parts=last.parts + turn.parts)
-            case _:
-                told.append(turn)
+    speaking = (turn for turn in turns if isinstance(turn, ToolTurn) or turn.parts)
+    for kind, group in groupby(speaking, type):
+        if kind is UserTurn:
+            told.append(UserTurn(parts=tuple(part for turn in group for part in turn.parts)))  # type: ignore[union-attr, misc]
+        elif kind is AssistantTurn:
+            told.append(AssistantTurn(parts=tuple(part for turn in group for part in turn.parts)))  # type: ignore[union-attr, misc]
+        else:
+            told += group
     return told
 
 

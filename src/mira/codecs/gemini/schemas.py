@@ -19,6 +19,7 @@ _FORMATS = {"string": ("enum", "date-time"), "number": ("float", "double"), "int
 _ANY_OBJECT = {"type": "object"}
 #: References in place make a schema larger; one that outgrows this is told as far as that.
 _MAX_NODES = 5000
+_MAX_OPEN = 32
 _MAX_STEPS = 16
 
 
@@ -47,7 +48,7 @@ class _Reader:
         self._left -= 1
         if not isinstance(schema, dict):
             return {}
-        if self._left < 0:
+        if self._left < 0 or len(self._open) > _MAX_OPEN:
             return dict(_ANY_OBJECT)
         depth = len(self._open)
         schema = self._resolved(schema)
