@@ -3,11 +3,12 @@
 Source: the OpenAI API reference (2026-11) and the types of its Python SDK.
 """
 
+from mira.codecs.chat.errors import render_error
 from mira.codecs.codec import Codec
 from mira.codecs.responses.answer import parse_answer, render_answer
 from mira.codecs.responses.decoder import Decoder
 from mira.codecs.responses.encoder import Encoder
-from mira.codecs.responses.errors import parse_error, render_error
+from mira.codecs.responses.errors import parse_error
 from mira.codecs.responses.opening import open_request
 from mira.codecs.responses.passing import pass_answer, pass_request
 from mira.codecs.responses.passing_stream import PassedStream

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs.chat.request import source_of
 from mira.codecs.codec import Context
 from mira.codecs.lenient import loose
 from mira.codecs.responses.answer import closing, item_id, response_body
 from mira.codecs.responses.errors import error_body, error_event
-from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation, source_of
+from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation
 from mira.codecs.responses.open_items import CallItem, MessageItem, Place, ReasoningItem, Step, WholeItem
 from mira.codecs.responses.request import runs_search
 from mira.codecs.responses.shaping import items_of, signature_body, with_id

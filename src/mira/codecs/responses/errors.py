@@ -1,4 +1,4 @@
-"""Errors in the shape of Responses, both ways."""
+"""Errors of Responses: bodies as Chat Completions has them, failed responses and error events of its own."""
 
 from typing import Any
 
@@ -32,22 +32,6 @@ def parse_error_in_band(value: Any) -> MiraError:
     if failure.code == "invalid_prompt":
         return judge(400, failure)
     return _with_code(judge_in_band(failure), failure)
-
-
-def render_error(error: MiraError, request_id: str) -> bytes:
-    """The body of an error answer."""
-    told: dict[str, object] = {
-        "message": error.message,
-        "type": error.kind.value.openai_type,
-        "param": error.param,
-        "code": error.code,
-    }
-    if error.details:
-        told["details"] = error.details
-    body: dict[str, object] = {"error": told}
-    if request_id:
-        body["request_id"] = request_id
-    return msgspec.json.encode(body)
 
 
 def error_body(error: MiraError) -> dict[str, str]:

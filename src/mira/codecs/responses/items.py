@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from mira.codecs.chat.request import source_of
 from mira.codecs.lenient import compact, loose
 from mira.codecs.responses import wire
 from mira.codecs.responses.carrying import FORMAT, PREFIX, CallSignature, carried
@@ -16,7 +17,6 @@ from mira.core.conversation import (
     Document,
     FileRef,
     Image,
-    Inline,
     Link,
     Opaque,
     Reasoning,
@@ -34,15 +34,6 @@ PROTOCOL = "responses"
 SEARCH_TOOL = "tool_search"
 #: Citations that Chat Completions knows too, there under its own name.
 _SHARED_CITATION = "url_citation"
-
-
-def source_of(url: str) -> Source:
-    """Where a `url` points: base64 data URIs are media inside the request, all else is a link."""
-    if url.startswith("data:"):
-        head, comma, data = url[5:].partition(",")
-        if comma and head.endswith(";base64"):
-            return Inline(mime_type=head[:-7] or "application/octet-stream", data=data)
-    return Link(url=url)
 
 
 def is_said(item: Struct) -> bool:

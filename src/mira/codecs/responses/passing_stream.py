@@ -5,6 +5,7 @@ events up to the first content, which name the response and its model, and the t
 since the client is told what Mira charges only when the charge is durable.
 """
 
+import contextlib
 import re
 
 import msgspec
@@ -42,14 +43,16 @@ _DELTA = msgspec.json.Decoder(_Delta)
 
 def _is_plain(data: bytes) -> bool:
     """Whether these are whole frames of two lines each, an event's name and its data, and none that matters."""
+    lines = data.count(b"\n")
+    if not (data.startswith(b"event: response.") and data.endswith(b"\n\n")) or b"\r" in data:
+        return False
+    if lines == 3:
+        return b"\ndata: " in data and not data.startswith(_WATCHED)
     frames = data.count(b"\n\n")
     return (
-        data.startswith(b"event: response.")
-        and data.endswith(b"\n\n")
+        lines == 3 * frames
         and data.count(b"\n\nevent: response.") == frames - 1
-        and data.count(b"\n") == 3 * frames
         and data.count(b"\ndata: ") == frames
-        and b"\r" not in data
         and not any(name in data for name in _WATCHED)
     )
 
@@ -131,11 +134,13 @@ class PassedStream:
         return self.ended or self.failed is not None
 
     def _forward(self, data: bytes) -> bytes:
+        """Plain frames go on, and are kept for the tally where they may say something."""
         self._last = data
-        self._kept.append(data)
-        self._kept_bytes += len(data)
-        if self._kept_bytes >= TALLY_BYTES:
-            self._read_kept()
+        if b".delta\n" in data:
+            self._kept.append(data)
+            self._kept_bytes += len(data)
+            if self._kept_bytes >= TALLY_BYTES:
+                self._read_kept()
         return data
 
     def _take(self, frame: bytes) -> bytes:
@@ -161,21 +166,25 @@ class PassedStream:
             return self._announce(name, fields, frame)
         if name.startswith("response."):
             self.has_content = self._open = True
-        return self._forward(frame)
+        self._last = frame
+        if name.endswith(".delta"):
+            self._count(_text(fields.get("delta")))
+        return frame
 
     def _announce(self, name: str, fields: dict[str, Raw], frame: bytes) -> bytes:
         """An event before the first content, under the model's name that the client is shown."""
         try:
             response = _FIELDS.decode(fields.get("response", b"{}"))
         except msgspec.ValidationError:
-            return self._forward(frame)
+            response = {}
         before = response.get("model")
         settle(response, self._context, None, None)
         self._head = response
         if response.get("model") != before:
             fields["response"] = Raw(msgspec.json.encode(response))
             frame = event_frame(name.encode(), msgspec.json.encode(fields))
-        return self._forward(frame)
+        self._last = frame
+        return frame
 
     def _settle(self, name: str, fields: dict[str, Raw], data: bytes) -> None:
         """The node's terminal: kept where it is a success."""
@@ -196,15 +205,26 @@ class PassedStream:
         return int(numbers[-1]) + 1 if numbers else 0
 
     def _read_kept(self) -> None:
+        """Reads the texts of plain frames, whose second line of three is their data."""
         kept, self._kept, self._kept_bytes = b"".join(self._kept), [], 0
-        for frame in kept.split(b"\n\n"):
-            message = read(frame + b"\n\n")
-            if message is None:
-                continue
-            try:
-                told = _DELTA.decode(message.data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-            if told.delta and (told.type or message.event).endswith(".delta"):
-                self._tally.deltas += 1
-                self._tally.text.append(told.delta)
+        lines = kept.split(b"\n")[1::3]
+        try:
+            told = _DELTA.decode_lines(b"\n".join([line[6:] for line in lines]))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            told = []
+            for line in lines:
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    told.append(_DELTA.decode(line[6:]))
+        for each in told:
+            if each.type.endswith(".delta"):
+                self._count(each.delta)
+
+    def _count(self, text: str | None) -> None:
+        if text:
+            self._tally.deltas += 1
+            self._tally.text.append(text)
+
+
+def _text(raw: Raw | None) -> str | None:
+    told = loose(raw) if raw is not None else None
+    return told if isinstance(told, str) else None
