@@ -349,7 +349,7 @@ def now_ms() -> int:
 async def _checkpoint_forever(relay: Relay) -> None:
     while True:
         await asyncio.sleep(CHECKPOINT_S)
-        await relay.checkpoint()
+        relay.checkpoint()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -4,6 +4,7 @@
 `"file:PATH"`. Unknown keys are refused: a misspelt setting must not be silently nothing.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -218,21 +219,35 @@ def _resolved_node(node: NodeConfig, environ: Mapping[str, str]) -> NodeConfig:
 def check_node(node: NodeConfig) -> None:
     """Refuses a node that could never serve; ConfigError names the setting."""
     where = f"node {node.name!r}"
-    if not node.name or not all(c.isalnum() or c in "-_." for c in node.name):
-        raise ConfigError(f"{where}: `name` must be letters, digits, dots, dashes or underscores")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node.name):
+        raise ConfigError(f"{where}: `name` must be at most 100 letters, digits, dots, dashes or underscores")
     if node.kind in ("anthropic", "gemini"):
         raise ConfigError(f"{where}: nodes of kind {node.kind!r} are not available in this version")
     if node.kind == "local":
-        return
-    parts = urlsplit(node.base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ConfigError(f"{where}: the embedded node is set by MIRA_LOCAL_NODE and MIRA_LOCAL_MODEL, not here")
+    if not _is_base_url(node.base_url):
         raise ConfigError(f"{where}: `base_url` must be http(s)://host[:port]/path without user info or query")
+    # Both end up in headers, where a line break would begin another.
+    if not (node.api_key.isascii() and (not node.api_key or node.api_key.isprintable())):
+        raise ConfigError(f"{where}: `api_key` must be printable ASCII characters")
+    if not all(model and model.isprintable() for model in node.models or ()):
+        raise ConfigError(f"{where}: `models` must be printable, without line breaks")
     if node.kind == "openai-compatible" and node.provider is None:
         raise ConfigError(f"{where}: kind openai-compatible needs `provider`, the prefix of its model ids")
     if not 0 < node.weight <= 1000:
         raise ConfigError(f"{where}: `weight` must be above 0 and at most 1000")
     if node.max_in_flight is not None and node.max_in_flight < 1:
         raise ConfigError(f"{where}: `max_in_flight` must be at least 1")
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no port
+    except ValueError:
+        return False
+    surplus = parts.username or parts.query or parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not surplus
 
 
 def _check_nodes(nodes: tuple[NodeConfig, ...]) -> None:

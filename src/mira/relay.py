@@ -343,11 +343,12 @@ class Relay:
         stream = _open_stream(call, node, self._context(call, conversation), conversation)
         pump = call.pump = _Pump(self, call, offer, response, stream)
         cut = await self._flow(call, node, response, pump)
+        told = stream.failed
         last = stream.close()
         if call.exchange.gone and not stream.ended:
             await self._settle(call, offer, stream.usage or await self._estimate(call, stream.tally()), status=499)
             return
-        error = stream.failed or (None if stream.ended else cut or node.fault(EOFError("cut")))
+        error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
             raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
         if not pump.flowing:
@@ -380,6 +381,8 @@ class Relay:
                     raise
                 return _stopping()
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
+            if call.exchange.gone or pump.stream.failed is not None:
+                return None  # closed from here
             return node.fault(broken)
         finally:
             self.streams.discard(pump)
@@ -387,13 +390,17 @@ class Relay:
             call.exchange.on_gone = None
         return None
 
-    async def checkpoint(self) -> None:
-        """Tells the ledger what each running stream has cost so far: what a crash would charge."""
+    def checkpoint(self) -> None:
+        """Tells the ledger what each running stream has cost so far: what a crash would charge.
+
+        The prompt counts by its size: a tokenizer at work for every long stream would cost more than that is worth.
+        """
         for pump in tuple(self.streams):
             call, price = pump.call, pump.offer.price
             if call.hold is None or price is None or price.free:
                 continue
-            prompt_tokens = await self._prompt_tokens(call)
+            assert call.envelope is not None
+            prompt_tokens = call.prompt_tokens or tokens.rough_tokens(call.envelope.input_bytes)
             so_far = Usage(input_tokens=prompt_tokens, output_tokens=pump.stream.tally().deltas)
             cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
             self.ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))

@@ -13,18 +13,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
-from mira.api.exchange import AsgiExchange, Receive, Scope, Send
+from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.codecs.chat import CHAT
+from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
 from mira.relay import Surface, authenticate, error_headers
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Request, Any], Awaitable[Response]]
 log = logging.getLogger("mira.api")
 
 EXPOSED_HEADERS = (
@@ -38,8 +40,10 @@ def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
     hot = {row.path: row.surface for row in table if row.surface is not None}
     cold = Starlette(
         routes=[_starlette_route(services, row) for row in table if row.endpoint is not None],
-        exception_handlers={404: _no_route, 405: _no_method, HTTPException: _no_route},
+        exception_handlers={404: _no_route(services), 405: _no_method(services), HTTPException: _no_route(services)},
     )
+    # A redirect would send the client to whatever host its own headers named.
+    cold.router.redirect_slashes = False
     application = _Application(services, hot, cold)
     origins = services.config.server.cors_origins
     if not origins:
@@ -62,6 +66,7 @@ class _Application:
         self._cold = cold
         self._services = services
         self._prefix = services.config.path_prefix
+        self._origins = services.config.server.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -71,10 +76,25 @@ class _Application:
         if surface is None:
             await self._cold(scope, receive, send)
         elif scope["method"] == "POST":
-            await self._answer(AsgiExchange(scope, receive), surface)
+            headers = self._cors_headers(scope) if self._origins else []
+            exchange = PlainExchange if scope["http_version"] == "1.0" else AsgiExchange
+            await self._answer(exchange(scope, receive, headers), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
-            await _error(error, self._services.new_id("req"))(scope, receive, send)
+            response = _error(error, self._services.new_id("req"))
+            response.headers["allow"] = "POST"
+            await response(scope, receive, send)
+
+    def _cors_headers(self, scope: Scope) -> Headers:
+        """What lets a browser see an answer that is written past the middleware."""
+        origin: bytes | None = dict(scope["headers"]).get(b"origin")
+        if origin is None or not {"*", origin.decode("latin-1")}.intersection(self._origins):
+            return []
+        return [
+            (b"access-control-allow-origin", b"*" if "*" in self._origins else origin),
+            (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
+            (b"vary", b"Origin"),
+        ]
 
 
 def _starlette_route(services: Services, row: Row) -> Route:
@@ -139,9 +159,21 @@ def _error(error: MiraError, request_id: str) -> Response:
     return response
 
 
-async def _no_route(request: Request, _: Any) -> Response:
-    return _error(MiraError(Kind.NOT_FOUND, f"there is no route {request.url.path[:200]}; /docs lists them"), "none")
+def _no_route(services: Services) -> Handler:
+    async def answer(request: Request, _: Any) -> Response:
+        path = request.scope["path"][:200]
+        error = MiraError(Kind.NOT_FOUND, f"there is no route {path}; /docs lists them")
+        return _error(error, services.new_id("req"))
+
+    return answer
 
 
-async def _no_method(request: Request, _: Any) -> Response:
-    return _error(MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it"), "none")
+def _no_method(services: Services) -> Handler:
+    async def answer(request: Request, _: Any) -> Response:
+        error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
+        response = _error(error, services.new_id("req"))
+        here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        response.headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
+        return response
+
+    return answer

@@ -26,12 +26,13 @@ CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class AsgiExchange:
-    """One request and its answer (see `mira.collaborators.Exchange`)."""
+    """One request and its answer (see `mira.collaborators.Exchange`). `more_headers` go with every answer."""
 
     __slots__ = (
         "_body_read",
         "_cycle",
         "_headers",
+        "_more_headers",
         "_pending",
         "_receive",
         "_stall_timer",
@@ -42,10 +43,14 @@ class AsgiExchange:
         "paused",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    body_timeout_s = BODY_TIMEOUT_S
+    stalled_client_s = STALLED_CLIENT_S
+
+    def __init__(self, scope: Scope, receive: Receive, more_headers: Headers) -> None:
         self._wire: WireProtocol = scope["mira.wire"]
         self._cycle: RequestResponseCycle = scope["mira.cycle"]
         self._headers = dict(scope["headers"])
+        self._more_headers = more_headers
         self._receive = receive
         self._pending: list[bytes] = []
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -67,12 +72,12 @@ class AsgiExchange:
         if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
             raise _too_large(limit_bytes)
         if not self._cycle.more_body:
-            self._body_read = True
+            self._read_whole()
             return bytes(self._cycle.body)
         pieces: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(self.body_timeout_s):
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
@@ -83,14 +88,15 @@ class AsgiExchange:
                     if size > limit_bytes:
                         raise _too_large(limit_bytes)
                     if not message["more_body"]:
-                        self._body_read = True
+                        self._read_whole()
                         return b"".join(pieces)
         except TimeoutError:
-            raise MiraError(Kind.BAD_REQUEST, f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
+            raise MiraError(Kind.BAD_REQUEST, f"the body did not arrive within {self.body_timeout_s:.0f} s") from None
 
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
         headers.append(CHUNKED)
+        headers += self._more_headers
         self._cycle.response_started = True
         self._write(self._wire.head(self._cycle, status, headers))
 
@@ -113,6 +119,7 @@ class AsgiExchange:
         if self.gone:
             return
         headers.append((b"content-length", b"%d" % len(body)))
+        headers += self._more_headers
         if not self._body_read:
             self._cycle.keep_alive = False
         self._write(self._wire.head(self._cycle, status, headers) + body)
@@ -128,7 +135,7 @@ class AsgiExchange:
         """The client stopped reading: its connection is cut unless it goes on in time."""
         self.paused = True
         if self._stall_timer is None:
-            self._stall_timer = asyncio.get_running_loop().call_later(STALLED_CLIENT_S, self._wire.transport.abort)
+            self._stall_timer = asyncio.get_running_loop().call_later(self.stalled_client_s, self._wire.transport.abort)
 
     def resumed(self) -> None:
         """The client reads again: what waited is sent, then the node goes on."""
@@ -152,6 +159,12 @@ class AsgiExchange:
         if self.on_gone is not None:
             self.on_gone()
 
+    def _read_whole(self) -> None:
+        self._body_read = True
+        # A large body stops the reading, and only a connection that is read shows that its client leaves.
+        if self._wire.flow.read_paused and not self._wire.pipeline:
+            self._wire.flow.resume_reading()
+
     def _write(self, data: bytes) -> None:
         if self.gone:
             return
@@ -168,6 +181,29 @@ class AsgiExchange:
             self._wire.exchange = None
         if not self.gone:
             self._wire.finished(self._cycle)
+
+
+class PlainExchange(AsgiExchange):
+    """For clients of HTTP/1.0, which knows no chunks: a stream ends with its connection."""
+
+    __slots__ = ()
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Sends the head of a streamed answer."""
+        headers += self._more_headers
+        self._cycle.response_started = True
+        self._write(self._wire.head(self._cycle, status, headers))
+
+    def write(self, data: bytes) -> None:
+        """Sends a piece of a streamed answer, or keeps it until the client reads again."""
+        self._write(data)
+
+    async def end(self, data: bytes) -> None:
+        """Sends the last piece; waits for a slow client, not for ever."""
+        self._write(data)
+        while self._pending and not self.gone:
+            await self._wire.flow.drain()
+        self._finish()
 
 
 def _too_large(limit_bytes: int) -> MiraError:

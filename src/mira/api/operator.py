@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import hmac
 from collections import deque
 from collections.abc import Callable
@@ -63,7 +62,7 @@ class Operators:
             return True
         try:
             email, _, password = base64.b64decode(credential, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return False
         email = email.strip().lower()
         self._check_lock(email, now_s)

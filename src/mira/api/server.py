@@ -18,6 +18,7 @@ from mira.api.wire import WireProtocol
 from mira.errors import ConfigError
 
 DRAIN_TIMEOUT_S = 120
+FAREWELL_S = 5.0
 LISTEN_BACKLOG = 2048
 
 
@@ -76,6 +77,16 @@ class Server(uvicorn.Server):
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains; what is left then (out of time, or told to hurry) is cancelled and may still write its bills."""
+        await super().shutdown(sockets)
+        left = tuple(self.server_state.tasks)
+        for task in left:
+            if not task.cancelling():
+                task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=FAREWELL_S)
 
     def _stop(self) -> None:
         if not self.should_exit:

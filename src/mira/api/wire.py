@@ -40,6 +40,8 @@ class WireProtocol(HttpToolsProtocol):
     (`public`, `admin` or `socket`).
     """
 
+    head_timeout_s = HEAD_TIMEOUT_S
+    linger_s = LINGER_S
     exchange: Watcher | None = None
     lost = False
     listener = "public"
@@ -55,7 +57,7 @@ class WireProtocol(HttpToolsProtocol):
         """A client connected; its first request head must arrive in time."""
         super().connection_made(transport)
         self.listener = self.config.listener_of(transport.get_extra_info("sockname"))  # type: ignore[attr-defined]
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+        self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever answers it hears of it at once."""
@@ -129,7 +131,10 @@ class WireProtocol(HttpToolsProtocol):
             if self._head_bytes > HEAD_LIMIT_BYTES:
                 self._refuse_head()
             elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+                self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Says nothing: any client can ask for another protocol, and is answered in this one."""
 
     def task_of(self, cycle: RequestResponseCycle) -> asyncio.Task[None] | None:
         """The task that answers a request, while it does."""
@@ -169,7 +174,7 @@ class WireProtocol(HttpToolsProtocol):
         """Says no more, but reads on: closing on unread bytes resets the connection, and the answer could be lost."""
         self._lingering = True
         self.transport.write_eof()
-        self.loop.call_later(LINGER_S, self._give_up)
+        self.loop.call_later(self.linger_s, self._give_up)
 
     def _refuse_head(self) -> None:
         self.transport.write(TOO_LARGE_HEAD % (len(TOO_LARGE_BODY), TOO_LARGE_BODY))

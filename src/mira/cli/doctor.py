@@ -1,7 +1,6 @@
 """`mira doctor`: looks at everything that a gateway needs, and says what to do about what is missing."""
 
 import asyncio
-import importlib.util
 import os
 import platform
 import shutil
@@ -16,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -203,15 +202,13 @@ def _local_model(model: Pack | Path, environ: Mapping[str, str]) -> Check:
     cache_dir = default_cache_dir(environ)
     if model.is_complete(cache_dir):
         return Check("local model", "ok", f"{model.name} in {model.folder(cache_dir)}")
-    sources = [
-        (source.label, f"{source.base_url}/{model.files[0].name}")
+    sources = {
+        source.label: _trouble(f"{source.base_url}/{model.files[0].name}")
         if isinstance(source, UrlSource)
-        else (source.label, _index_page(next(iter(source.requirements)).partition("==")[0]))
+        else _index_trouble(next(iter(source.requirements)).partition("==")[0])
         for source in model.sources
-    ]
-    if importlib.util.find_spec("pip") is None:
-        sources = [(label, url) for label, url in sources if label != "package index"]
-    open_to_us = [label for label, url in sources if _trouble(url) is None]
+    }
+    open_to_us = [label for label, trouble in sources.items() if trouble is None]
     size = f"{model.download_bytes / 1e6:.0f} MB"
     if open_to_us:
         return Check("local model", "ok", f"{model.name} will be fetched ({size}) from: {', '.join(open_to_us)}")
@@ -223,26 +220,14 @@ def _local_model(model: Pack | Path, environ: Mapping[str, str]) -> Check:
     )
 
 
-def _index_page(distribution: str) -> str:
-    """The page of a distribution on the index that pip uses, without the credentials that may stand in its address."""
-    index = os.environ.get("PIP_INDEX_URL") or _configured_index() or "https://pypi.org/simple"
-    parts = urlsplit(index)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, f"{parts.path.rstrip('/')}/{distribution}/", "", ""))
-
-
-def _configured_index() -> str:
+def _index_trouble(distribution: str) -> str | None:
+    """Why pip, with its own settings, does not find a distribution; None where it does."""
+    command = [sys.executable, "-m", "pip", "index", "versions", distribution, "--retries", "0", "--timeout", "3"]
     try:
-        asked = subprocess.run(
-            [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-            capture_output=True,
-            text=True,
-            timeout=IMPORT_TIMEOUT_S,
-            check=False,
-        )
+        asked = subprocess.run(command, capture_output=True, timeout=IMPORT_TIMEOUT_S, check=False)  # noqa: S603 - ours
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return asked.stdout.strip()
+        return "pip does not answer"
+    return None if asked.returncode == 0 else "pip does not find the pack"
 
 
 def _reachable(name: str, url: str) -> Check:

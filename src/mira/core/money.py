@@ -3,11 +3,15 @@
 One credit is one US dollar. A balance counts nano-credits (10^-9), a price counts pico-credits (10^-12) per unit.
 """
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 NANO_PER_CREDIT = 10**9
 PICO_PER_NANO = 1000
 MAX_NANOCREDITS = 2**63 - 1
+
+#: Decimal itself would also take spaces, underscores, infinities and the digits of other scripts.
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 
 
 def nanocredits(text: str) -> int:
@@ -48,11 +52,10 @@ def exact_ratio(text: str) -> tuple[int, int]:
     """
     if len(text) > 64:
         raise ValueError("a number of more than 64 characters is not an amount")
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a decimal number") from None
-    if not value.is_finite() or abs(value.adjusted()) > 40:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a decimal number")
+    value = Decimal(text)
+    if abs(value.adjusted()) > 40:
         raise ValueError(f"{text!r} is not a finite number of a sensible size")
     return value.as_integer_ratio()
 

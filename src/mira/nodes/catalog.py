@@ -25,19 +25,22 @@ class Catalog:
             route = self.routes.get(self._spellings.get(_folded(name), ""))
         if route is not None:
             return route
-        near = difflib.get_close_matches(name[:200], [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[:200].lower(), [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
         hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "GET /v1/models lists what there is"
         raise MiraError(Kind.MODEL_NOT_FOUND, f"the model {name[:200]!r} does not exist here; {hint}", param="model")
 
-    def rebuild(self, nodes: Iterable[Node], prices: Mapping[str, Price]) -> None:
-        """Makes a new snapshot. `prices` are keyed by canonical id; a node's own price stands where there is none."""
+    def rebuild(self, nodes: Iterable[Node], operator: Mapping[str, Price], public: Mapping[str, Price]) -> None:
+        """Makes a new snapshot. The operator's price stands first, then what the node itself asks, then the public one.
+
+        Both mappings are keyed by canonical id.
+        """
         offers: dict[str, list[tuple[Offer, Listing]]] = {}
         order: dict[str, tuple[int, int]] = {}
         for position, node in enumerate(nodes):
             if node.disabled:
                 continue
             for model, listing in node.models.items():
-                price = prices.get(model) or listing.price
+                price = operator.get(model) or listing.price or public.get(model)
                 offer = Offer(
                     node=node,
                     upstream_model=listing.upstream_model,

@@ -262,7 +262,7 @@ class Fleet:
             except MiraError:
                 log.warning("public prices could not be read; models without an operator's price wait")
         public = {model: price for model, price in self._public_prices.items() if price is not None}
-        self.catalog.rebuild(self.nodes, {**public, **self._operator_prices})
+        self.catalog.rebuild(self.nodes, self._operator_prices, public)
         self.on_change()
 
 
@@ -285,9 +285,12 @@ def _from_settings(settings: Mapping[str, Any]) -> NodeConfig:
     try:
         config = msgspec.convert({**settings, "origin": "api"}, NodeConfig)
         check_node(config)
-        parse_markup(config.markup)
     except (ConfigError, ValueError) as error:
         raise MiraError(Kind.BAD_REQUEST, str(error)) from None
+    try:
+        parse_markup(config.markup)
+    except ValueError as error:
+        raise MiraError(Kind.BAD_REQUEST, f"markup: {error}", param="markup") from None
     return msgspec.structs.replace(config, base_url=config.base_url.rstrip("/"))
 
 

@@ -1,7 +1,7 @@
 """Finds the caller behind a key without asking the database twice, and makes, changes and revokes keys.
 
-The memory is keyed by a digest of the whole key, under a secret of the process. One process has the database, and every change of a key goes through
-here, so a revoked key is refused with the next request.
+The memory is keyed by a digest of the whole key, under a secret of the process. One process has the database, and every
+change of a key goes through here, so a revoked key is refused with the next request.
 """
 
 import secrets

@@ -1,5 +1,6 @@
 """Counts tokens the best way there is for a model: the local model's own, OpenAI's exactly, others as an estimate."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -7,6 +8,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from mira.core import tokens
+
+#: The side process refuses whom it cannot take. Bills wait here instead, and leave room for those who only ask.
+BILLS_AT_ONCE = 32
 
 
 class Side(Protocol):
@@ -29,6 +33,7 @@ class Counter:
 
     def __init__(self, side: Side) -> None:
         self._side = side
+        self._bills = asyncio.Semaphore(BILLS_AT_ONCE)
         self._local_model: str | None = None
         self._local: Callable[[str], Awaitable[int]] | None = None
 
@@ -56,8 +61,10 @@ class Counter:
         known: dict[str, Any] = {
             name: msgspec.json.decode(fields[name]) for name in ("messages", "tools", "system") if name in fields
         }
-        return (await self.count(model, known)).tokens
+        async with self._bills:
+            return (await self.count(model, known)).tokens
 
     async def count_text(self, model: str, text: str) -> int:
         """Tokens of a text."""
-        return (await self.count(model, {"text": text})).tokens
+        async with self._bills:
+            return (await self.count(model, {"text": text})).tokens

@@ -58,12 +58,12 @@ class PassedAnswer:
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
     def tally(self) -> Tally:
-        """What the answer says: one delta per piece of content, reasoning and tool arguments."""
+        """What the answer says. Its pieces are no tokens, so none is counted as one: the text is counted."""
         tally = Tally(text=[])
         for choice in loose(self._fields["choices"]) or ():
             if isinstance(choice, dict):
                 add_said(tally, choice.get("message"))
-        return tally
+        return Tally(deltas=0, text=tally.text)
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""

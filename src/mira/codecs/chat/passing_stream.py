@@ -17,7 +17,7 @@ from mira.codecs.chat.passing import add_said, shown_model, with_cost
 from mira.codecs.chat.usage import read_usage, usage_body
 from mira.codecs.codec import Context, Tally
 from mira.codecs.lenient import loose
-from mira.codecs.sse import DONE, Frames, data_frame, read, without_comments
+from mira.codecs.sse import DONE, Frames, data_frame, read
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -46,9 +46,9 @@ def _is_plain(data: bytes) -> bool:
     """Whether these whole frames are deltas and nothing else: one data line each, no usage, error, finish or end."""
     lines = data.count(b"\n")
     return (
-        data.startswith(b"data:")
+        data.startswith(b"data: ")
         and data.endswith(b"\n\n")
-        and (lines == 2 or data.count(b"\n\ndata:") * 2 == lines - 2)
+        and (lines == 2 or data.count(b"\n\ndata: ") * 2 == lines - 2)
         and b"[]" not in data
         and b'"error"' not in data
         and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null') + data.count(b'"finish_reason": null')
@@ -177,10 +177,13 @@ class PassedStream:
             return frame
         if self._is_over():
             return b""
-        frame = without_comments(frame)
         message = read(frame)
         if message is None:
             return b""
+        if not frame.startswith(b"data: ") or frame.count(b"\n") != 2:
+            # Comments, names, ids and data over several lines: clients of this protocol get one data line, as promised.
+            # JSON has no line break inside a string, so a blank says the same.
+            frame = data_frame(message.data.replace(b"\n", b" "))
         if message.data == DONE:
             self._end()
             return b""

@@ -1,0 +1,49 @@
+"""Mira's server around a small application, in the test's own loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from mira.api.exchange import AsgiExchange
+from mira.api.server import ListenConfig, Server, listen
+from mira.api.wire import WireProtocol
+
+
+class Served:
+    """A server: its port, and its clients' connections as it sees them."""
+
+    def __init__(self, server: Server, port: int) -> None:
+        self.port = port
+        self.state = server.server_state
+
+
+@pytest.fixture
+def serve() -> Any:
+    """Serves every request with a handler of its exchange."""
+
+    @asynccontextmanager
+    async def serving(
+        handle: Callable[[AsgiExchange], Awaitable[None]],
+        *,
+        exchange: type[AsgiExchange] = AsgiExchange,
+        protocol: type[WireProtocol] = WireProtocol,
+    ) -> AsyncIterator[Served]:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await handle(exchange(scope, receive, []))
+
+        config = ListenConfig(app, {})
+        config.http = protocol
+        server = Server(config, on_drain=lambda: None, on_reload=lambda: asyncio.sleep(0))
+        listener = listen("127.0.0.1", 0)
+        port = listener.getsockname()[1]
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield Served(server, port)
+        finally:
+            server.should_exit = server.force_exit = True
+            await running
+
+    return serving

@@ -1,0 +1,130 @@
+"""Two Miras in a row: the first is a client of the second's Inference Service, and both ledgers say the same."""
+
+from decimal import Decimal
+
+import pytest
+from tests.grammar.chat import check_chat_stream
+from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, price
+from tests.support.upstream import DONE, FIN, USAGE, Moment, chunks, frames, streams
+
+MODEL = "openai/gpt-4o-mini"
+
+
+@pytest.fixture(scope="module")
+def first(gateway, make_gateway):
+    """The first Mira; the module's gateway is the second one."""
+    node = {"name": "second", "kind": "mira", "base_url": f"{gateway.url}/inference/v1", "api_key": INFERENCE_KEY}
+    first = make_gateway(nodes=[node])
+    first.admin("POST", "/nodes/second/probe")
+    return first
+
+
+def spent(gateway):
+    return Decimal(10) - Decimal(gateway.balance()["balance"])
+
+
+def test_the_first_serves_what_the_second_lists_at_the_seconds_prices(first):
+    row = first.get(f"/v1/models/{MODEL}").json()
+    assert row["pricing"]["prompt"] == "0.000001"
+    assert row["pricing"]["completion"] == "0.000002"
+    assert row["pricing"]["source"] == "node"
+    assert first.admin("GET", "/nodes/second")["models"] == [
+        "openai/gpt-4o",
+        "openai/gpt-4o-mini",
+        "openai/o4-mini",
+        "openai/whisper-like",
+    ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_costs_the_same_on_both_ledgers(first, gateway, upstream, stream):
+    before = spent(first), spent(gateway)
+    answer = first.chat(MODEL, stream=stream)
+    assert answer.status_code == 200
+    assert "Hello" in answer.text
+    call = first.call(answer.headers["x-request-id"])
+    request = upstream.received(1)[0]
+    inner = gateway.call(request.headers["x-request-id"])
+    assert call["cost"] == call["reported_cost"] == inner["cost"] == "0.000017"
+    assert inner["client_request_id"] == answer.headers["x-request-id"]
+    assert spent(first) - before[0] == spent(gateway) - before[1] == Decimal("0.000017")
+    if not stream:
+        assert answer.headers["x-mira-cost"] == "0.000017"
+        assert answer.json()["usage"]["cost"] == 0.000017
+
+
+def test_the_seconds_real_charge_wins_over_the_firsts_reckoning(first, gateway, upstream):
+    usage = {**USAGE, "prompt_tokens": 1000, "total_tokens": 1003, "prompt_tokens_details": {"cached_tokens": 900}}
+    upstream.script("gpt-4o-mini", streams([*frames(*chunks("Hello", usage=usage)), DONE]))
+    answer = first.chat(MODEL, stream=True, stream_options={"include_usage": True})
+    told = check_chat_stream(answer.content, include_usage=True)[-1]["usage"]
+    call = first.call(answer.headers["x-request-id"])
+    inner = gateway.call(upstream.received(1)[0].headers["x-request-id"])
+    assert call["cost"] == inner["cost"]
+    assert Decimal(str(told["cost"])) == Decimal(inner["cost"])
+    assert told["prompt_tokens_details"]["cached_tokens"] == 900
+
+
+def test_a_stream_that_is_cut_at_the_end_of_the_chain_is_an_error_at_its_beginning(first, gateway, upstream):
+    arrived = Moment()
+    words = frames(*chunks(*["word"] * 9, usage=None))
+    upstream.script("gpt-4o-mini", streams([*words[:6], arrived, FIN]))
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    with first.http.stream(
+        "POST", "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {PROXY_KEY}"}
+    ) as response:
+        told = b""
+        for data in response.iter_raw():
+            told += data
+            arrived.happen()
+    read = check_chat_stream(told, include_usage=False)
+    assert read[-1]["error"]["code"] == "upstream_error"
+    call = first.call(response.headers["x-request-id"])
+    inner = gateway.call(upstream.received(1)[0].headers["x-request-id"])
+    assert call["cost"] == inner["cost"]
+
+
+def test_a_markup_is_what_the_first_earns(make_gateway, gateway, upstream):
+    node = {
+        "name": "second",
+        "kind": "mira",
+        "base_url": f"{gateway.url}/inference/v1",
+        "api_key": INFERENCE_KEY,
+        "markup": "1.5",
+    }
+    dearer = make_gateway(nodes=[node])
+    dearer.admin("POST", "/nodes/second/probe")
+    answer = dearer.chat(MODEL)
+    inner = gateway.call(upstream.received(1)[0].headers["x-request-id"])
+    assert inner["cost"] == "0.000017"
+    assert answer.headers["x-mira-cost"] == "0.0000255"
+    dearer.check_ledger()
+    dearer.stop()
+
+
+def test_a_chain_whose_end_has_no_credits_is_a_fault_of_the_operator_not_of_the_client(make_gateway, gateway, upstream):
+    workspace = gateway.new_workspace(None)
+    _, key = gateway.new_key(workspace, kind="inference")
+    poor = make_gateway(
+        nodes=[{"name": "second", "kind": "mira", "base_url": f"{gateway.url}/inference/v1", "api_key": key}],
+        prices=[price(MODEL)],
+    )
+    poor.admin("POST", "/nodes/second/probe")
+    answer = poor.chat(MODEL)
+    assert answer.status_code == 502
+    assert answer.json()["error"]["code"] == "upstream_auth"
+    assert upstream.chats() == []
+    assert spent(poor) == 0
+    poor.stop()
+
+
+def test_both_ledgers_are_well(first, gateway):
+    for one in (first, gateway):
+        one.check_ledger()
+        assert float(one.balance()["held"]) == 0
+
+
+def test_a_chain_of_faces_serves_its_own_inference_service(first, gateway, upstream):
+    answer = first.chat(MODEL, key=INFERENCE_KEY, path="/inference/v1/chat/completions")
+    assert answer.status_code == 200
+    assert answer.json()["model"] == "gpt-4o-mini"
