@@ -68,7 +68,7 @@ class PassedAnswer:
         tally = Tally(text=[])
         for block in loose(self._fields["content"]) or ():
             if isinstance(block, dict):
-                add_said(tally, block)
+                add_piece(tally, block.get("text") or block.get("thinking") or block.get("name"))
                 given = block.get("input")
                 if isinstance(given, dict) and given:
                     add_piece(tally, bytes(compact(given)).decode())
@@ -88,12 +88,6 @@ def told_usage(own: Raw | None, usage: Usage, cost_nanocredits: int | None) -> R
     if own is None:
         return Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
     return own if cost_nanocredits is None else with_cost(own, cost_nanocredits)
-
-
-def add_said(tally: Tally, said: dict[str, Any]) -> None:
-    """Adds what a block or a delta says to the tally."""
-    for name in ("text", "thinking", "partial_json", "name"):
-        add_piece(tally, said.get(name))
 
 
 def add_piece(tally: Tally, piece: Any) -> None:

@@ -5,17 +5,18 @@ all frames up to the first content, and later those that tell a usage, an error 
 `message_stop` are kept for `finish`, since the client is told what Mira charges only when the charge is durable.
 """
 
+import contextlib
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from mira.codecs.chat.passing import shown_model
 from mira.codecs.codec import Context, Tally
 from mira.codecs.lenient import loose
 from mira.codecs.messages.answer import told_finish
 from mira.codecs.messages.errors import parse_error_in_band, render_error
-from mira.codecs.messages.passing import add_said, told_usage
+from mira.codecs.messages.passing import add_piece, told_usage
 from mira.codecs.messages.usage import Running
 from mira.codecs.sse import Frames, event_frame, read, without_comments
 from mira.core.usage import Usage
@@ -24,6 +25,20 @@ from mira.errors import Kind, MiraError
 #: Forwarded bytes are kept as they are up to here, then reduced to the text they say.
 TALLY_BYTES = 64 * 1024
 
+
+class _Said(Struct):
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    name: str | None = None
+
+
+class _Spoken(Struct):
+    delta: _Said | None = None
+    content_block: _Said | None = None
+
+
+_SPOKEN = msgspec.json.Decoder(_Spoken)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _STOP = event_frame(b"message_stop", b'{"type":"message_stop"}')
 _PLAIN = (b"event: content_block_", b"event: ping\n")
@@ -31,15 +46,14 @@ _PLAIN = (b"event: content_block_", b"event: ping\n")
 
 def _is_plain(data: bytes) -> bool:
     """Whether these are whole frames of two lines each, and all of them parts of blocks, or pings."""
+    if not (data.startswith(_PLAIN) and data.endswith(b"\n\n")) or b"\r" in data:
+        return False
+    lines = data.count(b"\n")
+    if lines == 3:
+        return b"\ndata:" in data
     frames = data.count(b"\n\n")
-    return (
-        data.startswith(_PLAIN)
-        and data.endswith(b"\n\n")
-        and data.count(b"\n") == 3 * frames
-        and data.count(b"\ndata:") == frames
-        and (frames == 1 or data.count(b"\n\nevent: content_block_") + data.count(b"\n\nevent: ping\n") == frames - 1)
-        and b"\r" not in data
-    )
+    named = data.count(b"\n\nevent: content_block_") + data.count(b"\n\nevent: ping\n") + 1
+    return lines == 3 * frames and named == frames and data.count(b"\ndata:") == frames
 
 
 class PassedStream:
@@ -205,12 +219,23 @@ class PassedStream:
 
     def _read_kept(self) -> None:
         kept, self._kept, self._kept_bytes = b"".join(self._kept), [], 0
-        for frame in kept.split(b"\n\n"):
-            message = read(frame + b"\n\n")
-            told = loose(message.data) if message is not None else None
-            said = (told.get("delta") or told.get("content_block")) if isinstance(told, dict) else None
-            if isinstance(said, dict):
-                add_said(self._tally, said)
+        lines = [line[5:] for line in kept.split(b"\n") if line.startswith(b"data:")]
+        try:
+            events = _SPOKEN.decode_lines(b"\n".join(lines))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            events = _one_by_one(lines)
+        for event in events:
+            said = event.delta or event.content_block
+            if said is not None and (piece := said.text or said.thinking or said.partial_json or said.name):
+                add_piece(self._tally, piece)
+
+
+def _one_by_one(lines: list[bytes]) -> list[_Spoken]:
+    events = []
+    for line in lines:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            events.append(_SPOKEN.decode(line))
+    return events
 
 
 def _says_something(kind: str, fields: dict[str, Raw]) -> bool:
