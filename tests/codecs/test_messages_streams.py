@@ -92,7 +92,8 @@ def variants(stream: bytes) -> st.SearchStrategy[bytes]:
             stream.replace(b"\n", b"\r\n"),
             stream.replace(b"\n", b"\r"),
             stream.replace(b"event: ", b": keep-alive\n\nevent: "),
-            stream.replace(b"data: {", b": hi\ndata:{"),
+            stream.replace(b"data: {", b": hi\nid: 7\ndata:{"),
+            stream.replace(b',"', b',\ndata: "'),
             stream.replace(b'","', b'", "').replace(b'":', b'": '),
         ]
     )

@@ -73,11 +73,11 @@ def _events(data: bytes) -> list[dict[str, Any]]:
     assert text.endswith("\n\n"), "the last frame is closed"
     events = []
     for frame in text[:-2].split("\n\n"):
-        lines = [line for line in frame.split("\n") if not line.startswith("id:")]
+        lines = frame.split("\n")
         assert len(lines) == 2, "every frame is a name and one data line"
         assert lines[0].startswith("event: "), "every frame has a name"
-        assert lines[1].startswith("data:"), "every frame has data"
-        event = json.loads(lines[1][5:])
+        assert lines[1].startswith("data: "), "every frame has data"
+        event = json.loads(lines[1][6:])
         assert event["type"] == lines[0][7:], "the name is the type"
         events.append(event)
     return events

@@ -64,7 +64,7 @@ class PassedAnswer:
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
     def tally(self) -> Tally:
-        """What the answer says: one delta a block."""
+        """What the answer says. Its blocks are no tokens, so none is counted as one: the text is counted."""
         tally = Tally(text=[])
         for block in loose(self._fields["content"]) or ():
             if isinstance(block, dict):
@@ -72,7 +72,7 @@ class PassedAnswer:
                 given = block.get("input")
                 if isinstance(given, dict) and given:
                     add_piece(tally, bytes(compact(given)).decode())
-        return tally
+        return Tally(deltas=0, text=tally.text)
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""

@@ -18,7 +18,7 @@ from mira.codecs.messages.answer import told_finish
 from mira.codecs.messages.errors import parse_error_in_band, render_error
 from mira.codecs.messages.passing import add_piece, told_usage
 from mira.codecs.messages.usage import Running
-from mira.codecs.sse import Frames, event_frame, read, without_comments
+from mira.codecs.sse import Frames, event_frame, read
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -50,10 +50,10 @@ def _is_plain(data: bytes) -> bool:
         return False
     lines = data.count(b"\n")
     if lines == 3:
-        return b"\ndata:" in data
+        return b"\ndata: " in data
     frames = data.count(b"\n\n")
     named = data.count(b"\n\nevent: content_block_") + data.count(b"\n\nevent: ping\n") + 1
-    return lines == 3 * frames and named == frames and data.count(b"\ndata:") == frames
+    return lines == 3 * frames and named == frames and data.count(b"\ndata: ") == frames
 
 
 class PassedStream:
@@ -148,12 +148,14 @@ class PassedStream:
         if self._open and _is_plain(frame):
             self._keep(frame)
             return frame
-        frame = without_comments(frame)
         message = read(frame)
         if message is None:
             return b""
+        # Clients get a name and one data line, as promised; JSON has no line break inside a string, so a blank says the
+        # same.
+        data = message.data.replace(b"\n", b" ")
         try:
-            fields = _FIELDS.decode(message.data)
+            fields = _FIELDS.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream sent a stream event that is not JSON."))
             return b""
@@ -162,9 +164,9 @@ class PassedStream:
         if kind == "error" or ("error" in fields and loose(fields["error"])):
             self._fail(parse_error_in_band({name: loose(value) for name, value in fields.items()}))
             return b""
-        if message.event != kind:
+        if message.event != kind or frame.count(b"\n") != 3 or b"\ndata: " not in frame:
             # The official clients skip frames that have no name.
-            frame = event_frame(kind.encode(), message.data)
+            frame = event_frame(kind.encode(), data)
         return self._inspect(kind, frame, fields)
 
     def _inspect(self, kind: str, frame: bytes, fields: dict[str, Raw]) -> bytes:
@@ -219,7 +221,7 @@ class PassedStream:
 
     def _read_kept(self) -> None:
         kept, self._kept, self._kept_bytes = b"".join(self._kept), [], 0
-        lines = [line[5:] for line in kept.split(b"\n") if line.startswith(b"data:")]
+        lines = [line[6:] for line in kept.split(b"\n") if line.startswith(b"data: ")]
         try:
             events = _SPOKEN.decode_lines(b"\n".join(lines))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
