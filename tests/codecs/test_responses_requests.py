@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.generators.conversations import conversations
 
+from mira.codecs.carried import carry
 from mira.codecs.codec import Target
 from mira.codecs.responses import RESPONSES
-from mira.codecs.responses.carrying import carry
 from mira.codecs.responses.dialects import DIALECTS, dialect_of
 from mira.codecs.responses.express import express
 from mira.core import conversation as c
+from mira.core.capabilities import Capabilities
 from mira.errors import Kind, MiraError
 
 NATIVE = "openai-responses-v1"
@@ -232,22 +233,38 @@ def test_no_node_keeps_anything() -> None:
     assert json.loads(RESPONSES.render_request(said, target("openai"))[0])["store"] is False
 
 
+ALWAYS = Capabilities(thinking_always_on=True)
+NEVER = Capabilities(reasoning=False)
+UNKNOWN = Capabilities()
+
+
 @pytest.mark.parametrize(
-    ("dialect", "thinking", "asked"),
+    ("dialect", "thinking", "model", "asked"),
     [
-        ("", "high", False),
-        ("openai", None, False),
-        ("openai", "none", False),
-        ("openai", "low", True),
-        ("openai-reasoning", None, True),
+        ("", "high", ALWAYS, False),
+        ("openai", None, UNKNOWN, False),
+        ("openai", "none", UNKNOWN, False),
+        ("openai", "low", UNKNOWN, True),
+        ("openai", None, ALWAYS, True),
+        ("openai", "low", NEVER, False),
     ],
 )
-def test_encrypted_reasoning_is_asked_for_where_the_model_may_think(
-    dialect: str, thinking: str | None, asked: bool
+def test_encrypted_reasoning_is_asked_for_where_the_model_thinks(
+    dialect: str, thinking: str | None, model: Capabilities, asked: bool
 ) -> None:
     said = c.Conversation(model="m", turns=(), thinking=c.Thinking(effort=thinking))
-    body = RESPONSES.render_request(said, target(dialect))[0]
+    place = msgspec.structs.replace(target(dialect), capabilities=model)
+    body, dropped = RESPONSES.render_request(said, place)
     assert (b"reasoning.encrypted_content" in body) is asked
+    assert dropped == (("reasoning_effort",) if model is NEVER else ())
+
+
+def test_a_model_that_refuses_sampling_is_not_told_any() -> None:
+    place = msgspec.structs.replace(target("openai"), capabilities=Capabilities(sampling=False))
+    said = c.Conversation(model="m", turns=(), sampling=c.Sampling(temperature=0.5, top_p=0.9))
+    body, dropped = RESPONSES.render_request(said, place)
+    assert dropped == ("temperature", "top_p")
+    assert b"temperature" not in body
 
 
 REFUSED = [

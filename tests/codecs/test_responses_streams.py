@@ -91,6 +91,7 @@ def test_any_split_passes_the_same_bytes(data: st.DataObject) -> None:
     out, machine = whole(stream, cuts)
     expected, other = whole(stream, [])
     assert out == expected
+    assert len(check_responses_stream(out)) == GOLDEN.count(b"event: ")
     assert "".join(machine.tally().text) == "".join(other.tally().text) == 'hmHi ✓{"x":1}'
     assert machine.ended
 

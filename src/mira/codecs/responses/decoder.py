@@ -9,12 +9,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from mira.codecs.carried import PREFIX, uncarry, uncarry_signature
 from mira.codecs.lenient import loose
 from mira.codecs.responses import wire
 from mira.codecs.responses.answer import read_response, reason_of, text_in
-from mira.codecs.responses.carrying import FORMAT, PREFIX, CallSignature, carried
 from mira.codecs.responses.errors import parse_error_in_band
-from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, citations, item_of
+from mira.codecs.responses.items import FORMAT, PROTOCOL, SEARCH_TOOL, citations, item_of
 from mira.codecs.responses.usage import usage_in
 from mira.codecs.sse import DONE, Frames, Message, read
 from mira.codecs.tool_names import made_id
@@ -231,8 +231,7 @@ class Decoder:
                 self._call(item, told, events)
             case wire.ReasoningItem():
                 item.item_id = told.id
-                held = carried(told.encrypted_content)
-                item.foreign = held if isinstance(held, Reasoning) else None
+                item.foreign = uncarry(told.encrypted_content or "")
             case _:
                 pass
 
@@ -275,21 +274,20 @@ class Decoder:
         self._annotate(item, notes[len(item.noted) :], events)
 
     def _reasoning(self, item: _Item, told: wire.ReasoningItem, events: list[Event]) -> None:
-        held = carried(told.encrypted_content)
-        if isinstance(held, CallSignature):
-            self._signatures[held.call_id] = held.signature
+        packed = told.encrypted_content or ""
+        if (signed := uncarry_signature(packed)) is not None:
+            self._signatures[signed[0]] = signed[1]
             return
-        if isinstance(held, Reasoning):
-            self._unpack(item, held, events)
+        if (block := uncarry(packed)) is not None:
+            self._unpack(item, block, events)
             return
         for index, piece in enumerate(told.summary or ()):
             self._say(item, ("summary", index), item.rest(("summary", index), piece.text), events)
         for index, piece in enumerate(told.content or ()):
             self._say(item, ("thought", index), item.rest(("thought", index), piece.text), events)
-        if told.encrypted_content and not told.encrypted_content.startswith(PREFIX):
-            block = self._block(item, ("encrypted", 0))
-            data = told.encrypted_content
-            events.append(ReasoningDelta(block=block, kind="encrypted", data=data, format=FORMAT, id=told.id))
+        if packed and not packed.startswith(PREFIX):
+            number = self._block(item, ("encrypted", 0))
+            events.append(ReasoningDelta(block=number, kind="encrypted", data=packed, format=FORMAT, id=told.id))
 
     def _unpack(self, item: _Item, held: Reasoning, events: list[Event]) -> None:
         spot = ("summary", 0)

@@ -1,21 +1,19 @@
 """What the nodes that speak Responses differ in: a table, so that no code asks for a provider's name."""
 
-from typing import Literal
-
 from msgspec import Struct
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
     """The quirks of one kind of node.
 
-    `breakpoints`: it takes cache marks. `encrypted`: whether it is asked for reasoning that only it reads: never, where
-    the request asks for thinking or gives such reasoning back, or always (models that always think; others refuse the
-    question). `carries`: it unpacks what `carrying` packs, and takes sounds. The flags say what else it takes beside
-    the common ground: free-form tools, `allowed_tools`, OpenAI's side notes.
+    `breakpoints`: it takes cache marks. `encrypted`: it is asked for reasoning that only it reads, where the model
+    thinks (others refuse the question). `carries`: it unpacks foreign thinking (`mira.codecs.carried`), and takes
+    sounds. The flags say what else it takes beside the common ground: free-form tools, `allowed_tools`, OpenAI's side
+    notes.
     """
 
     breakpoints: bool = False
-    encrypted: Literal["", "asked", "always"] = ""
+    encrypted: bool = False
     carries: bool = False
     custom_tools: bool = False
     allowed_tools: bool = False
@@ -24,13 +22,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
 DIALECTS: dict[str, Dialect] = {
     "": Dialect(),
-    "mira": Dialect(
-        breakpoints=True, encrypted="always", carries=True, custom_tools=True, allowed_tools=True, notes=True
-    ),
-    "openai": Dialect(breakpoints=True, encrypted="asked", custom_tools=True, allowed_tools=True, notes=True),
-    "openai-reasoning": Dialect(
-        breakpoints=True, encrypted="always", custom_tools=True, allowed_tools=True, notes=True
-    ),
+    "mira": Dialect(breakpoints=True, encrypted=True, carries=True, custom_tools=True, allowed_tools=True, notes=True),
+    "openai": Dialect(breakpoints=True, encrypted=True, custom_tools=True, allowed_tools=True, notes=True),
 }
 
 

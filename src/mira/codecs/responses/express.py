@@ -14,6 +14,7 @@ from mira.codecs.responses.express_turns import express_turns
 from mira.codecs.responses.items import PROTOCOL
 from mira.codecs.responses.opening import MIN_OUTPUT_CAP
 from mira.codecs.tool_names import plain_name
+from mira.core.capabilities import Capabilities
 from mira.core.conversation import (
     AllowedTools,
     AssistantTurn,
@@ -54,8 +55,9 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     extras = dict(conversation.extras) if conversation.origin == PROTOCOL else {}
     dropped.update(name for name in conversation.extras if name not in extras)
     turns = express_turns(conversation.turns, dialect, dropped)
-    thinking = _thinking(conversation.thinking)
-    if include := _include(extras.pop("include", None), turns, thinking, dialect):
+    thinking = _thinking(conversation.thinking, target.capabilities, dropped)
+    asks = dialect.encrypted and _thinks(turns, thinking, target.capabilities)
+    if include := _include(extras.pop("include", None), asks=asks):
         extras["include"] = include
     tools, choice = _tools(conversation, dialect, dropped)
     calling = bool(tools) and choice is not ToolMode.NONE
@@ -68,7 +70,7 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
         output_cap=max(target.output_cap, MIN_OUTPUT_CAP),
         stream=conversation.stream,
         include_usage=True,
-        sampling=_sampling(conversation.sampling, dropped),
+        sampling=_sampling(conversation.sampling, target.capabilities, dropped),
         thinking=thinking,
         response_format=_response_format(conversation.response_format),
         notes=_notes(conversation.notes, dialect),
@@ -78,7 +80,7 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     return told, tuple(sorted(dropped))
 
 
-def _sampling(sampling: Sampling, dropped: set[str]) -> Sampling:
+def _sampling(sampling: Sampling, capabilities: Capabilities, dropped: set[str]) -> Sampling:
     refused = {
         "n": sampling.n is not None and sampling.n > 1,
         "logprobs": bool(sampling.logprobs or sampling.top_logprobs),
@@ -87,11 +89,18 @@ def _sampling(sampling: Sampling, dropped: set[str]) -> Sampling:
     for name, asked in refused.items():
         if asked:
             raise MiraError(Kind.UNSUPPORTED, f"'{name}' is not supported for this model.", param=name)
-    dropped.update(name for name in _TUNING if getattr(sampling, name) not in (None, {}))
+    lost = _TUNING if capabilities.sampling else (*_TUNING, "temperature", "top_p")
+    dropped.update(name for name in lost if getattr(sampling, name) not in (None, {}))
+    if not capabilities.sampling:
+        return Sampling()
     return Sampling(temperature=sampling.temperature, top_p=sampling.top_p)
 
 
-def _thinking(thinking: Thinking) -> Thinking:
+def _thinking(thinking: Thinking, capabilities: Capabilities, dropped: set[str]) -> Thinking:
+    if not capabilities.reasoning:
+        if _effort(thinking) not in (None, "none"):
+            dropped.add("reasoning_effort")
+        return Thinking()
     summary = thinking.summary or ("auto" if thinking.display == "summarized" else None)
     return Thinking(effort=_effort(thinking), summary=summary)
 
@@ -106,16 +115,20 @@ def _effort(thinking: Thinking) -> str | None:
     return next((effort for limit, effort in _EFFORT_OF_BUDGET if thinking.budget_tokens < limit), "high")
 
 
-def _include(asked: Raw | None, turns: tuple[Turn, ...], thinking: Thinking, dialect: Dialect) -> Raw | None:
+def _thinks(turns: tuple[Turn, ...], thinking: Thinking, capabilities: Capabilities) -> bool:
+    """Whether the model thinks for sure: it always does, the request asks for it, or it did before."""
+    if not capabilities.reasoning:
+        return False
+    if capabilities.thinking_always_on or thinking.effort not in (None, "none"):
+        return True
+    parts = [part for turn in turns if isinstance(turn, AssistantTurn) for part in turn.parts]
+    return any(isinstance(part, Reasoning) and part.kind == "encrypted" for part in parts)
+
+
+def _include(asked: Raw | None, *, asks: bool) -> Raw | None:
     told = loose(asked) if asked is not None else None
     names = [name for name in told if isinstance(name, str)] if isinstance(told, list) else []
-    thinks = thinking.effort not in (None, "none") or any(
-        isinstance(part, Reasoning) and part.kind == "encrypted"
-        for turn in turns
-        if isinstance(turn, AssistantTurn)
-        for part in turn.parts
-    )
-    if (dialect.encrypted == "always" or (dialect.encrypted == "asked" and thinks)) and ENCRYPTED not in names:
+    if asks and ENCRYPTED not in names:
         names.append(ENCRYPTED)
     return Raw(msgspec.json.encode(names)) if names else None
 

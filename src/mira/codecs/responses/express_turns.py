@@ -5,9 +5,8 @@ Items keep their order, so an assistant's turn stays as it was. Thinking goes ba
 
 import msgspec
 
-from mira.codecs.responses.carrying import is_native
 from mira.codecs.responses.dialects import Dialect
-from mira.codecs.responses.items import PROTOCOL
+from mira.codecs.responses.items import PROTOCOL, is_native
 from mira.codecs.responses.shaping import grouped
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (

@@ -5,10 +5,10 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from mira.codecs.carried import PREFIX, uncarry, uncarry_signature
 from mira.codecs.chat.request import source_of
 from mira.codecs.lenient import compact, loose
 from mira.codecs.responses import wire
-from mira.codecs.responses.carrying import FORMAT, PREFIX, CallSignature, carried
 from mira.codecs.responses.opening import CLIENT, read_item
 from mira.core.conversation import (
     AssistantPart,
@@ -30,10 +30,17 @@ from mira.errors import Kind, MiraError
 
 #: The protocol's own name, for what only it knows.
 PROTOCOL = "responses"
+#: Whose reasoning the protocol itself carries; any other's rides packed in `encrypted_content` (`mira.codecs.carried`).
+FORMAT = "openai-responses-v1"
 #: The tool that finds tools, where the client runs it: other protocols know it as a function of this name.
 SEARCH_TOOL = "tool_search"
 #: Citations that Chat Completions knows too, there under its own name.
 _SHARED_CITATION = "url_citation"
+
+
+def is_native(block: Reasoning) -> bool:
+    """Whether the protocol itself can say this block."""
+    return block.format == FORMAT
 
 
 def is_said(item: Struct) -> bool:
@@ -60,11 +67,12 @@ def said(items: Iterable[tuple[Struct, Raw]], param: str = "input") -> tuple[Ass
             case wire.Message():
                 parts += _message(item, param)
             case wire.ReasoningItem():
-                held = carried(item.encrypted_content)
-                if isinstance(held, CallSignature):
-                    signatures[held.call_id] = held.signature
+                packed = item.encrypted_content or ""
+                if (signed := uncarry_signature(packed)) is not None:
+                    signatures[signed[0]] = signed[1]
                 else:
-                    parts += [held] if held is not None else reasoning_of(item)
+                    block = uncarry(packed)
+                    parts += [block] if block is not None else reasoning_of(item)
             case wire.FunctionCall() | wire.CustomCall():
                 parts.append(_call(item, signatures.pop(item.call_id, None)))
             case wire.SearchCall(call_id=str(call_id)):

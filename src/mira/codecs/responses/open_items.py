@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from mira.codecs.responses.carrying import carry, is_native
+from mira.codecs.carried import carry
+from mira.codecs.responses.items import is_native
 from mira.codecs.responses.shaping import (
     call_body,
     foreign_body,

@@ -3,11 +3,11 @@
 import msgspec
 from msgspec import Raw
 
+from mira.codecs.carried import PREFIX
 from mira.codecs.chat.passing import shown_model, with_cost
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.responses import wire
 from mira.codecs.responses.answer import read_response
-from mira.codecs.responses.carrying import PREFIX
 from mira.codecs.responses.dialects import dialect_of
 from mira.codecs.responses.items import item_of
 from mira.codecs.responses.memory import refuse_unresolved, without

@@ -18,7 +18,7 @@ from mira.codecs.responses.decoder import failure_in
 from mira.codecs.responses.errors import error_body, error_event
 from mira.codecs.responses.passing import settle
 from mira.codecs.responses.usage import usage_in
-from mira.codecs.sse import DONE, Frames, event_frame, read, without_comments
+from mira.codecs.sse import DONE, Frames, event_frame, read
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -148,7 +148,6 @@ class PassedStream:
             return b""
         if self._open and _is_plain(frame):
             return self._forward(frame)
-        frame = without_comments(frame)
         message = read(frame)
         if message is None or message.data == DONE:
             return b""
@@ -163,7 +162,9 @@ class PassedStream:
             self._settle(name, fields, message.data)
             return b""
         if name in _HEADS:
-            return self._announce(name, fields, frame)
+            return self._announce(name, fields, message.data)
+        if not _is_plain(frame):
+            frame = _clean(name, message.data)
         if name.startswith("response."):
             self.has_content = self._open = True
         self._last = frame
@@ -171,7 +172,7 @@ class PassedStream:
             self._count(_text(fields.get("delta")))
         return frame
 
-    def _announce(self, name: str, fields: dict[str, Raw], frame: bytes) -> bytes:
+    def _announce(self, name: str, fields: dict[str, Raw], data: bytes) -> bytes:
         """An event before the first content, under the model's name that the client is shown."""
         try:
             response = _FIELDS.decode(fields.get("response", b"{}"))
@@ -182,9 +183,9 @@ class PassedStream:
         self._head = response
         if response.get("model") != before:
             fields["response"] = Raw(msgspec.json.encode(response))
-            frame = event_frame(name.encode(), msgspec.json.encode(fields))
-        self._last = frame
-        return frame
+            data = msgspec.json.encode(fields)
+        self._last = _clean(name, data)
+        return self._last
 
     def _settle(self, name: str, fields: dict[str, Raw], data: bytes) -> None:
         """The node's terminal: kept where it is a success."""
@@ -223,6 +224,14 @@ class PassedStream:
         if text:
             self._tally.deltas += 1
             self._tally.text.append(text)
+
+
+def _clean(name: str, data: bytes) -> bytes:
+    """A frame of two lines, whatever the node wrote: clients skip events without a name.
+
+    JSON has no line break inside a string, so a blank says the same.
+    """
+    return event_frame(name.encode(), data.replace(b"\n", b" "))
 
 
 def _text(raw: Raw | None) -> str | None:

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs.carried import carry, carry_signature
 from mira.codecs.lenient import loose
-from mira.codecs.responses.carrying import carry, carry_signature, is_native
-from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation
+from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, is_native, own_citation
 from mira.core.conversation import (
     AssistantPart,
     Image,
