@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from mira.codecs.codec import Codec
+from mira.codecs.codec import NodeCodec
 from mira.codecs.translation import Interpreter
 from mira.core import fleet
 from mira.core.call import CallRecord
@@ -102,15 +102,19 @@ class Node(Protocol):
     """One upstream of the fleet."""
 
     name: str
-    codec: Codec
     cap_field: str
     dialect: str
     trusts_cost: bool
     health: fleet.Health
     adapter: Adapter | None
 
-    async def open(self, body: bytes, request_id: str) -> Response:
-        """Sends a request; MiraError with what went wrong on the way."""
+    def codec_for(self, client: NodeCodec) -> NodeCodec:
+        """The client's own protocol where the node speaks it, else the node's first."""
+
+    async def open(
+        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHeaders | None
+    ) -> Response:
+        """Sends a request in a protocol that the node speaks; `passed` is the client's head on pass-through."""
 
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client."""

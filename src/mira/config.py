@@ -24,14 +24,14 @@ DEFAULT_PORT = 4000
 #: OpenRouter lists ids with their provider already in front, hence its empty prefix.
 PROVIDER_KEYS: dict[str, tuple[str, NodeKind, str, str]] = {
     "OPENAI_API_KEY": ("openai", "openai", "https://api.openai.com/v1", "openai"),
+    "ANTHROPIC_API_KEY": ("anthropic", "anthropic", "https://api.anthropic.com", "anthropic"),
+    "GEMINI_API_KEY": ("gemini", "gemini", "https://generativelanguage.googleapis.com", "google"),
     "OPENROUTER_API_KEY": ("openrouter", "openai-compatible", "https://openrouter.ai/api/v1", ""),
     "GROQ_API_KEY": ("groq", "openai-compatible", "https://api.groq.com/openai/v1", "groq"),
     "MISTRAL_API_KEY": ("mistral", "openai-compatible", "https://api.mistral.ai/v1", "mistral"),
     "DEEPSEEK_API_KEY": ("deepseek", "openai-compatible", "https://api.deepseek.com/v1", "deepseek"),
     "XAI_API_KEY": ("xai", "openai-compatible", "https://api.x.ai/v1", "x-ai"),
 }
-#: Keys of providers whose protocol this version does not speak; the start says so instead of passing over them.
-UNSPOKEN_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,8 +221,6 @@ def check_node(node: NodeConfig) -> None:
     where = f"node {node.name!r}"
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node.name):
         raise ConfigError(f"{where}: `name` must be at most 100 letters, digits, dots, dashes or underscores")
-    if node.kind in ("anthropic", "gemini"):
-        raise ConfigError(f"{where}: nodes of kind {node.kind!r} are not available in this version")
     if node.kind == "local":
         raise ConfigError(f"{where}: the embedded node is set by MIRA_LOCAL_NODE and MIRA_LOCAL_MODEL, not here")
     if not _is_base_url(node.base_url):
@@ -270,11 +268,6 @@ def _environment_nodes(environ: Mapping[str, str], taken: set[str], notices: lis
         url = environ["MIRA_UPSTREAM_URL"].rstrip("/")
         key = environ["MIRA_UPSTREAM_KEY"]
         found.append(NodeConfig(name="upstream", kind="mira", base_url=url, api_key=key, origin="environment"))
-    notices.extend(
-        f"{variable} is set, but nodes of that provider are not available in this version"
-        for variable in UNSPOKEN_KEYS
-        if environ.get(variable)
-    )
     for node in found:
         check_node(node)
         if node.name in taken:

@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mira.codecs.codec import AnswerStream, Codec, Context, Envelope, PassedAnswer, Tally, Target
+from mira.codecs.codec import AnswerStream, Codec, Context, Envelope, NodeCodec, PassedAnswer, Tally, Target
 from mira.codecs.restoring import Restorer, renamed_tools, restored
 from mira.codecs.translation import Interpreter, TranslatedAnswer, TranslatedStream
 from mira.collaborators import (
@@ -38,6 +38,7 @@ from mira.collaborators import (
 from mira.core import fleet, pricing, tokens
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
+from mira.core.capabilities import capabilities_of
 from mira.core.conversation import Answer, Conversation
 from mira.core.fleet import Offer, Route
 from mira.core.ledger import Reserve
@@ -62,10 +63,12 @@ log = logging.getLogger("mira.relay")
 
 
 class Surface(Struct, frozen=True):
-    """A face of Mira under one protocol."""
+    """A face of Mira under one protocol. `request_id_headers` are the names under which answers tell their id."""
 
     codec: Codec
     face: Face
+    answer_prefix: str = "chatcmpl-"
+    request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
 
 
 class Call(Struct):
@@ -267,16 +270,24 @@ class Relay:
         exchange = call.exchange
         node: Node = offer.node
         assert call.envelope is not None
-        body, conversation = self._render(call, offer)
+        codec = node.codec_for(call.surface.codec)
+        body, conversation = self._render(call, offer, codec)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
             if exchange.gone:
                 raise ClientLeft
             try:
-                response = await node.open(body, call.record.request_id)
+                response = await node.open(
+                    codec,
+                    body,
+                    call.record.request_id,
+                    model=offer.upstream_model,
+                    stream=call.envelope.stream,
+                    passed=exchange if conversation is None else None,
+                )
                 if response.status != 200:
-                    raise _attempt_failed(node, response, await response.read(HELD_BACK_BYTES))
+                    raise _attempt_failed(codec, response, await response.read(HELD_BACK_BYTES))
                 raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
             except (MiraError, AttemptFailed):
                 raise
@@ -284,9 +295,9 @@ class Relay:
                 raise AttemptFailed(node.fault(broken), retryable=True) from None
             exchange.on_gone = None
             if call.envelope.stream:
-                await self._stream(call, offer, response, conversation)
+                await self._stream(call, offer, codec, response, conversation)
             else:
-                await self._whole(call, offer, raw, conversation)
+                await self._whole(call, offer, codec, raw, conversation)
         except asyncio.CancelledError:
             if not exchange.gone or call.settled:
                 raise
@@ -297,37 +308,43 @@ class Relay:
             if response is not None:
                 response.close()
 
-    def _render(self, call: Call, offer: Offer) -> tuple[bytes, Conversation | None]:
+    def _render(self, call: Call, offer: Offer, codec: NodeCodec) -> tuple[bytes, Conversation | None]:
         """The body for the node, and the conversation where it had to be translated; else the answer passes through."""
         node: Node = offer.node
         envelope = call.envelope
         assert envelope is not None
         target = Target(
-            model=offer.upstream_model, output_cap=call.output_cap, cap_field=node.cap_field, dialect=node.dialect
+            model=offer.upstream_model,
+            output_cap=call.output_cap,
+            cap_field=node.cap_field,
+            dialect=node.dialect,
+            capabilities=capabilities_of(call.record.model),
         )
-        codec = call.surface.codec
-        if node.codec is codec and node.adapter is None:
-            return codec.pass_request(envelope, target), None
-        conversation = codec.parse_request(envelope)
+        client = call.surface.codec
+        if codec is client and node.adapter is None:
+            return client.pass_request(envelope, target), None
+        conversation = client.parse_request(envelope)
         seen = node.adapter.prepare(conversation) if node.adapter is not None else conversation
-        body, call.dropped = node.codec.render_request(seen, target)
+        body, call.dropped = codec.render_request(seen, target)
         return body, conversation
 
     def _context(self, call: Call, conversation: Conversation | None) -> Context:
         envelope = call.envelope
         assert envelope is not None
         return Context(
-            answer_id=f"chatcmpl-{call.record.request_id}",
+            answer_id=f"{call.surface.answer_prefix}{call.record.request_id}",
             created_s=call.record.started_at_ms // 1000,
             strip_provider=call.surface.face is Face.INFERENCE,
             include_usage=envelope.include_usage,
             request=conversation,
         )
 
-    async def _whole(self, call: Call, offer: Offer, raw: bytes, conversation: Conversation | None) -> None:
+    async def _whole(
+        self, call: Call, offer: Offer, codec: NodeCodec, raw: bytes, conversation: Conversation | None
+    ) -> None:
         context = self._context(call, conversation)
         try:
-            answer = _read_answer(call, offer.node, raw, context, conversation)
+            answer = _read_answer(call, offer.node, codec, raw, context)
         except MiraError as error:
             raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES) from None
         offer.node.health.succeeded()
@@ -338,9 +355,11 @@ class Relay:
         headers.append((b"x-mira-cost", credits_text(billed).encode()))
         await call.exchange.respond(200, headers, answer.render(usage, billed))
 
-    async def _stream(self, call: Call, offer: Offer, response: Response, conversation: Conversation | None) -> None:
+    async def _stream(
+        self, call: Call, offer: Offer, codec: NodeCodec, response: Response, conversation: Conversation | None
+    ) -> None:
         node: Node = offer.node
-        stream = _open_stream(call, node, self._context(call, conversation), conversation)
+        stream = _open_stream(call, node, codec, self._context(call, conversation))
         pump = call.pump = _Pump(self, call, offer, response, stream)
         cut = await self._flow(call, node, response, pump)
         told = stream.failed
@@ -461,7 +480,7 @@ class Relay:
             return
         await self._close_books(call, status=error.status, error=error.kind.name.lower())
         if not call.exchange.gone:
-            headers = error_headers(error, call.record.request_id)
+            headers = error_headers(error, call.record.request_id, call.surface.request_id_headers)
             await call.exchange.respond(
                 error.status, headers, call.surface.codec.render_error(error, call.record.request_id)
             )
@@ -494,7 +513,7 @@ class Relay:
         record = call.record
         headers = [
             (b"content-type", content_type),
-            (b"x-request-id", record.request_id.encode()),
+            *((name, record.request_id.encode()) for name in call.surface.request_id_headers),
             (b"x-mira-node", (record.node or "").encode()),
             (b"x-mira-model", record.model.encode()),
         ]
@@ -590,9 +609,11 @@ async def authenticate(keyring: Keyring, head: RequestHeaders, face: Face) -> Ca
     return caller
 
 
-def error_headers(error: MiraError, request_id: str) -> Headers:
+def error_headers(
+    error: MiraError, request_id: str, request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
+) -> Headers:
     """The headers that go with an error body."""
-    headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+    headers = [(b"content-type", b"application/json"), *((name, request_id.encode()) for name in request_id_headers)]
     if error.kind.value.retry is not None:
         headers.append((b"x-should-retry", b"true" if error.kind.value.retry else b"false"))
     if error.retry_after_s is not None:
@@ -613,10 +634,8 @@ def _printable(text: str | None) -> str | None:
     return text[:128] if text and text.isascii() and text.isprintable() else None
 
 
-def _read_answer(
-    call: Call, node: Node, raw: bytes, context: Context, conversation: Conversation | None
-) -> PassedAnswer:
-    client, adapter = call.surface.codec, node.adapter
+def _read_answer(call: Call, node: Node, codec: NodeCodec, raw: bytes, context: Context) -> PassedAnswer:
+    client, adapter, conversation = call.surface.codec, node.adapter, context.request
     if conversation is None:
         return client.pass_answer(raw, context)
     asked, seed = conversation, call.record.request_id
@@ -626,16 +645,17 @@ def _read_answer(
             answer = adapter.interpret(answer, asked, seed)
         return restored(answer, renamed_tools(asked))
 
-    return TranslatedAnswer.parse(raw, node.codec, client, context, interpret)
+    return TranslatedAnswer.parse(raw, codec, client, context, interpret)
 
 
-def _open_stream(call: Call, node: Node, context: Context, conversation: Conversation | None) -> AnswerStream:
+def _open_stream(call: Call, node: Node, codec: NodeCodec, context: Context) -> AnswerStream:
+    conversation = context.request
     if conversation is None:
         return call.surface.codec.pass_stream(context)
     interpreters: list[Interpreter] = [Restorer(renamed_tools(conversation))]
     if node.adapter is not None:
         interpreters.insert(0, node.adapter.interpreter(conversation, call.record.request_id))
-    return TranslatedStream(node.codec, call.surface.codec, context, interpreters)
+    return TranslatedStream(codec, call.surface.codec, context, interpreters)
 
 
 def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
@@ -645,8 +665,8 @@ def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
     return pricing.hold_nanocredits(input_bound, cap, choices, offer.price, offer.markup)
 
 
-def _attempt_failed(node: Node, response: Response, body: bytes) -> AttemptFailed:
-    error = node.codec.parse_error(response.status, body)
+def _attempt_failed(codec: NodeCodec, response: Response, body: bytes) -> AttemptFailed:
+    error = codec.parse_error(response.status, body)
     wish = response.header(b"retry-after")
     if wish and wish.isdecimal() and error.retry_after_s is None:
         error.retry_after_s = float(wish)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mira.codecs.chat import CHAT
-from mira.codecs.codec import Codec
+from mira.codecs.codec import Codec, NodeCodec
 from mira.collaborators import ClientLeft, Headers
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
@@ -197,7 +197,12 @@ class FakeNode:
         self.asked = asyncio.Event()
         self._script = script
 
-    async def open(self, body: bytes, request_id: str) -> FakeResponse:
+    def codec_for(self, client: NodeCodec) -> NodeCodec:
+        return self.codec
+
+    async def open(
+        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: Any
+    ) -> FakeResponse:
         self.diary.append(f"open {self.name}")
         self.bodies.append(json.loads(body))
         self.asked.set()

@@ -20,6 +20,7 @@ from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.codecs.chat import CHAT
+from mira.codecs.codec import Codec
 from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
@@ -81,7 +82,7 @@ class _Application:
             await self._answer(exchange(scope, receive, headers), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
-            response = _error(error, self._services.new_id("req"))
+            response = _error(error, self._services.new_id("req"), surface.codec)
             response.headers["allow"] = "POST"
             await response(scope, receive, send)
 
@@ -107,12 +108,13 @@ def _starlette_route(services: Services, row: Row) -> Route:
             caller = await _admit(services, row, request)
             response = await endpoint(services, Asked(request, caller, request_id))
         except MiraError as error:
-            return _error(error, request_id)
+            return _error(error, request_id, row.errors)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
             log.exception("request %s failed inside Mira", request_id)
-            return _error(MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"), request_id)
+            failure = MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why")
+            return _error(failure, request_id, row.errors)
         response.headers["x-request-id"] = request_id
         return response
 
@@ -152,8 +154,8 @@ class _RequestHeaders:
         return self._request.headers.get(name.decode())
 
 
-def _error(error: MiraError, request_id: str) -> Response:
-    response = Response(CHAT.render_error(error, request_id), error.status)
+def _error(error: MiraError, request_id: str, codec: Codec = CHAT) -> Response:
+    response = Response(codec.render_error(error, request_id), error.status)
     for name, value in error_headers(error, request_id):
         response.headers[name.decode()] = value.decode()
     return response

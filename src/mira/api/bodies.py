@@ -124,13 +124,19 @@ class Health(Struct):
     version: str
 
 
-async def read(asked: Asked, shape: type[T], limit_bytes: int = MAX_BODY_BYTES) -> T:
-    """Reads a JSON body into a shape; MiraError BAD_REQUEST with the field's name."""
+async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Reads a body as it came; MiraError TOO_LARGE."""
     body = bytearray()
     async for piece in asked.request.stream():
         body += piece
         if len(body) > limit_bytes:
             raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+    return bytes(body)
+
+
+async def read(asked: Asked, shape: type[T], limit_bytes: int = MAX_BODY_BYTES) -> T:
+    """Reads a JSON body into a shape; MiraError BAD_REQUEST with the field's name."""
+    body = await read_raw(asked, limit_bytes)
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:

@@ -4,8 +4,19 @@ from typing import Any
 
 from starlette.responses import Response
 
-from mira.api.bodies import MAX_TOKEN_COUNT_BYTES, CountedTokens, Credits, TokenCount, answer, number, page_limit, read
+from mira.api.bodies import (
+    MAX_TOKEN_COUNT_BYTES,
+    CountedTokens,
+    Credits,
+    TokenCount,
+    answer,
+    number,
+    page_limit,
+    read,
+    read_raw,
+)
 from mira.api.services import Asked, Services
+from mira.codecs.messages import open_count
 from mira.core.caller import Caller
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
@@ -41,6 +52,15 @@ async def token_count(services: Services, asked: Asked) -> Response:
     )
     counted = await services.counter.count(model, fields)
     return answer(CountedTokens(body.model, counted.tokens, counted.tokens, counted.method, counted.tokenizer))
+
+
+async def count_messages(services: Services, asked: Asked) -> Response:
+    """Counts the input of a Messages request, as Anthropic's route of the same name does; an estimate, and free."""
+    body = await read_raw(asked, MAX_TOKEN_COUNT_BYTES)
+    envelope = open_count(body)
+    model = services.fleet.catalog.find(envelope.model).model
+    tokens = await services.counter.count_request(model, envelope.fields)
+    return answer({"input_tokens": tokens})
 
 
 def credits_body(posted: int, held: int) -> Credits:

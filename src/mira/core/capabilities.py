@@ -4,6 +4,9 @@ A codec that renders a request for a model looks here for what the model would r
 which nothing is known: the ground that older and foreign models share.
 """
 
+import re
+from functools import cache
+
 from msgspec import Struct
 
 
@@ -32,3 +35,35 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
 
 UNKNOWN = Capabilities()
+
+
+#: Anthropic's models by generation; the first pattern that is found in the bare id decides (vendor's pages, 2026-11).
+#: Up to 4.5 thinking has a budget; 4.6 takes both styles; later ones decide themselves and refuse sampling parameters.
+_CLAUDE = (
+    (
+        re.compile(r"claude-(fable|mythos)"),
+        Capabilities(
+            sampling=False, thinking_budget=False, thinking_adaptive=True, thinking_always_on=True, effort=True,
+            efforts=("low", "medium", "high", "xhigh", "max"), mid_system=True, prefill=False,
+        ),
+    ),
+    (
+        re.compile(r"claude-(?:[a-z]+-)?(?:4[.-](?:[789]|\d\d)|[5-9])(?!\d)"),
+        Capabilities(
+            sampling=False, thinking_budget=False, thinking_adaptive=True, effort=True,
+            efforts=("low", "medium", "high", "xhigh", "max"), mid_system=False, prefill=False,
+        ),
+    ),
+    (
+        re.compile(r"claude-(?:[a-z]+-)?4[.-]6(?!\d)"),
+        Capabilities(thinking_adaptive=True, effort=True, efforts=("low", "medium", "high", "max"), prefill=False),
+    ),
+    (re.compile(r"claude-(?:instant|2|3[.-]5|3-(?:opus|sonnet|haiku))"), Capabilities(reasoning=False)),
+)  # fmt: skip
+
+
+@cache
+def capabilities_of(model: str) -> Capabilities:
+    """The row of a canonical id; of a model of which nothing is known, the common ground."""
+    name = model.rpartition("/")[2].lower()
+    return next((row for pattern, row in _CLAUDE if pattern.search(name)), UNKNOWN)
