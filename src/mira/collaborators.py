@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mira.codecs.codec import NodeCodec
-from mira.codecs.translation import Interpreter
+from mira.codecs.translation import Adapter
 from mira.core import fleet
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
-from mira.core.conversation import Answer, Conversation
 from mira.core.fleet import Route
 from mira.core.ledger import Reserve
 from mira.errors import MiraError
@@ -83,19 +82,6 @@ class Response(Protocol):
 
     def close(self) -> None:
         """Gives the connection back if the answer is complete, else cuts it at once."""
-
-
-class Adapter(Protocol):
-    """What a node's models need beyond the wire protocol. `seed` makes ids that the answer lacks."""
-
-    def prepare(self, conversation: Conversation) -> Conversation:
-        """The conversation as the model is to see it."""
-
-    def interpreter(self, conversation: Conversation, seed: str) -> Interpreter:
-        """Reads the model's stream."""
-
-    def interpret(self, answer: Answer, conversation: Conversation, seed: str) -> Answer:
-        """Reads the model's whole answer."""
 
 
 class Node(Protocol):

@@ -19,9 +19,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mira.codecs.codec import AnswerStream, Codec, Context, Envelope, NodeCodec, PassedAnswer, Tally, Target
-from mira.codecs.restoring import Restorer, renamed_tools, restored
-from mira.codecs.translation import Interpreter, TranslatedAnswer, TranslatedStream
+from mira.codecs.codec import Codec, Context, Envelope, NodeCodec, Tally, Target
+from mira.codecs.translation import open_stream, read_answer
 from mira.collaborators import (
     Catalog,
     ClientLeft,
@@ -39,13 +38,14 @@ from mira.core import fleet, pricing, tokens
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
 from mira.core.capabilities import capabilities_of
-from mira.core.conversation import Answer, Conversation
+from mira.core.conversation import Conversation
 from mira.core.fleet import Offer, Route
 from mira.core.ledger import Reserve
 from mira.core.models import default_output_cap
 from mira.core.money import credits_text
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
+from mira.pump import Pump, is_lost
 
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -86,7 +86,7 @@ class Call(Struct):
     prompt_tokens: int | None = None
     clamped: bool = False
     dropped: tuple[str, ...] = ()
-    pump: "_Pump | None" = None
+    pump: Pump | None = None
 
 
 class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
@@ -121,7 +121,7 @@ class Relay:
         self.monotonic_s = monotonic_s
         self.new_id = new_id
         self.wait_for_durable_hold = wait_for_durable_hold
-        self.streams: set[_Pump] = set()
+        self.streams: dict[Pump, Call] = {}
 
     async def answer(self, exchange: Exchange, surface: Surface) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
@@ -135,7 +135,7 @@ class Relay:
         except ClientLeft:
             await self._close_books(call, status=CLIENT_LEFT_STATUS, error="client_left")
         except asyncio.CancelledError:
-            await self._refuse(call, _unwritten() if _lost(call.hold) else _stopping())
+            await self._refuse(call, _unwritten() if is_lost(call.hold) else _stopping())
         except Exception:
             log.exception("request %s failed inside Mira", call.record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
@@ -201,7 +201,9 @@ class Relay:
                 "or mark it free = true",
                 param="model",
             )
-        asked = envelope.output_cap or route.max_output_tokens or default_output_cap(route.model)
+        asked = envelope.output_cap
+        if asked is None:
+            asked = route.max_output_tokens or default_output_cap(route.model)
         cap = min(asked, route.max_output_tokens) if route.max_output_tokens else asked
         input_bound = tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts)
         least_cap = min(cap, LEAST_OUTPUT_CAP)
@@ -233,7 +235,7 @@ class Relay:
             await asyncio.shield(hold.durable)
         elif not hold.durable.done():
             hold.durable.add_done_callback(
-                lambda _: call.exchange.cancel() if call.hold is hold and _lost(hold) else None
+                lambda _: call.exchange.cancel() if call.hold is hold and is_lost(hold) else None
             )
         return route if len(offers) == len(route.offers) else replace(route, offers=tuple(offers))
 
@@ -344,7 +346,7 @@ class Relay:
     ) -> None:
         context = self._context(call, conversation)
         try:
-            answer = _read_answer(call, offer.node, codec, raw, context)
+            answer = read_answer(call.surface.codec, codec, offer.node.adapter, raw, context)
         except MiraError as error:
             raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES) from None
         offer.node.health.succeeded()
@@ -359,8 +361,9 @@ class Relay:
         self, call: Call, offer: Offer, codec: NodeCodec, response: Response, conversation: Conversation | None
     ) -> None:
         node: Node = offer.node
-        stream = _open_stream(call, node, codec, self._context(call, conversation))
-        pump = call.pump = _Pump(self, call, offer, response, stream)
+        stream = open_stream(call.surface.codec, codec, node.adapter, self._context(call, conversation))
+        assert call.hold is not None
+        pump = call.pump = Pump(call.exchange, call.hold, offer, response, stream, head=lambda: self._stream_head(call))
         cut = await self._flow(call, node, response, pump)
         told = stream.failed
         last = stream.close()
@@ -371,7 +374,7 @@ class Relay:
         if error is not None and not pump.flowing:
             raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
         if not pump.flowing:
-            await asyncio.shield(call.hold.durable)  # type: ignore[union-attr]
+            await asyncio.shield(call.hold.durable)
             pump.start()
         if last:
             call.exchange.write(last)
@@ -384,9 +387,9 @@ class Relay:
             node.health.failed(self.monotonic_s())
             await call.exchange.end(stream.abort(error))
 
-    async def _flow(self, call: Call, node: Node, response: Response, pump: "_Pump") -> MiraError | None:
+    async def _flow(self, call: Call, node: Node, response: Response, pump: Pump) -> MiraError | None:
         """Carries a stream until it is over; returns what cut it, if anything but the client did."""
-        self.streams.add(pump)
+        self.streams[pump] = call
         call.exchange.on_gone = response.close
         try:
             if call.exchange.gone:
@@ -404,7 +407,7 @@ class Relay:
                 return None  # closed from here
             return node.fault(broken)
         finally:
-            self.streams.discard(pump)
+            del self.streams[pump]
             pump.detach()
             call.exchange.on_gone = None
         return None
@@ -414,8 +417,8 @@ class Relay:
 
         The prompt counts by its size: a tokenizer at work for every long stream would cost more than that is worth.
         """
-        for pump in tuple(self.streams):
-            call, price = pump.call, pump.offer.price
+        for pump, call in tuple(self.streams.items()):
+            price = pump.offer.price
             if call.hold is None or price is None or price.free:
                 continue
             assert call.envelope is not None
@@ -446,17 +449,14 @@ class Relay:
 
     async def _estimate(self, call: Call, tally: Tally) -> Usage:
         """The usage of an answer whose node told none: the request's tokens and those of the content so far."""
-        prompt_tokens = await self._prompt_tokens(call)
+        told = tally.prompt
+        prompt = Usage(input_tokens=await self._prompt_tokens(call)) if told is None else replace(told, output_tokens=0)
         text = "".join(tally.text)
         try:
             counted = await self.counter.count_text(call.record.model, text) if text else 0
         except MiraError:
             counted = tokens.rough_tokens(len(text))
-        return Usage(
-            input_tokens=prompt_tokens,
-            output_tokens=tokens.delivered_tokens(tally.deltas, counted),
-            estimated=True,
-        )
+        return replace(prompt, output_tokens=tokens.delivered_tokens(tally.deltas, counted), estimated=True)
 
     async def _prompt_tokens(self, call: Call) -> int:
         """The request's tokens; by its size where nobody can count, so that no bill waits for a counter."""
@@ -509,6 +509,11 @@ class Relay:
     def _elapsed_ms(self, call: Call) -> int:
         return int((self.monotonic_s() - call.started_s) * 1000)
 
+    def _stream_head(self, call: Call) -> Headers:
+        """The head of a streamed answer, asked for when its first content goes out."""
+        call.record.first_content_ms = self._elapsed_ms(call)
+        return self._headers(call, b"text/event-stream; charset=utf-8")
+
     def _headers(self, call: Call, content_type: bytes) -> Headers:
         record = call.record
         headers = [
@@ -522,75 +527,6 @@ class Relay:
         if call.clamped:
             headers.append((b"x-mira-max-tokens", str(call.output_cap).encode()))
         return headers
-
-
-class _Pump:
-    """Carries a stream from the node to the client inside the transport's own callback: no task, no suspension.
-
-    The head of the answer waits for the first content (until then another node may be tried) and for the durable hold.
-    A slow client pauses the node.
-    """
-
-    def __init__(self, relay: Relay, call: Call, offer: Offer, response: Response, stream: AnswerStream) -> None:
-        self.relay = relay
-        self.call = call
-        self.offer = offer
-        self.response = response
-        self.stream = stream
-        self.exchange = call.exchange
-        self.flowing = False
-        self.held_back: list[bytes] = []
-        self.waiting = False
-        self.exchange.on_resume = response.resume
-
-    def on_data(self, data: bytes) -> None:
-        out = self.stream.feed(data)
-        if self.flowing:
-            if out:
-                self.exchange.write(out)
-                if self.exchange.paused:
-                    self.response.pause()
-        else:
-            if out:
-                self.held_back.append(out)
-            if self.stream.has_content:
-                self._try_start()
-        if self.stream.failed is not None:
-            self.response.close()
-
-    def _try_start(self) -> None:
-        assert self.call.hold is not None
-        durable: asyncio.Future[None] = self.call.hold.durable
-        if not durable.done():
-            if not self.waiting:
-                self.waiting = True
-                self.response.pause()
-                durable.add_done_callback(self._on_durable)
-        elif not _lost(self.call.hold):
-            self.start()
-
-    def _on_durable(self, _: asyncio.Future[None]) -> None:
-        if self.flowing or self.exchange.gone:
-            return
-        self._try_start()
-        self.response.resume()
-
-    def detach(self) -> None:
-        """The node's stream is over: a hold that becomes durable later must not start an answer that was given up."""
-        assert self.call.hold is not None
-        self.call.hold.durable.remove_done_callback(self._on_durable)
-
-    def start(self) -> None:
-        """Sends the head and what was held back."""
-        if self.flowing or self.exchange.gone:
-            return
-        self.flowing = True
-        call = self.call
-        call.record.first_content_ms = self.relay._elapsed_ms(call)  # noqa: SLF001 - one module, two classes
-        self.exchange.start(200, self.relay._headers(call, b"text/event-stream; charset=utf-8"))  # noqa: SLF001
-        if self.held_back:
-            self.exchange.write(b"".join(self.held_back))
-            self.held_back.clear()
 
 
 async def authenticate(keyring: Keyring, head: RequestHeaders, face: Face) -> Caller:
@@ -634,30 +570,6 @@ def _printable(text: str | None) -> str | None:
     return text[:128] if text and text.isascii() and text.isprintable() else None
 
 
-def _read_answer(call: Call, node: Node, codec: NodeCodec, raw: bytes, context: Context) -> PassedAnswer:
-    client, adapter, conversation = call.surface.codec, node.adapter, context.request
-    if conversation is None:
-        return client.pass_answer(raw, context)
-    asked, seed = conversation, call.record.request_id
-
-    def interpret(answer: Answer) -> Answer:
-        if adapter is not None:
-            answer = adapter.interpret(answer, asked, seed)
-        return restored(answer, renamed_tools(asked))
-
-    return TranslatedAnswer.parse(raw, codec, client, context, interpret)
-
-
-def _open_stream(call: Call, node: Node, codec: NodeCodec, context: Context) -> AnswerStream:
-    conversation = context.request
-    if conversation is None:
-        return call.surface.codec.pass_stream(context)
-    interpreters: list[Interpreter] = [Restorer(renamed_tools(conversation))]
-    if node.adapter is not None:
-        interpreters.insert(0, node.adapter.interpreter(conversation, call.record.request_id))
-    return TranslatedStream(codec, call.surface.codec, context, interpreters)
-
-
 def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
     if offer.rates is not None:
         return offer.rates.hold_nanocredits(input_bound, cap * choices)
@@ -671,13 +583,6 @@ def _attempt_failed(codec: NodeCodec, response: Response, body: bytes) -> Attemp
     if wish and wish.isdecimal() and error.retry_after_s is None:
         error.retry_after_s = float(wish)
     return AttemptFailed(error, retryable=response.status not in FINAL_STATUSES)
-
-
-def _lost(hold: Hold | None) -> bool:
-    """Whether the hold could not be written: its call is neither served nor charged."""
-    return (
-        hold is not None and hold.durable.done() and (hold.durable.cancelled() or hold.durable.exception() is not None)
-    )
 
 
 def _unwritten() -> MiraError:

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from mira.codecs.codec import Codec, Context, NodeCodec, Tally
-from mira.core.conversation import Answer, Reasoning, Refusal, Text, ToolCall
+from mira.codecs.codec import AnswerStream, Codec, Context, NodeCodec, PassedAnswer, Tally
+from mira.codecs.restoring import Restorer, renamed_tools, restored
+from mira.core.conversation import Answer, Conversation, Reasoning, Refusal, Text, ToolCall
 from mira.core.events import (
     ErrorEvent,
     Event,
@@ -34,6 +35,19 @@ class Interpreter(Protocol):
 
     def close(self) -> list[Event]:
         """What was held back when the stream ended."""
+
+
+class Adapter(Protocol):
+    """What a node's models need beyond the wire protocol. `seed` makes ids that the answer lacks."""
+
+    def prepare(self, conversation: Conversation) -> Conversation:
+        """The conversation as the model is to see it."""
+
+    def interpreter(self, conversation: Conversation, seed: str) -> Interpreter:
+        """Reads the model's stream."""
+
+    def interpret(self, answer: Answer, conversation: Conversation, seed: str) -> Answer:
+        """Reads the model's whole answer."""
 
 
 class TranslatedStream:
@@ -143,3 +157,31 @@ class TranslatedAnswer:
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
         return self._client.render_answer(replace(self._answer, usage=usage), self._context, cost_nanocredits)
+
+
+def read_answer(client: Codec, node: NodeCodec, adapter: Adapter | None, raw: bytes, context: Context) -> PassedAnswer:
+    """A node's whole answer for a client: passed through, or translated where `context.request` holds the conversation.
+
+    MiraError where the body is no answer.
+    """
+    asked = context.request
+    if asked is None:
+        return client.pass_answer(raw, context)
+
+    def interpret(answer: Answer) -> Answer:
+        if adapter is not None:
+            answer = adapter.interpret(answer, asked, context.answer_id)
+        return restored(answer, renamed_tools(asked))
+
+    return TranslatedAnswer.parse(raw, node, client, context, interpret)
+
+
+def open_stream(client: Codec, node: NodeCodec, adapter: Adapter | None, context: Context) -> AnswerStream:
+    """A node's stream for a client, as `read_answer`."""
+    asked = context.request
+    if asked is None:
+        return client.pass_stream(context)
+    interpreters: list[Interpreter] = [Restorer(renamed_tools(asked))]
+    if adapter is not None:
+        interpreters.insert(0, adapter.interpreter(asked, context.answer_id))
+    return TranslatedStream(node, client, context, interpreters)
