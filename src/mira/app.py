@@ -31,6 +31,7 @@ from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
 from mira.observe import log
 from mira.relay import Relay
+from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.database import Database
 from mira.store.keyring import Keyring
@@ -130,6 +131,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             catalog=fleet.catalog,
             ledger=ledger,
             counter=counter,
+            memory=Answers(database, now_ms=now_ms),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),

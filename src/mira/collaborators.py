@@ -4,8 +4,10 @@ The relay receives these; the packages above and beside it satisfy them without 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+
+from msgspec import Raw
 
 from mira.codecs.codec import NodeCodec
 from mira.codecs.translation import Adapter
@@ -150,6 +152,18 @@ class Ledger(Protocol):
 
     def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
         """Remembers what a running call has cost so far, for a crash."""
+
+
+class Memory(Protocol):
+    """Answers of a workspace that its clients may refer to."""
+
+    async def find(
+        self, workspace_id: str, answer_id: str | None, item_ids: Sequence[str]
+    ) -> tuple[tuple[Raw, ...] | None, Mapping[str, Raw]]:
+        """What was said up to the end of an answer, and single items; what is not remembered is missing."""
+
+    async def keep(self, workspace_id: str, answer_id: str, context: Sequence[Raw], items: Mapping[str, Raw]) -> None:
+        """Remembers an answer."""
 
 
 class Counter(Protocol):

@@ -13,13 +13,13 @@ The relay receives its collaborators and knows neither ASGI nor SQL. Its rules o
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from mira.codecs.codec import Codec, Context, Envelope, NodeCodec, Tally, Target
+from mira.codecs.codec import Codec, Context, Envelope, NodeCodec, Recall, Tally, Target
 from mira.codecs.translation import open_stream, read_answer
 from mira.collaborators import (
     Catalog,
@@ -30,6 +30,7 @@ from mira.collaborators import (
     Hold,
     Keyring,
     Ledger,
+    Memory,
     Node,
     RequestHeaders,
     Response,
@@ -63,12 +64,16 @@ log = logging.getLogger("mira.relay")
 
 
 class Surface(Struct, frozen=True):
-    """A face of Mira under one protocol. `request_id_headers` are the names under which answers tell their id."""
+    """A face of Mira under one protocol. `request_id_headers` are the names under which answers tell their id.
+
+    `recall` is set where clients may refer to earlier answers.
+    """
 
     codec: Codec
     face: Face
     answer_prefix: str = "chatcmpl-"
     request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
+    recall: Recall | None = None
 
 
 class Call(Struct):
@@ -83,6 +88,7 @@ class Call(Struct):
     output_cap: int = 0
     hold: Hold | None = None
     settled: bool = False
+    keeps: bool = False
     prompt_tokens: int | None = None
     clamped: bool = False
     dropped: tuple[str, ...] = ()
@@ -108,6 +114,7 @@ class Relay:
         catalog: Catalog,
         ledger: Ledger,
         counter: Counter,
+        memory: Memory,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -117,6 +124,7 @@ class Relay:
         self.catalog = catalog
         self.ledger = ledger
         self.counter = counter
+        self.memory = memory
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -173,6 +181,8 @@ class Relay:
             raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
         body = await exchange.body(MAX_BODY_BYTES)
         envelope = call.surface.codec.open_request(body)
+        if call.surface.recall is not None:
+            envelope = await self._recall(call, call.surface.recall, envelope)
         call.envelope = envelope
         call.record.stream = envelope.stream
         call.record.model = envelope.model[:200]
@@ -186,6 +196,31 @@ class Relay:
                 param="model",
             )
         return route
+
+    async def _recall(self, call: Call, recall: Recall, envelope: Envelope) -> Envelope:
+        """The request with what it refers to put in; MiraError where that is not remembered."""
+        assert call.caller is not None
+        call.keeps = recall.keeps(envelope)
+        asked = recall.references(envelope)
+        context: tuple[Raw, ...] | None = None
+        items: Mapping[str, Raw] = {}
+        if asked.response_id is not None or asked.item_ids:
+            context, items = await self.memory.find(call.caller.workspace_id, asked.response_id, asked.item_ids)
+        return recall.resolved(envelope, context, items, capabilities_of(envelope.model).thinking_always_on)
+
+    async def _remember(self, call: Call, sent: bytes) -> bytes:
+        """Keeps an answer that its client may refer to; `sent` is the body, or the end of the stream."""
+        recall = call.surface.recall
+        if recall is not None and call.keeps:
+            assert call.envelope is not None
+            assert call.caller is not None
+            kept = recall.remembered(call.envelope, sent)
+            if kept is not None:
+                try:
+                    await self.memory.keep(call.caller.workspace_id, kept.response_id, kept.context, kept.items)
+                except MiraError:
+                    log.warning("the answer of %s is not remembered: the store does not answer", call.record.request_id)
+        return sent
 
     # 3 admit: one hold of the worst case, clamped to what the workspace can pay
 
@@ -355,7 +390,7 @@ class Relay:
         billed = await self._settle(call, offer, usage, status=200)
         headers = self._headers(call, b"application/json")
         headers.append((b"x-mira-cost", credits_text(billed).encode()))
-        await call.exchange.respond(200, headers, answer.render(usage, billed))
+        await call.exchange.respond(200, headers, await self._remember(call, answer.render(usage, billed)))
 
     async def _stream(
         self, call: Call, offer: Offer, codec: NodeCodec, response: Response, conversation: Conversation | None
@@ -382,7 +417,7 @@ class Relay:
         billed = await self._settle(call, offer, usage, status=200, error=error)
         if error is None:
             node.health.succeeded()
-            await call.exchange.end(stream.finish(usage, billed))
+            await call.exchange.end(await self._remember(call, stream.finish(usage, billed)))
         else:
             node.health.failed(self.monotonic_s())
             await call.exchange.end(stream.abort(error))

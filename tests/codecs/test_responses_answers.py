@@ -230,14 +230,14 @@ BARE = {"type": "reasoning", "id": "rs_2", "summary": []}
 
 
 def test_an_answer_is_remembered_with_all_that_led_to_it() -> None:
-    first = resolved(opened(input="hello"), None, {}, reasons=False)
+    first = resolved(opened(input="hello"), None, {}, False)
     told = kept(first, [THOUGHT, BARE, MESSAGE, CALL])
     assert told.response_id == "resp_up"
     assert set(told.items) == {"rs_1", "rs_2", "msg_1", "fc_1"}
     result = {"type": "function_call_output", "call_id": "call_a", "output": "ok"}
     asked = opened(input=[result], previous_response_id="resp_up")
     assert references(asked) == References("resp_up", ())
-    second = resolved(asked, told.context, {}, reasons=True)
+    second = resolved(asked, told.context, {}, True)
     body = json.loads(RESPONSES.pass_request(second, TARGET))
     nameless = [{name: value for name, value in item.items() if name != "id"} for item in (MESSAGE, CALL)]
     assert body["input"] == [{"type": "message", "role": "user", "content": "hello"}, THOUGHT, *nameless, result]
@@ -251,7 +251,7 @@ def test_references_to_items_are_replaced_in_their_place() -> None:
     user = {"role": "user", "content": "go on"}
     asked = opened(input=[{"type": "item_reference", "id": "rs_1"}, {"id": "msg_1"}, user])
     assert references(asked) == References(None, ("rs_1", "msg_1"))
-    whole_request = resolved(asked, None, told.items, reasons=False)
+    whole_request = resolved(asked, None, told.items, False)
     turns = RESPONSES.parse_request(whole_request).turns
     assert [type(turn).__name__ for turn in turns] == ["AssistantTurn", "UserTurn"]
     assert turns[0].parts[1] == c.Text(text="hi")
@@ -259,11 +259,11 @@ def test_references_to_items_are_replaced_in_their_place() -> None:
 
 def test_what_is_not_remembered_is_the_protocols_error() -> None:
     with pytest.raises(MiraError) as caught:
-        resolved(opened(input="x", previous_response_id="resp_no"), None, {}, reasons=False)
+        resolved(opened(input="x", previous_response_id="resp_no"), None, {}, False)
     assert (caught.value.status, caught.value.code) == (400, "previous_response_not_found")
     assert caught.value.param == "previous_response_id"
     with pytest.raises(MiraError) as caught:
-        resolved(opened(input=[{"type": "item_reference", "id": "msg_no"}]), None, {}, reasons=False)
+        resolved(opened(input=[{"type": "item_reference", "id": "msg_no"}]), None, {}, False)
     assert (caught.value.status, caught.value.param) == (404, "input[0].id")
     assert "store" in caught.value.message
 
@@ -278,7 +278,7 @@ def test_a_reference_that_nobody_resolved_never_leaves() -> None:
 
 def test_an_earlier_answer_alone_is_enough_input() -> None:
     told = kept(opened(input="hello"), [MESSAGE])
-    asked = resolved(opened(previous_response_id="resp_up", input=[]), told.context, {}, reasons=False)
+    asked = resolved(opened(previous_response_id="resp_up", input=[]), told.context, {}, False)
     assert len(RESPONSES.parse_request(asked).turns) == 2
 
 

@@ -285,7 +285,7 @@ def test_bug_29_what_a_client_says_of_thinking_passes_untouched() -> None:
 def test_bug_30_reasoning_that_only_a_node_remembers_is_left_out() -> None:
     bare = {"type": "reasoning", "id": "rs_1", "summary": []}
     body = json.dumps({"model": "m", "input": [USER, bare, call_item("f")], "store": False}).encode()
-    envelope = resolved(RESPONSES.open_request(body), None, {}, reasons=True)
+    envelope = resolved(RESPONSES.open_request(body), None, {}, True)
     passed_on = json.loads(RESPONSES.pass_request(envelope, OPENAI))
     assert [item.get("type", "message") for item in passed_on["input"]] == ["message", "function_call"]
     assert passed_on["include"] == ["reasoning.encrypted_content"]

@@ -219,6 +219,16 @@ class FakeHold:
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+class FakeMemory:
+    """Remembers nothing."""
+
+    async def find(self, workspace_id: str, answer_id: str | None, item_ids: Any) -> tuple[None, dict[str, Any]]:
+        return None, {}
+
+    async def keep(self, workspace_id: str, answer_id: str, context: Any, items: Any) -> None:
+        pass
+
+
 class FakeLedger:
     """A workspace with `funds`; holds are durable at once unless `durable_at_once` is False."""
 
@@ -345,6 +355,7 @@ class World:
             catalog=self.catalog,
             ledger=self.ledger,
             counter=self.counter,
+            memory=FakeMemory(),
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",

@@ -20,6 +20,7 @@ from mira.codecs.messages import MESSAGES
 from mira.codecs.messages import wire as messages
 from mira.codecs.responses import RESPONSES
 from mira.codecs.responses import wire as responses
+from mira.codecs.responses.memory import RECALL
 from mira.core.caller import Face
 from mira.relay import Surface
 
@@ -93,8 +94,9 @@ _admin = _row(Policy.OPERATOR, "Operator API")
 _health = _row(Policy.PUBLIC, "Inference Service")
 
 _MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id"))
+_RESPONSES = Surface(RESPONSES, Face.PROXY, "resp_", recall=RECALL)
 MESSAGES_SUMMARY = "Anthropic Messages: streaming, tools, thinking"
-RESPONSES_SUMMARY = "OpenAI Responses: streaming, tools, reasoning; nothing is remembered between requests yet"
+RESPONSES_SUMMARY = "OpenAI Responses: streaming, tools, reasoning"
 CHAT_SUMMARY = "Chat Completions: streaming, tools, images, structured output"
 
 # fmt: off
@@ -103,7 +105,7 @@ TABLE: tuple[Row, ...] = (
     _model("/v1/messages", _MESSAGES, "Messages", MESSAGES_SUMMARY, messages.Request),
     _messages("POST", "/v1/messages/count_tokens", extras.count_messages, "Count the input of a Messages request",
               errors=MESSAGES),
-    _model("/v1/responses", Surface(RESPONSES, Face.PROXY, "resp_"), "Responses", RESPONSES_SUMMARY, responses.Request),
+    _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",

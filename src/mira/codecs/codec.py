@@ -5,7 +5,7 @@ decoded to `dict[str, Raw]`, patched, encoded, every other value byte for byte a
 parses and the other renders. The relay sees only what stands here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
@@ -170,3 +170,27 @@ class Codec(NodeCodec, frozen=True, kw_only=True):
     encoder: Callable[[Context], Encoder]
     #: ours becomes the client's body
     render_error: Callable[[MiraError, str], bytes]
+
+
+class References(Struct, frozen=True):
+    """What a request refers to: an earlier answer, and single items of earlier answers."""
+
+    response_id: str | None
+    item_ids: tuple[str, ...]
+
+
+class Remembered(Struct, frozen=True):
+    """One answer to keep: its id, all that was said up to its end, and its own items by id."""
+
+    response_id: str
+    context: tuple[Raw, ...]
+    items: dict[str, Raw]
+
+
+class Recall(Struct, frozen=True, kw_only=True):
+    """How a protocol lets clients refer to earlier answers (see `mira.codecs.responses.memory`)."""
+
+    references: Callable[[Envelope], References]
+    keeps: Callable[[Envelope], bool]
+    resolved: Callable[[Envelope, tuple[Raw, ...] | None, Mapping[str, Raw], bool], Envelope]
+    remembered: Callable[[Envelope, bytes], Remembered | None]

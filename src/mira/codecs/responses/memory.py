@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from mira.codecs.codec import Envelope
+from mira.codecs.codec import Envelope, Recall, References, Remembered
 from mira.codecs.responses import wire
 from mira.codecs.responses.opening import open_request
 from mira.codecs.sse import Frames, read
@@ -27,21 +27,6 @@ _LIST = msgspec.json.Decoder(list[Raw])
 _ENCRYPTED = "reasoning.encrypted_content"
 #: Items whose ids only their node knows; without the id they say the same.
 _PLAIN = ("message", "function_call", "custom_tool_call")
-
-
-class References(Struct, frozen=True):
-    """What a request refers to: an earlier answer, and single items of earlier answers."""
-
-    response_id: str | None
-    item_ids: tuple[str, ...]
-
-
-class Remembered(Struct, frozen=True):
-    """One answer to keep: its id, all that was said up to its end, and its own items by id."""
-
-    response_id: str
-    context: tuple[Raw, ...]
-    items: dict[str, Raw]
 
 
 def references(envelope: Envelope) -> References:
@@ -57,9 +42,7 @@ def keeps(envelope: Envelope) -> bool:
     return opened.request.store is not False
 
 
-def resolved(
-    envelope: Envelope, context: tuple[Raw, ...] | None, items: Mapping[str, Raw], *, reasons: bool
-) -> Envelope:
+def resolved(envelope: Envelope, context: tuple[Raw, ...] | None, items: Mapping[str, Raw], reasons: bool) -> Envelope:
     """The request as one that says everything itself and is kept by no node.
 
     `context` is that of the referred answer (None where it is unknown), `items` the referred ones that are known.
@@ -203,3 +186,6 @@ def _response(sent: bytes) -> dict[str, Raw] | None:
     except (KeyError, msgspec.DecodeError, MiraError):
         return None
     return None
+
+
+RECALL = Recall(references=references, keeps=keeps, resolved=resolved, remembered=remembered)
