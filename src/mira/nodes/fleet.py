@@ -80,7 +80,8 @@ class Fleet:
                 continue
             wanted.append(_from_settings({**settings, "api_key": api_key}))
         overlays = await self._saved.overlays()
-        current = {node.name: node for node in self.nodes}
+        embedded = [node for node in self.nodes if node.kind.name == "local"]
+        current = {node.name: node for node in self.nodes if node not in embedded}
         kept: list[Node] = []
         for config in wanted:
             node = current.pop(config.name, None)
@@ -90,7 +91,7 @@ class Fleet:
                 node = self._make(config)
             node.draining, node.disabled = overlays.get(config.name, (False, False))
             kept.append(node)
-        self.nodes = kept
+        self.nodes = [*kept, *embedded]
         self._operator_prices = dict(prices)
         for node in current.values():
             asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
