@@ -8,8 +8,8 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ from mira.config import Config, load
 from mira.core.price_rows import price_row
 from mira.core.pricing import Price
 from mira.errors import ConfigError, MiraError
+from mira.fetch.addresses import Allowed, parse_allowed
+from mira.fetch.egress import Egress, Page
+from mira.fetch.links import Loader
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
@@ -44,7 +47,9 @@ from mira.store.transfers import Transfers
 from mira.store.users import Users
 from mira.store.workspaces import Workspaces
 from mira.transport.client import Pool
+from mira.transport.pinned import PinnedOpener
 from mira.transport.proxy import proxy_for
+from mira.transport.resolver import system_lookup
 from mira.transport.settings import Timeouts
 from mira.transport.tls import system_tls
 from mira.workers.counter import Counter
@@ -89,6 +94,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
 
     `first_start` makes the first rows where there are none; only who can show their secrets should.
     """
+    allowed = allowed_addresses(config)
     make_home(config.home)
     box = SecretBox(installation_secret(config))
     ids = Ids()
@@ -132,6 +138,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             ledger=ledger,
             counter=counter,
             memory=Answers(database, now_ms=now_ms),
+            loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
@@ -297,9 +304,27 @@ class Pools:
 
     def upstream(self, base_url: str) -> Pool:
         """A client for a base URL, through the proxy that the environment names for it."""
-        if base_url.startswith("https://") and self._tls is None:
+        tls = self._trusted() if base_url.startswith("https://") else None
+        return Pool(base_url, timeouts=self._timeouts, ssl_context=tls, proxy=proxy_for(base_url, os.environ))
+
+    def pinned(
+        self,
+        origin: str,
+        target: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        addresses: Sequence[str],
+        *,
+        connect_s: float,
+        total_s: float,
+    ) -> AbstractAsyncContextManager[Page]:
+        """One GET to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
+        opener = PinnedOpener(self._trusted())
+        return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s)
+
+    def _trusted(self) -> ssl.SSLContext:
+        if self._tls is None:
             self._tls = system_tls()
-        return Pool(base_url, timeouts=self._timeouts, ssl_context=self._tls, proxy=proxy_for(base_url, os.environ))
+        return self._tls
 
 
 class Passwords:
@@ -341,6 +366,14 @@ def operator_prices(config: Config) -> dict[str, Price]:
         except ValueError as error:
             raise ConfigError(str(error)) from None
     return prices
+
+
+def allowed_addresses(config: Config) -> Allowed:
+    """The private addresses that clients' URLs may reach; ConfigError names the entry that cannot be read."""
+    try:
+        return parse_allowed(config.allow_private_networks)
+    except ConfigError as error:
+        raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
 
 
 def now_ms() -> int:

@@ -14,8 +14,10 @@ from mira.codecs.translation import Adapter
 from mira.core import fleet
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
+from mira.core.conversation import Conversation, Inline
 from mira.core.fleet import Route
 from mira.core.ledger import Reserve
+from mira.core.links import Linked
 from mira.errors import MiraError
 
 Headers = list[tuple[bytes, bytes]]
@@ -164,6 +166,19 @@ class Memory(Protocol):
 
     async def keep(self, workspace_id: str, answer_id: str, context: Sequence[Raw], items: Mapping[str, Raw]) -> None:
         """Remembers an answer."""
+
+
+class Loader(Protocol):
+    """Loads the media that a conversation links to, through the guard before all addresses that clients name."""
+
+    async def inlined(
+        self,
+        conversation: Conversation,
+        kinds: frozenset[str],
+        fields: Mapping[str, Raw],
+        loaded: dict[Linked, Inline],
+    ) -> Conversation:
+        """The conversation with data in place of links to media of these kinds; MiraError BAD_REQUEST."""
 
 
 class Counter(Protocol):

@@ -78,6 +78,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     local_node: str | bool | None = None
     local_model: str | None = None
     admin_listen: str | None = None
+    allow_private_networks: str | tuple[str, ...] | None = None
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     nodes: tuple[NodeConfig, ...] = ()
@@ -88,8 +89,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Everything that a process needs to know before it starts.
 
     `host` None means all interfaces. `secret_key` None means that it is made in the data folder. `path` is the file
-    that was read, if any. `prices` are rows for `core.price_rows`, each with its `model`. `notices` are lines for the
-    operator, printed at the start.
+    that was read, if any. `allow_private_networks` are entries for `fetch.addresses.parse_allowed`. `prices` are rows
+    for `core.price_rows`, each with its `model`. `notices` are lines for the operator, printed at the start.
     """
 
     home: Path
@@ -106,6 +107,7 @@ class Config(Struct, frozen=True, kw_only=True):
     local_node: bool
     local_model: str
     admin_listen: tuple[str, int] | None
+    allow_private_networks: tuple[str, ...]
     server: ServerConfig
     ledger: LedgerConfig
     nodes: tuple[NodeConfig, ...]
@@ -162,6 +164,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         local_node=_switch(setting("local_node"), "MIRA_LOCAL_NODE"),
         local_model=setting("local_model") or "qwen2.5-coder-0.5b",
         admin_listen=_address(setting("admin_listen"), "MIRA_ADMIN_LISTEN"),
+        allow_private_networks=_entries(setting("allow_private_networks")),
         server=file.server,
         ledger=file.ledger,
         nodes=nodes,
@@ -300,6 +303,12 @@ def _address(value: str | None, name: str) -> tuple[str, int] | None:
     if not colon or not host:
         raise ConfigError(f"{name} must be host:port, not {value!r}")
     return host.strip("[]"), _port(port, name)
+
+
+def _entries(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = tuple(value.split(",")) if value.strip() else ()
+    return tuple(entry.strip() for entry in value or ())
 
 
 def _public_url(value: str | None) -> str | None:

@@ -30,6 +30,7 @@ from mira.collaborators import (
     Hold,
     Keyring,
     Ledger,
+    Loader,
     Memory,
     Node,
     RequestHeaders,
@@ -39,9 +40,10 @@ from mira.core import fleet, pricing, tokens
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
 from mira.core.capabilities import capabilities_of
-from mira.core.conversation import Conversation
+from mira.core.conversation import Conversation, Inline
 from mira.core.fleet import Offer, Route
 from mira.core.ledger import Reserve
+from mira.core.links import Linked
 from mira.core.models import default_output_cap
 from mira.core.money import credits_text
 from mira.core.usage import Usage
@@ -93,6 +95,7 @@ class Call(Struct):
     clamped: bool = False
     dropped: tuple[str, ...] = ()
     pump: Pump | None = None
+    loaded: dict[Linked, Inline] = {}
 
 
 class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
@@ -115,6 +118,7 @@ class Relay:
         ledger: Ledger,
         counter: Counter,
         memory: Memory,
+        loader: Loader,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -125,6 +129,7 @@ class Relay:
         self.ledger = ledger
         self.counter = counter
         self.memory = memory
+        self.loader = loader
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -228,7 +233,18 @@ class Relay:
         envelope = call.envelope
         assert envelope is not None
         assert call.caller is not None
-        offers = [offer for offer in route.offers if offer.price is not None]
+        codec = call.surface.codec
+        able = route.offers
+        if codec.passes_only:
+            able = tuple(offer for offer in able if offer.node.codec_for(codec) is codec)
+            if not able:
+                raise MiraError(
+                    Kind.UNSUPPORTED,
+                    f"no node that serves {route.model} takes {codec.name}; name a model of a node of kind openai, "
+                    "openai-compatible or mira",
+                    param="model",
+                )
+        offers = [offer for offer in able if offer.price is not None]
         if not offers:
             raise MiraError(
                 Kind.UNPRICED,
@@ -308,7 +324,7 @@ class Relay:
         node: Node = offer.node
         assert call.envelope is not None
         codec = node.codec_for(call.surface.codec)
-        body, conversation = self._render(call, offer, codec)
+        body, conversation = await self._render(call, offer, codec)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
@@ -345,7 +361,7 @@ class Relay:
             if response is not None:
                 response.close()
 
-    def _render(self, call: Call, offer: Offer, codec: NodeCodec) -> tuple[bytes, Conversation | None]:
+    async def _render(self, call: Call, offer: Offer, codec: NodeCodec) -> tuple[bytes, Conversation | None]:
         """The body for the node, and the conversation where it had to be translated; else the answer passes through."""
         node: Node = offer.node
         envelope = call.envelope
@@ -361,9 +377,30 @@ class Relay:
         if codec is client and node.adapter is None:
             return client.pass_request(envelope, target), None
         conversation = client.parse_request(envelope)
-        seen = node.adapter.prepare(conversation) if node.adapter is not None else conversation
+        seen = await self._with_data(call, conversation, codec.needs_data(target))
+        if node.adapter is not None:
+            seen = node.adapter.prepare(seen)
         body, call.dropped = codec.render_request(seen, target)
         return body, conversation
+
+    async def _with_data(self, call: Call, conversation: Conversation, kinds: frozenset[str]) -> Conversation:
+        """The conversation with the data of media that it links to, where the node takes only those."""
+        if not kinds:
+            return conversation
+        assert call.envelope is not None
+        exchange = call.exchange
+        exchange.on_gone = exchange.cancel
+        try:
+            if exchange.gone:
+                raise ClientLeft
+            return await self.loader.inlined(conversation, kinds, call.envelope.fields, call.loaded)
+        except asyncio.CancelledError:
+            # No node was asked yet: there is nothing to pay.
+            if exchange.gone:
+                raise ClientLeft from None
+            raise
+        finally:
+            exchange.on_gone = None
 
     def _context(self, call: Call, conversation: Conversation | None) -> Context:
         envelope = call.envelope

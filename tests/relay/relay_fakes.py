@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,11 @@ from mira.core.fleet import Health, Offer, Route
 from mira.core.ledger import Reserve
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
+from mira.fetch.egress import Egress
+from mira.fetch.links import Loader
 from mira.relay import Relay, Surface
+from mira.transport.pinned import PinnedOpener
+from mira.transport.resolver import system_lookup
 
 PRICE = Price(input_picocredits=1_000_000, output_picocredits=2_000_000)
 MODEL = "openai/gpt-4o-mini"
@@ -356,6 +361,7 @@ class World:
             ledger=self.ledger,
             counter=self.counter,
             memory=FakeMemory(),
+            loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",

@@ -144,6 +144,11 @@ class PassedAnswer(Protocol):
         """The body for the client: `usage.cost` added (credits), the model's prefix stripped where asked for."""
 
 
+def takes_links(_target: Target) -> frozenset[str]:
+    """For protocols whose nodes load every URL themselves: nothing must be data."""
+    return frozenset()
+
+
 class NodeCodec(Struct, frozen=True, kw_only=True):
     """The node side of a wire protocol: all that a protocol has which only nodes speak (Gemini)."""
 
@@ -153,10 +158,15 @@ class NodeCodec(Struct, frozen=True, kw_only=True):
     decoder: Callable[[], Decoder]
     #: a node's (status, body) becomes ours
     parse_error: Callable[[int, bytes], MiraError]
+    #: the kinds of media ("image", "document") that a node takes as data only, not by URL
+    needs_data: Callable[[Target], frozenset[str]] = takes_links
 
 
 class Codec(NodeCodec, frozen=True, kw_only=True):
-    """One wire protocol, both sides."""
+    """One wire protocol, both sides.
+
+    `passes_only` is true for an operation that has one shape everywhere: only nodes that speak it can serve it.
+    """
 
     #: request: validates and opens (MiraError BAD_REQUEST with the field's name), then, only to translate, parses whole
     open_request: Callable[[bytes], Envelope]
@@ -170,6 +180,7 @@ class Codec(NodeCodec, frozen=True, kw_only=True):
     encoder: Callable[[Context], Encoder]
     #: ours becomes the client's body
     render_error: Callable[[MiraError, str], bytes]
+    passes_only: bool = False
 
 
 class References(Struct, frozen=True):

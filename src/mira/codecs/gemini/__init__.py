@@ -17,6 +17,8 @@ GEMINI = NodeCodec(
     parse_answer=parse_answer,
     decoder=Decoder,
     parse_error=parse_error,
+    # Google reads films of YouTube by their addresses; of other media it wants the data, or files of its own.
+    needs_data=lambda _target: frozenset(("image", "document")),
 )
 
 __all__ = ["GEMINI", "request_path"]
