@@ -5,6 +5,8 @@ from typing import Any
 
 from mira.core.usage import Usage
 
+_DETAILS = frozenset({"promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails"})
+
 
 def usage_of(value: Any) -> Usage | None:
     """The usage in a decoded `usageMetadata`, None where there is none; nonsense in single counts is read as 0.
@@ -20,10 +22,17 @@ def usage_of(value: Any) -> Usage | None:
     # Some hosts count the thoughts among the candidates; only the total shows it.
     if 0 < thoughts <= candidates and _count(value, "totalTokenCount") == prompt + candidates:
         candidates -= thoughts
+    cached = min(cached, prompt)
+    if value.keys().isdisjoint(_DETAILS):
+        return Usage(
+            input_tokens=prompt - cached,
+            cache_read_tokens=cached,
+            output_tokens=candidates,
+            reasoning_tokens=thoughts,
+        )
     audio_in = max(0, _of(value, "promptTokensDetails", "AUDIO") - _of(value, "cacheTokensDetails", "AUDIO"))
     image_in = max(0, _of(value, "promptTokensDetails", "IMAGE") - _of(value, "cacheTokensDetails", "IMAGE"))
     audio_out, image_out = (_of(value, "candidatesTokensDetails", kind) for kind in ("AUDIO", "IMAGE"))
-    cached = min(cached, prompt)
     audio_in = min(audio_in, prompt - cached)
     image_in = min(image_in, prompt - cached - audio_in)
     audio_out = min(audio_out, candidates)

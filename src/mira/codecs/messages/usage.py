@@ -3,8 +3,9 @@
 from typing import Any
 
 from msgspec import Raw
+from msgspec.structs import replace
 
-from mira.codecs.chat.usage import cost_literal, cost_nanocredits_of
+from mira.codecs.chat.usage import cost_literal, reported_nanocredits
 from mira.codecs.lenient import loose
 from mira.core.usage import Usage
 
@@ -34,13 +35,14 @@ def usage_of(value: Any) -> Usage | None:
     """The usage in a decoded object, see `read_usage`."""
     if not isinstance(value, dict) or not value:
         return None
+    asides = _asides(value.get("iterations"))
     by_ttl = _inner(value, "cache_creation")
     short, long = _count(by_ttl, "ephemeral_5m_input_tokens"), _count(by_ttl, "ephemeral_1h_input_tokens")
     # A later total without its parts leaves what is for an hour as it was told.
     written = _count(value, "cache_creation_input_tokens") or short + long
     output = _count(value, "output_tokens")
     thinking = min(output, _count(_inner(value, "output_tokens_details"), "thinking_tokens"))
-    return Usage(
+    usage = Usage(
         input_tokens=_count(value, "input_tokens"),
         cache_read_tokens=_count(value, "cache_read_input_tokens"),
         cache_write_5m_tokens=written - min(long, written),
@@ -48,8 +50,27 @@ def usage_of(value: Any) -> Usage | None:
         output_tokens=output - thinking,
         reasoning_tokens=thinking,
         web_searches=_count(_inner(value, "server_tool_use"), "web_search_requests"),
-        reported_cost_nanocredits=cost_nanocredits_of(value.get("cost")),
+        reported_cost_nanocredits=reported_nanocredits(value),
     )
+    return _with_asides(usage, asides) if asides else usage
+
+
+def _asides(iterations: Any) -> list[Usage]:
+    """What summing up the conversation took (compaction): billed, but not in the counts of the whole answer."""
+    entries = iterations if isinstance(iterations, list) else ()
+    told = (
+        usage_of({**entry, "iterations": None, "cost": None})
+        for entry in entries
+        if isinstance(entry, dict) and entry.get("type") == "compaction"
+    )
+    return [usage for usage in told if usage is not None]
+
+
+def _with_asides(usage: Usage, asides: list[Usage]) -> Usage:
+    """The usage and its asides as one."""
+    names = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
+    sums = {name: getattr(usage, name) + sum(getattr(aside, name) for aside in asides) for name in names}
+    return replace(usage, **sums)
 
 
 def usage_body(usage: Usage, cost_nanocredits: int | None) -> dict[str, Any]:

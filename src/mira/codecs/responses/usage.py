@@ -20,11 +20,14 @@ _NAMES = (
     ("output_tokens_details", "completion_tokens_details"),
     ("server_tool_use", "server_tool_use"),
     ("cost", "cost"),
+    ("cost_details", "cost_details"),
+    ("is_byok", "is_byok"),
 )
 
 
 class _Kind(Struct):
     type: str = ""
+    action: Any = None
 
 
 _KINDS = msgspec.json.Decoder(list[_Kind])
@@ -64,6 +67,11 @@ def _searches(response: dict[str, Raw]) -> int:
     if output is None or b'"web_search_call"' not in bytes(output):
         return 0
     try:
-        return sum(item.type == "web_search_call" for item in _KINDS.decode(output))
+        return sum(item.type == "web_search_call" and _is_search(item.action) for item in _KINDS.decode(output))
     except (msgspec.DecodeError, RecursionError):
         return 0
+
+
+def _is_search(action: Any) -> bool:
+    """Whether a call went to the search engine; opening a found page and looking through it cost nothing."""
+    return not isinstance(action, dict) or action.get("type", "search") == "search"
