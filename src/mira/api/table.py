@@ -16,6 +16,8 @@ from mira.api.services import Asked, Services
 from mira.codecs.chat import CHAT
 from mira.codecs.chat import wire as chat
 from mira.codecs.codec import Codec
+from mira.codecs.embeddings import EMBEDDINGS
+from mira.codecs.embeddings import Request as Embeddings
 from mira.codecs.messages import MESSAGES
 from mira.codecs.messages import wire as messages
 from mira.codecs.responses import RESPONSES
@@ -97,6 +99,7 @@ _MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id
 _RESPONSES = Surface(RESPONSES, Face.PROXY, "resp_", recall=RECALL)
 MESSAGES_SUMMARY = "Anthropic Messages: streaming, tools, thinking"
 RESPONSES_SUMMARY = "OpenAI Responses: streaming, tools, reasoning"
+EMBEDDINGS_SUMMARY = "Embeddings of texts or tokens, as OpenAI has them"
 CHAT_SUMMARY = "Chat Completions: streaming, tools, images, structured output"
 
 # fmt: off
@@ -106,6 +109,7 @@ TABLE: tuple[Row, ...] = (
     _messages("POST", "/v1/messages/count_tokens", extras.count_messages, "Count the input of a Messages request",
               errors=MESSAGES),
     _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
+    _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
@@ -115,6 +119,8 @@ TABLE: tuple[Row, ...] = (
 
     _model("/inference/v1/chat/completions", Surface(CHAT, Face.INFERENCE), "Inference Service", CHAT_SUMMARY,
            chat.Request),
+    _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
+           Embeddings),
     _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service"),
     _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),

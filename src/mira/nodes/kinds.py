@@ -1,12 +1,16 @@
 """The kinds of node as a table: a new provider is a row, not code."""
 
+from urllib.parse import urlsplit
+
 from msgspec import Struct
 
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import NodeCodec
+from mira.codecs.embeddings import EMBEDDINGS
 from mira.codecs.gemini import GEMINI
 from mira.codecs.messages import MESSAGES
 from mira.codecs.responses import RESPONSES
+from mira.config import NodeConfig
 
 
 class Way(Struct, frozen=True):
@@ -26,7 +30,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     `ways` are the protocols it speaks: a client's own passes through, else the first is spoken. `provider` is the
     prefix of its canonical model ids; None where the node's own ids carry it (a Mira) or where the configuration names
     it. `cap_field` carries the output cap; `trusts_cost` takes the node's `usage.cost` for its charge. `dialect` is a
-    row of the codec's quirks; where it is empty, the provider's name is one. `key_header` carries the credential
+    row of the codec's quirks; where it is empty, the host or the provider's name is one. `key_header` carries the credential
     (`Bearer` in `authorization`); `headers` go with every request, `forwarded` are a client's own that pass through
     with its request. `models_path` is appended to the base URL, of which `surplus` suffixes are cut first.
     """
@@ -45,13 +49,14 @@ class Kind(Struct, frozen=True, kw_only=True):
 
 
 _CHAT = Way(CHAT, "/chat/completions")
+_EMBEDDINGS = Way(EMBEDDINGS, "/embeddings")
 
 KINDS: dict[str, Kind] = {
     row.name: row
     for row in (
         Kind(
             name="openai",
-            ways=(_CHAT, Way(RESPONSES, "/responses")),
+            ways=(_CHAT, Way(RESPONSES, "/responses"), _EMBEDDINGS),
             provider="openai",
             cap_field="max_completion_tokens",
             dialect="openai",
@@ -82,8 +87,38 @@ KINDS: dict[str, Kind] = {
             models_path="/v1beta/models?pageSize=1000",
             surplus=("/v1beta",),
         ),
-        Kind(name="openai-compatible", ways=(_CHAT,), provider=None),
-        Kind(name="mira", ways=(_CHAT,), provider=None, dialect="mira", trusts_cost=True),
+        Kind(name="openai-compatible", ways=(_CHAT, _EMBEDDINGS), provider=None),
+        Kind(name="mira", ways=(_CHAT, _EMBEDDINGS), provider=None, dialect="mira", trusts_cost=True),
         Kind(name="local", ways=(_CHAT,), provider="mira", dialect="local"),
     )
 }
+
+#: Hosts whose dialect is known whatever provider the configuration names; the end of a host's name decides.
+HOSTS = {
+    "openrouter.ai": "openrouter",
+    "api.deepseek.com": "deepseek",
+    "api.moonshot.ai": "moonshot",
+    "api.moonshot.cn": "moonshot",
+    "api.z.ai": "zai",
+    "open.bigmodel.cn": "zai",
+    "generativelanguage.googleapis.com": "google",
+}
+#: Other names that providers go by.
+PROVIDERS = {"moonshotai": "moonshot", "z-ai": "zai"}
+
+
+def dialect_of(config: NodeConfig) -> str:
+    """The dialect of a node: its kind's, else its host's, else the one of its provider's name."""
+    if (told := KINDS[config.kind].dialect) != "":
+        return told
+    host = urlsplit(config.base_url).hostname or ""
+    for known, dialect in HOSTS.items():
+        if host == known or host.endswith(f".{known}"):
+            return dialect
+    return PROVIDERS.get(config.provider or "", config.provider or "")
+
+
+def ways_of(config: NodeConfig) -> tuple[Way, ...]:
+    """The protocols that a node is to speak: those of its kind, but for what `endpoint` rules out."""
+    ruled_out = {"chat": RESPONSES, "responses": CHAT}.get(config.endpoint)
+    return tuple(way for way in KINDS[config.kind].ways if way.codec is not ruled_out)

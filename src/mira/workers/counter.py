@@ -59,7 +59,9 @@ class Counter:
     async def count_request(self, model: str, fields: dict[str, Raw]) -> int:
         """Tokens of the prompt of a request whose fields are still JSON."""
         known: dict[str, Any] = {
-            name: msgspec.json.decode(fields[name]) for name in ("messages", "tools", "system") if name in fields
+            name: msgspec.json.decode(fields[name])
+            for name in ("messages", "tools", "system", "input", "instructions")
+            if name in fields
         }
         async with self._bills:
             return (await self.count(model, known)).tokens
