@@ -40,7 +40,7 @@ def with_data(conversation: Conversation, loaded: Mapping[Linked, Inline]) -> Co
 def path_of(fields: Mapping[str, Raw], text: str) -> str | None:
     """Where a text stands in a request, as its client wrote it (`messages[0].content[1].image_url.url`)."""
     for name, raw in fields.items():
-        if bytes(raw[:1]) in (b"[", b"{") and (found := _search(msgspec.json.decode(raw), text, name)):
+        if found := _search(msgspec.json.decode(raw), text, name):
             return found
     return None
 
