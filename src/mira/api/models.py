@@ -67,6 +67,7 @@ def _row(services: Services, route: Route) -> dict[str, Any]:
         "type": "model",
         "display_name": route.model.rpartition("/")[2],
         "created_at": CREATED_AT,
+        "lifecycle": "active",
         "context_length": route.max_input_tokens,
         "max_input_tokens": route.max_input_tokens,
         "max_output_tokens": route.max_output_tokens,
