@@ -102,7 +102,7 @@ def _chat_stream(data: bytes) -> Seen:
     chunks = check_chat_stream(data, include_usage=True)
     seen = Seen()
     calls: list[dict[str, Any]] = []
-    details: list[dict[str, Any]] = []
+    details: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
         if "error" in chunk:
             seen.error = chunk["error"]["type"]
@@ -111,36 +111,37 @@ def _chat_stream(data: bytes) -> Seen:
             delta = choice["delta"]
             seen.text += delta.get("content") or ""
             seen.thinking += delta.get("reasoning_content") or ""
-            details += delta.get("reasoning_details") or ()
             seen.finish = choice["finish_reason"] or seen.finish
+            for piece in delta.get("reasoning_details") or ():
+                _add_detail(details, piece)
             for piece in delta.get("tool_calls") or ():
-                if piece["index"] == len(calls):
-                    calls.append({"arguments": "", "id": piece["id"], "name": piece["function"]["name"]})
-                calls[piece["index"]]["arguments"] += piece["function"].get("arguments") or ""
-    usage = next((json.loads(_last_usage(data)) for chunk in chunks if chunk.get("usage")), None)
-    if usage is not None:
-        seen.counts = _chat_counts(usage)
-        seen.cost = _last_cost(data)
-    seen.calls = tuple(Called(call["id"], call["name"], call["arguments"]) for call in calls)
-    message: dict[str, Any] = {"role": "assistant", "content": seen.text or None}
-    if details:
-        message["reasoning_details"] = details
-    if calls:
-        message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in seen.calls
-        ]
-    seen.turn = (message,)
+                _add_call(calls, piece)
+        if chunk.get("usage"):
+            seen.counts, seen.cost = _chat_counts(chunk["usage"]), _last_cost(data)
+    seen.calls = tuple(_chat_call(call) for call in calls)
+    message = {"role": "assistant", "content": seen.text or None, "reasoning_details": list(details.values())}
+    seen.turn = ({**message, "tool_calls": calls} if calls else message,)
     return seen
+
+
+def _add_detail(details: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
+    """Details with one index are one: their texts add up, of other fields the last that says something holds."""
+    known = details.setdefault(piece["index"], {})
+    for name, value in piece.items():
+        if value is not None:
+            known[name] = known.get(name, "") + value if name == "text" else value
+
+
+def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
+    if piece["index"] == len(calls):
+        calls.append({name: value for name, value in piece.items() if name != "index"})
+    else:
+        calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
 
 
 def _frames(data: bytes) -> list[Any]:
     lines = [line[6:] for line in data.split(b"\n") if line.startswith(b"data: {")]
     return [_loads(line) for line in lines]
-
-
-def _last_usage(data: bytes) -> str:
-    return json.dumps([told for told in _frames(data) if told.get("usage")][-1]["usage"])
 
 
 def _last_cost(data: bytes) -> str | None:

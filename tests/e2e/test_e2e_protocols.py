@@ -12,9 +12,9 @@ from tests.e2e.protocols import (
     nodes,
     prices,
 )
-from tests.e2e.surfaces import RESPONSES, SURFACES
+from tests.e2e.surfaces import CHAT, MESSAGES, RESPONSES, SURFACES
 from tests.support.gateway import PROXY_KEY, Gateway
-from tests.support.said import Called, Counts, Said
+from tests.support.said import SIGNATURE, Called, Counts, Said
 from tests.support.upstream import Moment, Upstream
 
 from mira.core.money import credits_text
@@ -175,3 +175,61 @@ def read_until(gateway, surface, body, what, moment):
             if what in data:
                 moment.happen()
     return response, data
+
+
+# What goes to the node beside the body
+
+
+def test_an_anthropic_node_gets_the_clients_version_and_betas_where_its_request_passes_through(gateway, upstream):
+    upstream.script(BEHIND_ANTHROPIC.bare, *BEHIND_ANTHROPIC.wire.says(Said(texts=("Hi.",))))
+    told = {"anthropic-version": "2026-10-21", "anthropic-beta": "one-2026,two-2026", "x-other": "not for the node"}
+    body = MESSAGES.ask(BEHIND_ANTHROPIC.model, stream=False)
+    assert gateway.post(MESSAGES.path, body, headers=told).status_code == 200
+    headers = upstream.received(1)[0].headers
+    assert headers["anthropic-version"] == "2026-10-21"
+    assert headers["anthropic-beta"] == "one-2026,two-2026"
+    assert "x-other" not in headers
+
+
+@pytest.mark.parametrize("surface", [CHAT, RESPONSES], ids=lambda surface: surface.name)
+def test_an_anthropic_node_gets_miras_version_where_its_request_is_translated(gateway, upstream, surface):
+    upstream.script(BEHIND_ANTHROPIC.bare, *BEHIND_ANTHROPIC.wire.says(Said(texts=("Hi.",))))
+    told = {"anthropic-version": "2026-10-21", "anthropic-beta": "one-2026"}
+    assert gateway.post(surface.path, surface.ask(BEHIND_ANTHROPIC.model, False), headers=told).status_code == 200
+    headers = upstream.received(1)[0].headers
+    assert headers["anthropic-version"] == "2023-06-01"
+    assert "anthropic-beta" not in headers
+
+
+@pytest.mark.parametrize("behind", [BEHIND_CHAT, BEHIND_GEMINI, BEHIND_OPENAI], ids=lambda behind: behind.kind)
+def test_no_other_node_gets_anthropic_headers(gateway, upstream, behind):
+    surface = RESPONSES if behind is BEHIND_OPENAI else MESSAGES
+    upstream.script(behind.bare, *behind.wire.says(Said(texts=("Hi.",))))
+    told = {"anthropic-version": "2026-10-21", "anthropic-beta": "one-2026"}
+    assert gateway.post(surface.path, surface.ask(behind.model, False), headers=told).status_code == 200
+    assert not told.keys() & upstream.received(1)[0].headers.keys()
+
+
+@streamed
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
+def test_signed_thinking_goes_back_to_the_anthropic_node_that_signed_it(ask, upstream, surface, stream):
+    said = Said(thinking="Hm.", calls=CALLS, counts=Counts(output=9, reasoning=4))
+    upstream.script(BEHIND_ANTHROPIC.bare, *BEHIND_ANTHROPIC.wire.says(said, Said(texts=("Sun.",))))
+    asked = surface.with_thinking(surface.with_tools(surface.ask(BEHIND_ANTHROPIC.model, stream)))
+    seen, _ = ask(surface, asked)
+    ask(surface, surface.go_on(asked, seen, RESULTS))
+    turn = upstream.received(2)[1].json["messages"][1]
+    assert turn["role"] == "assistant"
+    assert turn["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": SIGNATURE}
+    assert [block["type"] for block in turn["content"][1:]] == ["tool_use", "tool_use"]
+
+
+@streamed
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
+def test_the_signature_of_a_gemini_call_goes_back_with_it(ask, upstream, surface, stream):
+    upstream.script(BEHIND_GEMINI.bare, *BEHIND_GEMINI.wire.says(Said(calls=CALLS), Said(texts=("Sun.",))))
+    asked = surface.with_tools(surface.ask(BEHIND_GEMINI.model, stream))
+    seen, _ = ask(surface, asked)
+    ask(surface, surface.go_on(asked, seen, RESULTS))
+    parts = upstream.received(2)[1].json["contents"][1]["parts"]
+    assert [part.get("thoughtSignature") for part in parts if "functionCall" in part] == [SIGNATURE, None]
