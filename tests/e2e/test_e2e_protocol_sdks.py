@@ -123,10 +123,9 @@ def test_the_stream_helper_puts_a_thinking_tool_loop_together(claude, gateway, u
 
 def test_tokens_are_counted_for_free_and_models_are_listed(claude, gateway, upstream):
     before = gateway.balance()["balance"]
-    counted = claude().messages.count_tokens(model=BEHIND_ANTHROPIC.model, messages=MESSAGES, tools=MESSAGES_TOOLS)
-    assert counted.input_tokens > claude().messages.count_tokens(
-        model=BEHIND_ANTHROPIC.model, messages=MESSAGES
-    ).input_tokens > 0  # fmt: skip
+    asked = {"model": BEHIND_CHAT.model, "messages": MESSAGES}
+    bare = claude().messages.count_tokens(**asked).input_tokens
+    assert 0 < bare < claude().messages.count_tokens(**asked, tools=MESSAGES_TOOLS).input_tokens
     assert gateway.balance()["balance"] == before
     assert upstream.chats() == []
     listed = claude().models.list().data
