@@ -33,6 +33,7 @@ log = logging.getLogger("mira.api")
 
 EXPOSED_HEADERS = (
     "x-request-id", "x-mira-cost", "x-mira-node", "x-mira-model", "x-mira-dropped", "x-mira-max-tokens",
+    "x-mira-token-method",
     "x-should-retry", "retry-after",
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import NodeCodec
+from mira.codecs.counting import GEMINI_COUNTING, MESSAGES_COUNTING, RESPONSES_COUNTING, Counting
 from mira.codecs.embeddings import EMBEDDINGS
 from mira.codecs.gemini import GEMINI
 from mira.codecs.messages import MESSAGES
@@ -24,15 +25,24 @@ class Way(Struct, frozen=True):
     stream_path: str | None = None
 
 
+class Counter(Struct, frozen=True):
+    """Where a node counts the input of requests, and in which protocol it is asked."""
+
+    codec: NodeCodec
+    counting: Counting
+    path: str
+
+
 class Kind(Struct, frozen=True, kw_only=True):
     """How to speak to one kind of upstream.
 
     `ways` are the protocols it speaks: a client's own passes through, else the first is spoken. `provider` is the
     prefix of its canonical model ids; None where the node's own ids carry it (a Mira) or where the configuration names
     it. `cap_field` carries the output cap; `trusts_cost` takes the node's `usage.cost` for its charge. `dialect` is a
-    row of the codec's quirks; where it is empty, the host or the provider's name is one. `key_header` carries the credential
-    (`Bearer` in `authorization`); `headers` go with every request, `forwarded` are a client's own that pass through
-    with its request. `models_path` is appended to the base URL, of which `surplus` suffixes are cut first.
+    row of the codec's quirks; where it is empty, the host or the provider's name is one. `key_header` carries the
+    credential (`Bearer` in `authorization`); `headers` go with every request, `forwarded` are a client's own that pass
+    through with its request. `models_path` is appended to the base URL, of which `surplus` suffixes are cut first.
+    `counter` is where it counts tokens, None where it does not.
     """
 
     name: str
@@ -45,6 +55,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     forwarded: tuple[bytes, ...] = ()
     models_path: str = "/models"
+    counter: Counter | None = None
     surplus: tuple[str, ...] = ("/chat/completions",)
 
 
@@ -60,6 +71,7 @@ KINDS: dict[str, Kind] = {
             provider="openai",
             cap_field="max_completion_tokens",
             dialect="openai",
+            counter=Counter(RESPONSES, RESPONSES_COUNTING, "/responses/input_tokens"),
         ),
         Kind(
             name="anthropic",
@@ -71,6 +83,7 @@ KINDS: dict[str, Kind] = {
             headers=((b"anthropic-version", b"2023-06-01"),),
             forwarded=(b"anthropic-version", b"anthropic-beta"),
             models_path="/v1/models?limit=1000",
+            counter=Counter(MESSAGES, MESSAGES_COUNTING, "/v1/messages/count_tokens"),
             surplus=("/v1/messages", "/v1"),
         ),
         Kind(
@@ -85,6 +98,7 @@ KINDS: dict[str, Kind] = {
             provider="google",
             key_header=b"x-goog-api-key",
             models_path="/v1beta/models?pageSize=1000",
+            counter=Counter(GEMINI, GEMINI_COUNTING, "/v1beta/models/{model}:countTokens"),
             surplus=("/v1beta",),
         ),
         Kind(name="openai-compatible", ways=(_CHAT, _EMBEDDINGS), provider=None),

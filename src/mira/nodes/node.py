@@ -84,6 +84,7 @@ class Node:
         self.disabled = False
         self.loading: MiraError | None = None
         self.last_error: str | None = None
+        self.counts_running = 0
         self.pool = pool
         self.authorize(config.api_key)
 
@@ -128,6 +129,10 @@ class Node:
         """
         way = next(way for way in self.kind.ways if way.codec is codec)
         path = way.stream_path if stream and way.stream_path is not None else way.path
+        return await self.post(path, body, request_id, model=model, passed=passed)
+
+    async def post(self, path: str, body: bytes, request_id: str, *, model: str, passed: RequestHead | None) -> Any:
+        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed` as in `open`."""
         if "{model}" in path:
             path = path.replace("{model}", model)
         headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
