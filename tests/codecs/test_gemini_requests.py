@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from tests.generators.conversations import conversations
+from tests.generators.conversations import THOROUGHLY, conversations
 from tests.support.gemini_requests import read_request
 
 from mira.codecs.chat import CHAT
@@ -61,6 +61,7 @@ def tellable(draw: st.DrawFn) -> c.Conversation:
     )
 
 
+@THOROUGHLY
 @given(tellable(), TARGETS)
 def test_what_is_rendered_is_what_can_be_expressed(conversation: c.Conversation, where: Target) -> None:
     expected, dropped = told(conversation, where)

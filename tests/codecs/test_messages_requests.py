@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.generators.conversations import conversations
+from tests.generators.conversations import THOROUGHLY, conversations
 
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Target
@@ -87,6 +87,7 @@ def reparsed(body: bytes) -> c.Conversation:
     return MESSAGES.parse_request(MESSAGES.open_request(body))
 
 
+@THOROUGHLY
 @given(said(), TARGETS)
 def test_what_is_rendered_is_what_can_be_expressed(conversation: c.Conversation, node: Target) -> None:
     told, dropped = express(conversation, node)

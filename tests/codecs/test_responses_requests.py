@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.generators.conversations import conversations
+from tests.generators.conversations import THOROUGHLY, conversations
 
 from mira.codecs.carried import carry
 from mira.codecs.codec import Target
@@ -68,6 +68,7 @@ def sayable(draw: st.DrawFn, dialect: str) -> c.Conversation:
     return msgspec.structs.replace(told, turns=tuple(turns), sampling=sampling)
 
 
+@THOROUGHLY
 @given(st.data(), st.sampled_from(sorted(DIALECTS)))
 def test_what_is_rendered_is_what_can_be_expressed(data: st.DataObject, dialect: str) -> None:
     conversation = data.draw(sayable(dialect))
