@@ -38,10 +38,14 @@ log = logging.getLogger("mira.fetch")
 
 
 class Loader:
-    """Loads links through the one guard that stands before all addresses which clients name."""
+    """Loads links through the one guard that stands before all addresses which clients name.
 
-    def __init__(self, egress: Egress) -> None:
+    `total_s` bounds the time that all links of one request take together.
+    """
+
+    def __init__(self, egress: Egress, *, total_s: float = MAX_S) -> None:
         self._egress = egress
+        self._total_s = total_s
         self._all = asyncio.Semaphore(ALL_AT_ONCE)
 
     async def inlined(
@@ -74,7 +78,9 @@ class Loader:
             nonlocal left_bytes
             async with turn, self._all:
                 try:
-                    found = await self._egress.load(link[1], limits=Limits(total_s=MAX_S, body_bytes=left_bytes))
+                    found = await self._egress.load(
+                        link[1], limits=Limits(total_s=self._total_s, body_bytes=left_bytes)
+                    )
                 except MiraError as error:
                     log.info("a linked %s was not loaded: %s", link[0], error.code)
                     large = error.kind is Kind.TOO_LARGE
@@ -88,11 +94,11 @@ class Loader:
             return Inline(mime_type=mime_type, data=base64.b64encode(found.data).decode())
 
         try:
-            async with asyncio.timeout(MAX_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self._total_s), asyncio.TaskGroup() as group:
                 tasks = [group.create_task(load(link)) for link in links]
         except TimeoutError:
-            late = next(link for link, task in zip(links, tasks, strict=True) if task.cancelled() or not task.done())
-            raise _refused(_NOT_LOADED, late, fields) from None
+            late = (link for link, task in zip(links, tasks, strict=True) if task.cancelled())
+            raise _refused(_NOT_LOADED, next(late, links[-1]), fields) from None
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
