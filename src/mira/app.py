@@ -22,6 +22,8 @@ from mira.api.services import Services
 from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
+from mira.core.model_rows import model_row
+from mira.core.models import Table
 from mira.core.price_rows import price_row
 from mira.core.pricing import Price
 from mira.errors import ConfigError, MiraError
@@ -130,7 +132,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             monotonic_s=time.monotonic,
         )
         stack.push_async_callback(fleet.stop)
-        await fleet.load(config.nodes, operator_prices(config))
+        await fleet.load(config.nodes, operator_prices(config), operator_models(config))
         counter = Counter(side)
         relay = Relay(
             keyring=keyring,
@@ -247,10 +249,10 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
 
 
 async def reload(config: Config, app: App) -> None:
-    """Reads the configuration again and swaps nodes and prices, or changes nothing and says why in the log."""
+    """Reads the configuration again and swaps nodes, prices and models, or changes nothing and says why in the log."""
     try:
         fresh = load({**os.environ}, {"config": str(config.path)} if config.path else None)
-        await app.services.fleet.load(fresh.nodes, operator_prices(fresh))
+        await app.services.fleet.load(fresh.nodes, operator_prices(fresh), operator_models(fresh))
     except (ConfigError, MiraError) as error:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
     else:
@@ -374,6 +376,14 @@ def allowed_addresses(config: Config) -> Allowed:
         return parse_allowed(config.allow_private_networks)
     except ConfigError as error:
         raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
+
+
+def operator_models(config: Config) -> Table:
+    """The `[[models]]` as a table; ConfigError names the row and the field."""
+    try:
+        return dict(model_row(row, f"models[{number}]") for number, row in enumerate(config.models))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def now_ms() -> int:

@@ -98,8 +98,8 @@ class Node(Protocol):
     health: fleet.Health
     adapter: Adapter | None
 
-    def codec_for(self, client: NodeCodec) -> NodeCodec:
-        """The client's own protocol where the node speaks it, else the node's first."""
+    def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
+        """The client's own protocol where the node speaks it, else the node's first; Responses where it must be."""
 
     async def open(
         self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHeaders | None

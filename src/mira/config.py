@@ -47,6 +47,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reported_cost: bool = False
     max_in_flight: int | None = None
     provider: str | None = None
+    endpoint: Literal["auto", "chat", "responses"] = "auto"
     origin: Literal["file", "environment", "api"] = "file"
 
 
@@ -83,6 +84,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ledger: LedgerConfig = LedgerConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
+    models: tuple[dict[str, Any], ...] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -90,7 +92,8 @@ class Config(Struct, frozen=True, kw_only=True):
 
     `host` None means all interfaces. `secret_key` None means that it is made in the data folder. `path` is the file
     that was read, if any. `allow_private_networks` are entries for `fetch.addresses.parse_allowed`. `prices` are rows
-    for `core.price_rows`, each with its `model`. `notices` are lines for the operator, printed at the start.
+    for `core.price_rows`, each with its `model`. `models` are rows for `core.model_rows`.
+    `notices` are lines for the operator, printed at the start.
     """
 
     home: Path
@@ -112,6 +115,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ledger: LedgerConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
+    models: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
 
     @property
@@ -169,6 +173,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         ledger=file.ledger,
         nodes=nodes,
         prices=file.prices,
+        models=file.models,
         notices=tuple(notices),
     )
 
@@ -235,6 +240,8 @@ def check_node(node: NodeConfig) -> None:
         raise ConfigError(f"{where}: `models` must be printable, without line breaks")
     if node.kind == "openai-compatible" and node.provider is None:
         raise ConfigError(f"{where}: kind openai-compatible needs `provider`, the prefix of its model ids")
+    if node.endpoint != "auto" and node.kind != "openai":
+        raise ConfigError(f"{where}: `endpoint` is for kind openai alone; other kinds speak one protocol")
     if not 0 < node.weight <= 1000:
         raise ConfigError(f"{where}: `weight` must be above 0 and at most 1000")
     if node.max_in_flight is not None and node.max_in_flight < 1:

@@ -19,7 +19,9 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from mira.codecs.carried import without_reasoning
 from mira.codecs.codec import Codec, Context, Envelope, NodeCodec, Recall, Tally, Target
+from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import open_stream, read_answer
 from mira.collaborators import (
     Catalog,
@@ -39,7 +41,7 @@ from mira.collaborators import (
 from mira.core import fleet, pricing, tokens
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
-from mira.core.capabilities import capabilities_of
+from mira.core.capabilities import UNKNOWN, Capabilities, needs_responses
 from mira.core.conversation import Conversation, Inline
 from mira.core.fleet import Offer, Route
 from mira.core.ledger import Reserve
@@ -96,6 +98,8 @@ class Call(Struct):
     dropped: tuple[str, ...] = ()
     pump: Pump | None = None
     loaded: dict[Linked, Inline] = {}
+    capabilities: Capabilities = UNKNOWN
+    forgets: bool = False
 
 
 class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
@@ -185,14 +189,12 @@ class Relay:
         if content_type.startswith(("multipart/", "image/", "audio/", "video/")):
             raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
         body = await exchange.body(MAX_BODY_BYTES)
-        envelope = call.surface.codec.open_request(body)
-        if call.surface.recall is not None:
-            envelope = await self._recall(call, call.surface.recall, envelope)
-        call.envelope = envelope
+        envelope = call.envelope = call.surface.codec.open_request(body)
         call.record.stream = envelope.stream
         call.record.model = envelope.model[:200]
         route = self.catalog.find(envelope.model)
         call.record.model = route.model
+        call.capabilities = route.capabilities
         assert call.caller is not None
         if call.caller.models is not None and route.model not in call.caller.models:
             raise MiraError(
@@ -200,6 +202,8 @@ class Relay:
                 f"this key may not use the model {route.model}; ask for a wider scope",
                 param="model",
             )
+        if call.surface.recall is not None:
+            call.envelope = await self._recall(call, call.surface.recall, envelope)
         return route
 
     async def _recall(self, call: Call, recall: Recall, envelope: Envelope) -> Envelope:
@@ -211,7 +215,8 @@ class Relay:
         items: Mapping[str, Raw] = {}
         if asked.response_id is not None or asked.item_ids:
             context, items = await self.memory.find(call.caller.workspace_id, asked.response_id, asked.item_ids)
-        return recall.resolved(envelope, context, items, capabilities_of(envelope.model).thinking_always_on)
+        can = call.capabilities
+        return recall.resolved(envelope, context, items, can.thinking_always_on or can.thinks_unasked)
 
     async def _remember(self, call: Call, sent: bytes) -> bytes:
         """Keeps an answer that its client may refer to; `sent` is the body, or the end of the stream."""
@@ -306,7 +311,7 @@ class Relay:
             call.record.node = node.name
             node.health.in_flight += 1
             try:
-                await self._attempt(call, offer)
+                await self._ask(call, offer)
                 return
             except AttemptFailed as failure:
                 last = failure.error
@@ -319,11 +324,21 @@ class Relay:
         assert last is not None
         raise last
 
+    async def _ask(self, call: Call, offer: Offer) -> None:
+        """Asks a node, and once more without the earlier reasoning where it cannot read that."""
+        try:
+            await self._attempt(call, offer)
+        except AttemptFailed as failure:
+            if failure.error.code != UNREADABLE or call.forgets:
+                raise
+            call.forgets = True
+            await self._attempt(call, offer)
+
     async def _attempt(self, call: Call, offer: Offer) -> None:
         exchange = call.exchange
         node: Node = offer.node
         assert call.envelope is not None
-        codec = node.codec_for(call.surface.codec)
+        codec = node.codec_for(call.surface.codec, responses=_needs_responses(call))
         body, conversation = await self._render(call, offer, codec)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
@@ -371,16 +386,20 @@ class Relay:
             output_cap=call.output_cap,
             cap_field=node.cap_field,
             dialect=node.dialect,
-            capabilities=capabilities_of(call.record.model),
+            capabilities=call.capabilities,
         )
         client = call.surface.codec
         if codec is client and node.adapter is None:
+            if call.forgets and client.forget is not None:
+                envelope, call.dropped = client.forget(envelope), ("reasoning",)
             return client.pass_request(envelope, target), None
         conversation = client.parse_request(envelope)
         seen = await self._with_data(call, conversation, codec.needs_data(target))
         if node.adapter is not None:
             seen = node.adapter.prepare(seen)
-        body, call.dropped = codec.render_request(seen, target)
+        body, call.dropped = codec.render_request(without_reasoning(seen) if call.forgets else seen, target)
+        if call.forgets:
+            call.dropped = tuple(sorted({*call.dropped, "reasoning"}))
         return body, conversation
 
     async def _with_data(self, call: Call, conversation: Conversation, kinds: frozenset[str]) -> Conversation:
@@ -640,6 +659,15 @@ def _secret(head: RequestHeaders) -> str | None:
 
 def _printable(text: str | None) -> str | None:
     return text[:128] if text and text.isascii() and text.isprintable() else None
+
+
+def _needs_responses(call: Call) -> bool:
+    """Whether the model takes the request under Responses alone; it is only read whole where that may be so."""
+    can, envelope, client = call.capabilities, call.envelope, call.surface.codec
+    assert envelope is not None
+    if client.passes_only or not (can.responses_only or (envelope.uses_tools and not can.chat_tools_with_thinking)):
+        return False
+    return needs_responses(can, client.parse_request(envelope).thinking, uses_tools=envelope.uses_tools)
 
 
 def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:

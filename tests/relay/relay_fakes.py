@@ -202,7 +202,7 @@ class FakeNode:
         self.asked = asyncio.Event()
         self._script = script
 
-    def codec_for(self, client: NodeCodec) -> NodeCodec:
+    def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
         return self.codec
 
     async def open(

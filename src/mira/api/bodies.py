@@ -70,6 +70,7 @@ class NodeChange(Struct, forbid_unknown_fields=True):
     markup: str | msgspec.UnsetType = msgspec.UNSET
     max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
     reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
+    endpoint: Literal["auto", "chat", "responses"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class NewNode(Struct, forbid_unknown_fields=True):
@@ -85,6 +86,7 @@ class NewNode(Struct, forbid_unknown_fields=True):
     reported_cost: bool = False
     max_in_flight: int | None = None
     provider: str | None = None
+    endpoint: Literal["auto", "chat", "responses"] = "auto"
 
 
 class TokenCount(Struct):

@@ -11,8 +11,9 @@ import binascii
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from mira.core.conversation import Reasoning
+from mira.core.conversation import AssistantTurn, Conversation, Reasoning, Turn
 
 PREFIX = "mira1:"
 
@@ -77,3 +78,16 @@ def _unpacked(told: str) -> _Load | None:
         return _LOAD.decode(base64.b64decode(told[len(PREFIX) :], validate=True))
     except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
+
+
+def without_reasoning(conversation: Conversation) -> Conversation:
+    """The conversation without the model's earlier thinking: for one more try where a node cannot read it."""
+    turns: list[Turn] = []
+    for turn in conversation.turns:
+        if isinstance(turn, AssistantTurn):
+            parts = tuple(part for part in turn.parts if not isinstance(part, Reasoning))
+            if not parts:
+                continue
+            turn = replace(turn, parts=parts)  # noqa: PLW2901 - the same turn, less its thinking
+        turns.append(turn)
+    return replace(conversation, turns=tuple(turns))

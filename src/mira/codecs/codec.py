@@ -181,6 +181,8 @@ class Codec(NodeCodec, frozen=True, kw_only=True):
     #: ours becomes the client's body
     render_error: Callable[[MiraError, str], bytes]
     passes_only: bool = False
+    #: the request without the model's earlier reasoning, where nodes may be unable to read that
+    forget: Callable[[Envelope], Envelope] | None = None
 
 
 class References(Struct, frozen=True):

@@ -6,12 +6,13 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from mira.codecs.codec import NodeCodec
+from mira.codecs.responses import RESPONSES
 from mira.config import NodeConfig
 from mira.core.fleet import Health
 from mira.core.pricing import Markup, Price
 from mira.errors import Kind as ErrorKind
 from mira.errors import MiraError
-from mira.nodes.kinds import KINDS, Kind
+from mira.nodes.kinds import KINDS, Kind, dialect_of, ways_of
 
 log = logging.getLogger("mira.nodes")
 
@@ -72,7 +73,8 @@ class Node:
         self.kind: Kind = kind
         self.name = config.name
         self.cap_field = kind.cap_field
-        self.dialect = kind.dialect or config.provider or ("openrouter" if "openrouter" in config.base_url else "")
+        self.ways = ways_of(config)
+        self.dialect = dialect_of(config)
         self.trusts_cost = kind.trusts_cost or config.reported_cost
         self.weight = config.weight
         self.max_in_flight = config.max_in_flight
@@ -113,12 +115,17 @@ class Node:
             return "draining"
         return "loading" if self.loading is not None else self.health.state(now_s)
 
-    def codec_for(self, client: NodeCodec) -> NodeCodec:
-        """The client's own protocol where the node speaks it, else the node's first."""
-        for way in self.kind.ways:
+    def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
+        """The client's own protocol where the node speaks it, else the node's first.
+
+        `responses`: the model takes the request under Responses alone, which is spoken where the node can.
+        """
+        if responses:
+            client = next((way.codec for way in self.ways if way.codec is RESPONSES), client)
+        for way in self.ways:
             if way.codec is client:
                 return client
-        return self.kind.ways[0].codec
+        return self.ways[0].codec
 
     async def open(
         self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHead | None
@@ -127,7 +134,7 @@ class Node:
 
         `passed` is the client's head where its request passes through: what the kind forwards is taken from there.
         """
-        way = next(way for way in self.kind.ways if way.codec is codec)
+        way = next(way for way in self.ways if way.codec is codec)
         path = way.stream_path if stream and way.stream_path is not None else way.path
         return await self.post(path, body, request_id, model=model, passed=passed)
 

@@ -9,6 +9,7 @@ from mira.codecs.responses.answer import parse_answer, render_answer
 from mira.codecs.responses.decoder import Decoder
 from mira.codecs.responses.encoder import Encoder
 from mira.codecs.responses.errors import parse_error
+from mira.codecs.responses.memory import without_reasoning
 from mira.codecs.responses.opening import open_request
 from mira.codecs.responses.passing import pass_answer, pass_request
 from mira.codecs.responses.passing_stream import PassedStream
@@ -29,6 +30,7 @@ RESPONSES = Codec(
     encoder=Encoder,
     parse_error=parse_error,
     render_error=render_error,
+    forget=without_reasoning,
 )
 
 __all__ = ["RESPONSES"]

@@ -119,7 +119,8 @@ def _thinks(turns: tuple[Turn, ...], thinking: Thinking, capabilities: Capabilit
     """Whether the model thinks for sure: it always does, the request asks for it, or it did before."""
     if not capabilities.reasoning:
         return False
-    if capabilities.thinking_always_on or thinking.effort not in (None, "none"):
+    unasked = capabilities.thinks_unasked and thinking.effort is None
+    if unasked or capabilities.thinking_always_on or thinking.effort not in (None, "none"):
         return True
     parts = [part for turn in turns if isinstance(turn, AssistantTurn) for part in turn.parts]
     return any(isinstance(part, Reasoning) and part.kind == "encrypted" for part in parts)
