@@ -8,7 +8,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
 from mira.observe import log
-from mira.relay import Relay
+from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.database import Database
@@ -205,7 +205,10 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
-        stack.push_async_callback(_cancel, asyncio.create_task(_checkpoint_forever(app.services.relay)))
+        relay = app.services.relay
+        stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
+        keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
+        stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
@@ -391,10 +394,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _checkpoint_forever(relay: Relay) -> None:
+async def _forever(work: Callable[[], None], every_s: float) -> None:
     while True:
-        await asyncio.sleep(CHECKPOINT_S)
-        relay.checkpoint()
+        await asyncio.sleep(every_s)
+        work()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -52,9 +52,10 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[server]` table."""
+    """The `[server]` table. `keepalive_s` is how long a stream may be silent for its client."""
 
     cors_origins: tuple[str, ...] = ()
+    keepalive_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
 
 
 class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Callable
 
 from mira.codecs.codec import AnswerStream
-from mira.collaborators import Exchange, Headers, Hold, Response
+from mira.collaborators import Exchange, Hold, Response
 from mira.core.fleet import Offer
 
 
 class Pump:
     """One stream on its way.
 
-    The head of the answer (`head` makes it) waits for the first content, until which another node may be tried, and for
-    the durable hold. A slow client pauses the node. `flowing` is true once the answer has begun.
+    The answer (`begin` sends its head) waits for the first content, until which another node may be tried, and for the
+    durable hold. A slow client pauses the node. `flowing` is true once content went out; `spoke` is set whenever
+    something does, for whoever watches over silence.
     """
 
     def __init__(
@@ -23,7 +24,7 @@ class Pump:
         response: Response,
         stream: AnswerStream,
         *,
-        head: Callable[[], Headers],
+        begin: Callable[[], None],
     ) -> None:
         self.exchange = exchange
         self.hold = hold
@@ -31,7 +32,8 @@ class Pump:
         self.response = response
         self.stream = stream
         self.flowing = False
-        self._head = head
+        self.spoke = False
+        self._begin = begin
         self._held_back: list[bytes] = []
         self._waiting = False
         exchange.on_resume = response.resume
@@ -41,6 +43,7 @@ class Pump:
         out = self.stream.feed(data)
         if self.flowing:
             if out:
+                self.spoke = True
                 self.exchange.write(out)
                 if self.exchange.paused:
                     self.response.pause()
@@ -56,8 +59,8 @@ class Pump:
         """Sends the head and what was held back."""
         if self.flowing or self.exchange.gone:
             return
-        self.flowing = True
-        self.exchange.start(200, self._head())
+        self.flowing = self.spoke = True
+        self._begin()
         if self._held_back:
             self.exchange.write(b"".join(self._held_back))
             self._held_back.clear()

@@ -14,6 +14,7 @@ The relay receives its collaborators and knows neither ASGI nor SQL. Its rules o
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -22,7 +23,7 @@ from msgspec.structs import replace
 from mira.codecs.carried import without_reasoning
 from mira.codecs.codec import Codec, Context, Envelope, NodeCodec, Recall, Tally, Target
 from mira.codecs.responses.errors import UNREADABLE
-from mira.codecs.translation import open_stream, read_answer
+from mira.codecs.translation import empty_answer, open_stream, read_answer
 from mira.collaborators import (
     Catalog,
     ClientLeft,
@@ -59,8 +60,11 @@ MAX_ATTEMPTS = 3
 LEAST_OUTPUT_CAP = 256
 HELD_BACK_BYTES = 64 * 1024
 CLIENT_LEFT_STATUS = 499
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
 #: Refusals of a node that every other node would repeat: the request itself is wrong.
 FINAL_STATUSES = frozenset({400, 413, 422})
+#: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
+SILENT_TICKS = 2
 #: A refusal does not wait longer than this for a store that is down; its entry stays queued.
 BOOKS_WAIT_S = 1.0
 
@@ -97,6 +101,10 @@ class Call(Struct):
     clamped: bool = False
     dropped: tuple[str, ...] = ()
     pump: Pump | None = None
+    #: whether the head of a stream has gone out, with content or ahead of it
+    begun: bool = False
+    #: ticks without a word to the client; the first one comes early
+    silent_ticks: int = -1
     loaded: dict[Linked, Inline] = {}
     capabilities: Capabilities = UNKNOWN
     forgets: bool = False
@@ -139,6 +147,7 @@ class Relay:
         self.new_id = new_id
         self.wait_for_durable_hold = wait_for_durable_hold
         self.streams: dict[Pump, Call] = {}
+        self.awaited: dict[str, Call] = {}
 
     async def answer(self, exchange: Exchange, surface: Surface) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
@@ -146,7 +155,10 @@ class Relay:
         try:
             await self._authenticate(call)
             route = await self._decode(call)
-            await self._converse(call, await self._admit(call, route))
+            route = await self._admit(call, route)
+            if call.envelope is not None and call.envelope.stream:
+                self.awaited[call.record.request_id] = call
+            await self._converse(call, route)
         except MiraError as error:
             await self._refuse(call, error)
         except ClientLeft:
@@ -156,6 +168,8 @@ class Relay:
         except Exception:
             log.exception("request %s failed inside Mira", call.record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
+        finally:
+            self.awaited.pop(call.record.request_id, None)
 
     def _begin(self, exchange: Exchange, surface: Surface) -> Call:
         record = CallRecord(
@@ -317,7 +331,8 @@ class Relay:
                 last = failure.error
                 if failure.retryable:
                     node.health.failed(self.monotonic_s(), rest_s=failure.error.retry_after_s)
-                    continue
+                    if not call.begun:
+                        continue
                 raise failure.error from None
             finally:
                 node.health.in_flight -= 1
@@ -339,6 +354,9 @@ class Relay:
         node: Node = offer.node
         assert call.envelope is not None
         codec = node.codec_for(call.surface.codec, responses=_needs_responses(call))
+        if call.envelope.output_cap == 0 and codec is not call.surface.codec:
+            await self._answer_empty(call, offer)
+            return
         body, conversation = await self._render(call, offer, codec)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
@@ -375,6 +393,17 @@ class Relay:
             exchange.on_gone = None
             if response is not None:
                 response.close()
+
+    async def _answer_empty(self, call: Call, offer: Offer) -> None:
+        """Answers what was to warm the cache of a node that has none to warm: nobody is asked, nothing is charged."""
+        assert call.envelope is not None
+        call.record.node, call.record.attempts = None, 0
+        stream = call.envelope.stream
+        body = empty_answer(call.surface.codec, self._context(call, None), offer.upstream_model, stream=stream)
+        await self._close_books(call, status=200, error=None)
+        headers = self._headers(call, EVENT_STREAM if stream else b"application/json")
+        headers.append((b"x-mira-cost", credits_text(0).encode()))
+        await call.exchange.respond(200, headers, body)
 
     async def _render(self, call: Call, offer: Offer, codec: NodeCodec) -> tuple[bytes, Conversation | None]:
         """The body for the node, and the conversation where it had to be translated; else the answer passes through."""
@@ -427,6 +456,7 @@ class Relay:
         return Context(
             answer_id=f"{call.surface.answer_prefix}{call.record.request_id}",
             created_s=call.record.started_at_ms // 1000,
+            request_id=call.record.request_id,
             strip_provider=call.surface.face is Face.INFERENCE,
             include_usage=envelope.include_usage,
             request=conversation,
@@ -454,7 +484,8 @@ class Relay:
         node: Node = offer.node
         stream = open_stream(call.surface.codec, codec, node.adapter, self._context(call, conversation))
         assert call.hold is not None
-        pump = call.pump = Pump(call.exchange, call.hold, offer, response, stream, head=lambda: self._stream_head(call))
+        begin = partial(self._content_begins, call)
+        pump = call.pump = Pump(call.exchange, call.hold, offer, response, stream, begin=begin)
         cut = await self._flow(call, node, response, pump)
         told = stream.failed
         last = stream.close()
@@ -502,6 +533,25 @@ class Relay:
             pump.detach()
             call.exchange.on_gone = None
         return None
+
+    def keep_alive(self) -> None:
+        """Sends a sign of life to the clients of streams that were silent for `SILENT_TICKS` calls of this.
+
+        Before the first content the answer begins with it, once the hold is durable.
+        """
+        for call in tuple(self.awaited.values()):
+            if call.pump is not None and call.pump.spoke:
+                call.pump.spoke = False
+                call.silent_ticks = 0
+                continue
+            call.silent_ticks += 1
+            exchange, hold = call.exchange, call.hold
+            if call.silent_ticks < SILENT_TICKS or call.settled or exchange.gone or exchange.paused:
+                continue
+            if hold is not None and hold.durable.done() and not is_lost(hold):
+                call.silent_ticks = 0
+                self._send_head(call)
+                exchange.write(call.surface.codec.keepalive)
 
     def checkpoint(self) -> None:
         """Tells the ledger what each running stream has cost so far: what a crash would charge.
@@ -569,14 +619,17 @@ class Relay:
                 await self._settle(call, pump.offer, usage, status=200, error=error)
             await call.exchange.end(pump.stream.abort(error))
             return
-        await self._close_books(call, status=error.status, error=error.kind.name.lower())
+        if call.begun:
+            await self._close_books(call, status=200, error=error.kind.name.lower())
+            await call.exchange.end(call.surface.codec.pass_stream(self._context(call, None)).abort(error))
+            return
+        status = call.surface.codec.status_of(error)
+        await self._close_books(call, status=status, error=error.kind.name.lower())
         if not call.exchange.gone:
             headers = error_headers(error, call.record.request_id, call.surface.request_id_headers)
-            await call.exchange.respond(
-                error.status, headers, call.surface.codec.render_error(error, call.record.request_id)
-            )
+            await call.exchange.respond(status, headers, call.surface.codec.render_error(error, call.record.request_id))
 
-    async def _close_books(self, call: Call, *, status: int, error: str) -> None:
+    async def _close_books(self, call: Call, *, status: int, error: str | None) -> None:
         """Voids the hold of a call that delivered nothing, and records the outcome."""
         if call.settled or call.caller is None:
             return
@@ -600,10 +653,15 @@ class Relay:
     def _elapsed_ms(self, call: Call) -> int:
         return int((self.monotonic_s() - call.started_s) * 1000)
 
-    def _stream_head(self, call: Call) -> Headers:
-        """The head of a streamed answer, asked for when its first content goes out."""
+    def _content_begins(self, call: Call) -> None:
         call.record.first_content_ms = self._elapsed_ms(call)
-        return self._headers(call, b"text/event-stream; charset=utf-8")
+        self._send_head(call)
+
+    def _send_head(self, call: Call) -> None:
+        """Begins a streamed answer, once."""
+        if not call.begun:
+            call.begun = True
+            call.exchange.start(200, self._headers(call, EVENT_STREAM))
 
     def _headers(self, call: Call, content_type: bytes) -> Headers:
         record = call.record

@@ -158,7 +158,7 @@ class _RequestHeaders:
 
 
 def _error(error: MiraError, request_id: str, codec: Codec = CHAT) -> Response:
-    response = Response(codec.render_error(error, request_id), error.status)
+    response = Response(codec.render_error(error, request_id), codec.status_of(error))
     for name, value in error_headers(error, request_id, _request_id_headers(codec)):
         response.headers[name.decode()] = value.decode()
     return response

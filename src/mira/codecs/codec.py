@@ -54,14 +54,15 @@ class Target(Struct, frozen=True, kw_only=True):
 class Context(Struct, frozen=True, kw_only=True):
     """What an encoder must be told, since a codec has no clock and no randomness.
 
-    `answer_id` is the id of the answer, `created_s` Unix seconds. `model` is the name to show, or None to keep the
-    upstream's. `strip_provider` drops the provider prefix of the upstream's model (the Inference Service). `request` is
-    the client's, which an answer in some protocols repeats or follows (tool names, legacy functions); only translation
-    needs it.
+    `answer_id` is the id of the answer, `request_id` that of the call, `created_s` Unix seconds. `model` is the name to
+    show, or None to keep the upstream's. `strip_provider` drops the provider prefix of the upstream's model (the
+    Inference Service). `request` is the client's, which an answer in some protocols repeats or follows (tool names,
+    legacy functions); only translation needs it.
     """
 
     answer_id: str
     created_s: int
+    request_id: str = ""
     model: str | None = None
     strip_provider: bool = False
     include_usage: bool = True
@@ -149,6 +150,10 @@ def takes_links(_target: Target) -> frozenset[str]:
     return frozenset()
 
 
+def _status_of(error: MiraError) -> int:
+    return error.status
+
+
 class NodeCodec(Struct, frozen=True, kw_only=True):
     """The node side of a wire protocol: all that a protocol has which only nodes speak (Gemini)."""
 
@@ -181,6 +186,10 @@ class Codec(NodeCodec, frozen=True, kw_only=True):
     #: ours becomes the client's body
     render_error: Callable[[MiraError, str], bytes]
     passes_only: bool = False
+    #: what a silent stream is kept open with: clients skip it
+    keepalive: bytes = b": keepalive\n\n"
+    #: the HTTP status under which an error is told
+    status_of: Callable[[MiraError], int] = _status_of
     #: the request without the model's earlier reasoning, where nodes may be unable to read that
     forget: Callable[[Envelope], Envelope] | None = None
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from mira.codecs.codec import AnswerStream, Codec, Context, NodeCodec, PassedAnswer, Tally
 from mira.codecs.restoring import Restorer, renamed_tools, restored
-from mira.core.conversation import Answer, Conversation, Reasoning, Refusal, Text, ToolCall
+from mira.core.conversation import Answer, Choice, Conversation, FinishReason, Reasoning, Refusal, Text, ToolCall
 from mira.core.events import (
     ErrorEvent,
     Event,
@@ -157,6 +157,18 @@ class TranslatedAnswer:
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
         return self._client.render_answer(replace(self._answer, usage=usage), self._context, cost_nanocredits)
+
+
+def empty_answer(client: Codec, context: Context, model: str, *, stream: bool) -> bytes:
+    """An answer that says nothing because its cap is 0: the whole body, or the whole stream."""
+    usage = Usage()
+    if not stream:
+        choice = Choice(finish=FinishReason.LENGTH)
+        answer = Answer(id=context.answer_id, model=model, choices=(choice,), usage=usage)
+        return client.render_answer(answer, context, 0)
+    encoder = client.encoder(context)
+    begun = encoder.feed(Start(model=model, usage=usage)) + encoder.feed(Finish(reason=FinishReason.LENGTH))
+    return begun + encoder.finish(usage, 0)
 
 
 def read_answer(client: Codec, node: NodeCodec, adapter: Adapter | None, raw: bytes, context: Context) -> PassedAnswer:

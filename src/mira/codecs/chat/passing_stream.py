@@ -143,7 +143,7 @@ class PassedStream:
 
     def abort(self, error: MiraError) -> bytes:
         """The error frame; no `[DONE]` follows."""
-        return data_frame(render_error(error, ""))
+        return data_frame(render_error(error, self._context.request_id))
 
     def _is_over(self) -> bool:
         return self.ended or self.failed is not None

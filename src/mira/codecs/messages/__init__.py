@@ -7,7 +7,7 @@ from mira.codecs.codec import Codec
 from mira.codecs.messages.answer import parse_answer, render_answer
 from mira.codecs.messages.decoder import Decoder
 from mira.codecs.messages.encoder import Encoder
-from mira.codecs.messages.errors import parse_error, render_error
+from mira.codecs.messages.errors import parse_error, render_error, status_of
 from mira.codecs.messages.opening import open_count, open_request
 from mira.codecs.messages.passing import pass_answer, pass_request
 from mira.codecs.messages.passing_stream import PassedStream
@@ -28,6 +28,8 @@ MESSAGES = Codec(
     encoder=Encoder,
     parse_error=parse_error,
     render_error=render_error,
+    keepalive=b'event: ping\ndata: {"type":"ping"}\n\n',
+    status_of=status_of,
 )
 
 __all__ = ["MESSAGES", "open_count"]

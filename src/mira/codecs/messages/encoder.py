@@ -107,7 +107,7 @@ class Encoder:
 
     def abort(self, error: MiraError) -> bytes:
         """The error; no `message_stop` follows."""
-        return event_frame(b"error", render_error(error, ""))
+        return event_frame(b"error", render_error(error, self._context.request_id))
 
     def _start(self, event: Start) -> bytes:
         usage = event.usage or Usage(input_tokens=_prompt_tokens(self._context.request), output_tokens=1)

@@ -5,6 +5,9 @@ import msgspec
 from mira.codecs.failures import failure_of, judge, judge_in_band, read_failure
 from mira.errors import Kind, MiraError
 
+#: What clients of Anthropic know as overloaded; 503 is no status of this protocol.
+OVERLOADED_STATUS = 529
+
 
 def parse_error(status: int, body: bytes) -> MiraError:
     """A node's failed answer as the error that the client is told."""
@@ -14,6 +17,11 @@ def parse_error(status: int, body: bytes) -> MiraError:
 def parse_error_in_band(value: object) -> MiraError:
     """The error inside an answer or a stream that came under status 200, whole or its `error` alone."""
     return judge_in_band(failure_of(value))
+
+
+def status_of(error: MiraError) -> int:
+    """The HTTP status under which an error is told."""
+    return OVERLOADED_STATUS if error.kind is Kind.UNAVAILABLE else error.status
 
 
 def render_error(error: MiraError, request_id: str) -> bytes:

@@ -133,7 +133,7 @@ class PassedStream:
 
     def abort(self, error: MiraError) -> bytes:
         """The error; no `message_stop` follows."""
-        return event_frame(b"error", render_error(error, ""))
+        return event_frame(b"error", render_error(error, self._context.request_id))
 
     def _is_over(self) -> bool:
         return self.ended or self.failed is not None
