@@ -26,6 +26,9 @@ from mira.core.events import (
 from mira.core.usage import Usage
 from mira.errors import MiraError
 
+#: what is not taken back once a client has seen it
+_CONTENT = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallStart, Finish)
+
 
 class Interpreter(Protocol):
     """Changes the events of a node whose words mean more than they say (tool calls written as text)."""
@@ -91,16 +94,16 @@ class TranslatedStream:
 
     def _take(self, event: Event) -> bytes:
         match event:
+            case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
+                self._count(text)
+            case ToolCallDelta(fragment=fragment):
+                self._count(fragment)
             case UsageEvent(usage=usage):
                 self.usage = usage
                 return b""
             case ErrorEvent(error=error):
                 self.failed = error
                 return b""
-            case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
-                self._count(text)
-            case ToolCallDelta(fragment=fragment):
-                self._count(fragment)
             case Start(usage=prompt):
                 self._tally.prompt = prompt
             case _:
@@ -114,7 +117,7 @@ class TranslatedStream:
             return b"".join([self._pass_on(each, place + 1) for each in certain])
         if isinstance(event, Finish):
             self._finished = True
-        if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolCallStart | Finish):
+        if not self.has_content and isinstance(event, _CONTENT):
             self.has_content = True
         return self._encoder.feed(event)
 
@@ -193,7 +196,8 @@ def open_stream(client: Codec, node: NodeCodec, adapter: Adapter | None, context
     asked = context.request
     if asked is None:
         return client.pass_stream(context)
-    interpreters: list[Interpreter] = [Restorer(renamed_tools(asked))]
+    tools = renamed_tools(asked)
+    interpreters: list[Interpreter] = [Restorer(tools)] if tools else []
     if adapter is not None:
         interpreters.insert(0, adapter.interpreter(asked, context.answer_id))
     return TranslatedStream(node, client, context, interpreters)
