@@ -98,7 +98,13 @@ def test_bug_33_newer_models_get_the_cap_under_the_name_that_they_take(gateway, 
 
 
 @kinds
-def test_bug_43_count_tokens_counts_tools_and_instructions(gateway, behind):
+def test_bug_43_count_tokens_counts_tools_and_instructions(gateway, upstream, behind):
+    async def counts(turn):
+        size = len(turn.request.body)
+        await answers({"input_tokens": size, "totalTokens": size})(turn)
+
+    upstream.script(behind.bare, counts)
+
     def count(**more):
         body = {"model": behind.model, "messages": [{"role": "user", "content": "Hi"}], **more}
         response = gateway.post("/v1/messages/count_tokens", body)
