@@ -57,7 +57,7 @@ def gateway(upstream: Upstream, tmp_path: Path) -> Iterator[Gateway]:
             {**chat, "api_key": UPSTREAM_KEY, "models": [CHAT_BARE]},
             {**anthropic, "api_key": UPSTREAM_KEY, "models": [ANTHROPIC_BARE]},
         ],
-        prices=[price(CHAT_MODEL), price(f"anthropic/{ANTHROPIC_BARE}")],
+        prices=[price(CHAT_MODEL), price(ANTHROPIC_MODEL)],
     )
     yield gateway.start()
     gateway.close()

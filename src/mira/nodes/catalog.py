@@ -57,6 +57,20 @@ class Catalog:
         self._spellings = _spellings(sorted(self.routes, key=lambda model: order[model]))
 
 
+def by_canonical_id(prices: Mapping[str, Price], models: Iterable[str]) -> dict[str, Price]:
+    """The operator's prices under the ids of `models`: by the exact id first, else by the dot/dash form if unique."""
+    known = set(models)
+    found = {model: price for model, price in prices.items() if model in known}
+    alike: dict[str, list[str]] = {}
+    for model in known:
+        alike.setdefault(_folded(model), []).append(model)
+    for name, price in prices.items():
+        same = alike.get(_folded(name), [])
+        if len(same) == 1:
+            found.setdefault(same[0], price)
+    return found
+
+
 def _route(model: str, found: list[tuple[Offer, Listing]], own: Table) -> Route:
     known, told = limits(model), look_up(own, model)
     inputs = [listing.max_input_tokens for _, listing in found if listing.max_input_tokens]

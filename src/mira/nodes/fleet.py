@@ -12,7 +12,7 @@ from mira.core.models import NO_ROWS, Table
 from mira.core.pricing import FREE, Price, parse_markup
 from mira.errors import ConfigError, Kind, MiraError
 from mira.nodes import discovery
-from mira.nodes.catalog import Catalog
+from mira.nodes.catalog import Catalog, by_canonical_id
 from mira.nodes.node import Listing, Node, Upstream, root_url
 
 log = logging.getLogger("mira.fleet")
@@ -254,12 +254,13 @@ class Fleet:
         models: dict[str, Listing] = {}
         for node in self.nodes:
             models.update(node.models)
+        own = by_canonical_id(self._operator_prices, models)
         if self._monotonic_s() - self._prices_asked_s > PRICES_LAST_S:
             self._public_prices.clear()
         unknown = [
             model
             for model, listing in models.items()
-            if model not in self._operator_prices and listing.price is None and model not in self._public_prices
+            if model not in own and listing.price is None and model not in self._public_prices
         ]
         if unknown:
             try:
@@ -268,7 +269,7 @@ class Fleet:
             except MiraError:
                 log.warning("public prices could not be read; models without an operator's price wait")
         public = {model: price for model, price in self._public_prices.items() if price is not None}
-        self.catalog.rebuild(self.nodes, self._operator_prices, public, self._own_models)
+        self.catalog.rebuild(self.nodes, own, public, self._own_models)
         self.on_change()
 
 
