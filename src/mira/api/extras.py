@@ -25,7 +25,6 @@ from mira.codecs.codec import Codec, Envelope
 from mira.codecs.messages import MESSAGES, open_count
 from mira.core import fleet
 from mira.core.caller import Caller
-from mira.core.capabilities import capabilities_of
 from mira.core.fleet import Route
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
@@ -122,7 +121,7 @@ async def _count_upstream(
         envelope,
         model=route.model,
         upstream_model=offer.upstream_model,
-        capabilities=capabilities_of(route.model),
+        capabilities=route.capabilities,
         request_id=asked.request_id,
         passed=_Head(asked.request.headers),
     )
