@@ -76,7 +76,7 @@ def test_an_empty_account_is_told_what_it_needs(gateway):
         (413, 413, "request_too_large"),
         (429, 429, "rate_limit_error"),
         (500, 502, "api_error"),
-        (529, 503, "overloaded_error"),
+        (529, 529, "overloaded_error"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
