@@ -1,4 +1,4 @@
-.PHONY: check lint test run bench fmt
+.PHONY: check lint test clients run bench fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -7,6 +7,9 @@ lint:
 
 test:
 	uv run pytest
+
+clients:
+	./scripts/clients
 
 run:
 	uv run mira serve

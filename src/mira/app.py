@@ -8,8 +8,8 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,21 @@ from mira.api.services import Services
 from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
+from mira.core.model_rows import model_row
+from mira.core.models import Table
 from mira.core.price_rows import price_row
 from mira.core.pricing import Price
 from mira.errors import ConfigError, MiraError
+from mira.fetch.addresses import Allowed, parse_allowed
+from mira.fetch.egress import Egress, Page
+from mira.fetch.links import Loader
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
 from mira.observe import log
-from mira.relay import Relay
+from mira.relay import SILENT_TICKS, Relay
+from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.database import Database
 from mira.store.keyring import Keyring
@@ -43,7 +49,9 @@ from mira.store.transfers import Transfers
 from mira.store.users import Users
 from mira.store.workspaces import Workspaces
 from mira.transport.client import Pool
+from mira.transport.pinned import PinnedOpener
 from mira.transport.proxy import proxy_for
+from mira.transport.resolver import system_lookup
 from mira.transport.settings import Timeouts
 from mira.transport.tls import system_tls
 from mira.workers.counter import Counter
@@ -88,6 +96,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
 
     `first_start` makes the first rows where there are none; only who can show their secrets should.
     """
+    allowed = allowed_addresses(config)
     make_home(config.home)
     box = SecretBox(installation_secret(config))
     ids = Ids()
@@ -123,13 +132,15 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             monotonic_s=time.monotonic,
         )
         stack.push_async_callback(fleet.stop)
-        await fleet.load(config.nodes, operator_prices(config))
+        await fleet.load(config.nodes, operator_prices(config), operator_models(config))
         counter = Counter(side)
         relay = Relay(
             keyring=keyring,
             catalog=fleet.catalog,
             ledger=ledger,
             counter=counter,
+            memory=Answers(database, now_ms=now_ms),
+            loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
@@ -194,7 +205,10 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
-        stack.push_async_callback(_cancel, asyncio.create_task(_checkpoint_forever(app.services.relay)))
+        relay = app.services.relay
+        stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
+        keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
+        stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
@@ -238,10 +252,10 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
 
 
 async def reload(config: Config, app: App) -> None:
-    """Reads the configuration again and swaps nodes and prices, or changes nothing and says why in the log."""
+    """Reads the configuration again and swaps nodes, prices and models, or changes nothing and says why in the log."""
     try:
         fresh = load({**os.environ}, {"config": str(config.path)} if config.path else None)
-        await app.services.fleet.load(fresh.nodes, operator_prices(fresh))
+        await app.services.fleet.load(fresh.nodes, operator_prices(fresh), operator_models(fresh))
     except (ConfigError, MiraError) as error:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
     else:
@@ -295,9 +309,27 @@ class Pools:
 
     def upstream(self, base_url: str) -> Pool:
         """A client for a base URL, through the proxy that the environment names for it."""
-        if base_url.startswith("https://") and self._tls is None:
+        tls = self._trusted() if base_url.startswith("https://") else None
+        return Pool(base_url, timeouts=self._timeouts, ssl_context=tls, proxy=proxy_for(base_url, os.environ))
+
+    def pinned(
+        self,
+        origin: str,
+        target: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        addresses: Sequence[str],
+        *,
+        connect_s: float,
+        total_s: float,
+    ) -> AbstractAsyncContextManager[Page]:
+        """One GET to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
+        opener = PinnedOpener(self._trusted())
+        return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s)
+
+    def _trusted(self) -> ssl.SSLContext:
+        if self._tls is None:
             self._tls = system_tls()
-        return Pool(base_url, timeouts=self._timeouts, ssl_context=self._tls, proxy=proxy_for(base_url, os.environ))
+        return self._tls
 
 
 class Passwords:
@@ -341,15 +373,31 @@ def operator_prices(config: Config) -> dict[str, Price]:
     return prices
 
 
+def allowed_addresses(config: Config) -> Allowed:
+    """The private addresses that clients' URLs may reach; ConfigError names the entry that cannot be read."""
+    try:
+        return parse_allowed(config.allow_private_networks)
+    except ConfigError as error:
+        raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
+
+
+def operator_models(config: Config) -> Table:
+    """The `[[models]]` as a table; ConfigError names the row and the field."""
+    try:
+        return dict(model_row(row, f"models[{number}]") for number, row in enumerate(config.models))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def now_ms() -> int:
     """Unix time in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
-async def _checkpoint_forever(relay: Relay) -> None:
+async def _forever(work: Callable[[], None], every_s: float) -> None:
     while True:
-        await asyncio.sleep(CHECKPOINT_S)
-        relay.checkpoint()
+        await asyncio.sleep(every_s)
+        work()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

@@ -4,17 +4,20 @@ The relay receives these; the packages above and beside it satisfy them without 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from mira.codecs.codec import Codec
-from mira.codecs.translation import Interpreter
+from msgspec import Raw
+
+from mira.codecs.codec import NodeCodec
+from mira.codecs.translation import Adapter
 from mira.core import fleet
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
-from mira.core.conversation import Answer, Conversation
+from mira.core.conversation import Conversation, Inline
 from mira.core.fleet import Route
 from mira.core.ledger import Reserve
+from mira.core.links import Linked
 from mira.errors import MiraError
 
 Headers = list[tuple[bytes, bytes]]
@@ -85,32 +88,23 @@ class Response(Protocol):
         """Gives the connection back if the answer is complete, else cuts it at once."""
 
 
-class Adapter(Protocol):
-    """What a node's models need beyond the wire protocol. `seed` makes ids that the answer lacks."""
-
-    def prepare(self, conversation: Conversation) -> Conversation:
-        """The conversation as the model is to see it."""
-
-    def interpreter(self, conversation: Conversation, seed: str) -> Interpreter:
-        """Reads the model's stream."""
-
-    def interpret(self, answer: Answer, conversation: Conversation, seed: str) -> Answer:
-        """Reads the model's whole answer."""
-
-
 class Node(Protocol):
     """One upstream of the fleet."""
 
     name: str
-    codec: Codec
     cap_field: str
     dialect: str
     trusts_cost: bool
     health: fleet.Health
     adapter: Adapter | None
 
-    async def open(self, body: bytes, request_id: str) -> Response:
-        """Sends a request; MiraError with what went wrong on the way."""
+    def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
+        """The client's own protocol where the node speaks it, else the node's first; Responses where it must be."""
+
+    async def open(
+        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHeaders | None
+    ) -> Response:
+        """Sends a request in a protocol that the node speaks; `passed` is the client's head on pass-through."""
 
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client."""
@@ -160,6 +154,31 @@ class Ledger(Protocol):
 
     def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
         """Remembers what a running call has cost so far, for a crash."""
+
+
+class Memory(Protocol):
+    """Answers of a workspace that its clients may refer to."""
+
+    async def find(
+        self, workspace_id: str, answer_id: str | None, item_ids: Sequence[str]
+    ) -> tuple[tuple[Raw, ...] | None, Mapping[str, Raw]]:
+        """What was said up to the end of an answer, and single items; what is not remembered is missing."""
+
+    async def keep(self, workspace_id: str, answer_id: str, context: Sequence[Raw], items: Mapping[str, Raw]) -> None:
+        """Remembers an answer."""
+
+
+class Loader(Protocol):
+    """Loads the media that a conversation links to, through the guard before all addresses that clients name."""
+
+    async def inlined(
+        self,
+        conversation: Conversation,
+        kinds: frozenset[str],
+        fields: Mapping[str, Raw],
+        loaded: dict[Linked, Inline],
+    ) -> Conversation:
+        """The conversation with data in place of links to media of these kinds; MiraError BAD_REQUEST."""
 
 
 class Counter(Protocol):

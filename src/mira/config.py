@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,14 +24,14 @@ DEFAULT_PORT = 4000
 #: OpenRouter lists ids with their provider already in front, hence its empty prefix.
 PROVIDER_KEYS: dict[str, tuple[str, NodeKind, str, str]] = {
     "OPENAI_API_KEY": ("openai", "openai", "https://api.openai.com/v1", "openai"),
+    "ANTHROPIC_API_KEY": ("anthropic", "anthropic", "https://api.anthropic.com", "anthropic"),
+    "GEMINI_API_KEY": ("gemini", "gemini", "https://generativelanguage.googleapis.com", "google"),
     "OPENROUTER_API_KEY": ("openrouter", "openai-compatible", "https://openrouter.ai/api/v1", ""),
     "GROQ_API_KEY": ("groq", "openai-compatible", "https://api.groq.com/openai/v1", "groq"),
     "MISTRAL_API_KEY": ("mistral", "openai-compatible", "https://api.mistral.ai/v1", "mistral"),
     "DEEPSEEK_API_KEY": ("deepseek", "openai-compatible", "https://api.deepseek.com/v1", "deepseek"),
     "XAI_API_KEY": ("xai", "openai-compatible", "https://api.x.ai/v1", "x-ai"),
 }
-#: Keys of providers whose protocol this version does not speak; the start says so instead of passing over them.
-UNSPOKEN_KEYS = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,13 +47,15 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reported_cost: bool = False
     max_in_flight: int | None = None
     provider: str | None = None
+    endpoint: Literal["auto", "chat", "responses"] = "auto"
     origin: Literal["file", "environment", "api"] = "file"
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[server]` table."""
+    """The `[server]` table. `keepalive_s` is how long a stream may be silent for its client."""
 
     cors_origins: tuple[str, ...] = ()
+    keepalive_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
 
 
 class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,18 +80,21 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     local_node: str | bool | None = None
     local_model: str | None = None
     admin_listen: str | None = None
+    allow_private_networks: str | tuple[str, ...] | None = None
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
+    models: tuple[dict[str, Any], ...] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
     """Everything that a process needs to know before it starts.
 
     `host` None means all interfaces. `secret_key` None means that it is made in the data folder. `path` is the file
-    that was read, if any. `prices` are rows for `core.price_rows`, each with its `model`. `notices` are lines for the
-    operator, printed at the start.
+    that was read, if any. `allow_private_networks` are entries for `fetch.addresses.parse_allowed`. `prices` are rows
+    for `core.price_rows`, each with its `model`. `models` are rows for `core.model_rows`.
+    `notices` are lines for the operator, printed at the start.
     """
 
     home: Path
@@ -106,10 +111,12 @@ class Config(Struct, frozen=True, kw_only=True):
     local_node: bool
     local_model: str
     admin_listen: tuple[str, int] | None
+    allow_private_networks: tuple[str, ...]
     server: ServerConfig
     ledger: LedgerConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
+    models: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
 
     @property
@@ -162,10 +169,12 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         local_node=_switch(setting("local_node"), "MIRA_LOCAL_NODE"),
         local_model=setting("local_model") or "qwen2.5-coder-0.5b",
         admin_listen=_address(setting("admin_listen"), "MIRA_ADMIN_LISTEN"),
+        allow_private_networks=_entries(setting("allow_private_networks")),
         server=file.server,
         ledger=file.ledger,
         nodes=nodes,
         prices=file.prices,
+        models=file.models,
         notices=tuple(notices),
     )
 
@@ -221,8 +230,6 @@ def check_node(node: NodeConfig) -> None:
     where = f"node {node.name!r}"
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node.name):
         raise ConfigError(f"{where}: `name` must be at most 100 letters, digits, dots, dashes or underscores")
-    if node.kind in ("anthropic", "gemini"):
-        raise ConfigError(f"{where}: nodes of kind {node.kind!r} are not available in this version")
     if node.kind == "local":
         raise ConfigError(f"{where}: the embedded node is set by MIRA_LOCAL_NODE and MIRA_LOCAL_MODEL, not here")
     if not _is_base_url(node.base_url):
@@ -234,6 +241,8 @@ def check_node(node: NodeConfig) -> None:
         raise ConfigError(f"{where}: `models` must be printable, without line breaks")
     if node.kind == "openai-compatible" and node.provider is None:
         raise ConfigError(f"{where}: kind openai-compatible needs `provider`, the prefix of its model ids")
+    if node.endpoint != "auto" and node.kind != "openai":
+        raise ConfigError(f"{where}: `endpoint` is for kind openai alone; other kinds speak one protocol")
     if not 0 < node.weight <= 1000:
         raise ConfigError(f"{where}: `weight` must be above 0 and at most 1000")
     if node.max_in_flight is not None and node.max_in_flight < 1:
@@ -270,11 +279,6 @@ def _environment_nodes(environ: Mapping[str, str], taken: set[str], notices: lis
         url = environ["MIRA_UPSTREAM_URL"].rstrip("/")
         key = environ["MIRA_UPSTREAM_KEY"]
         found.append(NodeConfig(name="upstream", kind="mira", base_url=url, api_key=key, origin="environment"))
-    notices.extend(
-        f"{variable} is set, but nodes of that provider are not available in this version"
-        for variable in UNSPOKEN_KEYS
-        if environ.get(variable)
-    )
     for node in found:
         check_node(node)
         if node.name in taken:
@@ -307,6 +311,12 @@ def _address(value: str | None, name: str) -> tuple[str, int] | None:
     if not colon or not host:
         raise ConfigError(f"{name} must be host:port, not {value!r}")
     return host.strip("[]"), _port(port, name)
+
+
+def _entries(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = tuple(value.split(",")) if value.strip() else ()
+    return tuple(entry.strip() for entry in value or ())
 
 
 def _public_url(value: str | None) -> str | None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.generators.conversations import conversations
+from tests.generators.conversations import THOROUGHLY, conversations
 
 from mira.codecs.chat import CHAT
 from mira.codecs.chat.dialects import DIALECTS, dialect_of
@@ -20,6 +20,7 @@ def target(dialect: str = "", cap_field: str = "max_tokens") -> Target:
     return Target(model="node-model", output_cap=77, cap_field=cap_field, dialect=dialect)
 
 
+@THOROUGHLY
 @given(conversations(), st.sampled_from(sorted(DIALECTS)))
 def test_what_is_rendered_is_what_can_be_expressed(conversation: c.Conversation, dialect: str) -> None:
     told, dropped = express(conversation, target(dialect), dialect_of(dialect))

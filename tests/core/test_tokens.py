@@ -132,6 +132,28 @@ def test_what_cannot_be_counted_is_named(body, param):
     assert (raised.value.kind, raised.value.param) == (Kind.BAD_REQUEST, param)
 
 
+@pytest.mark.parametrize(
+    ("body", "texts", "fixed"),
+    [
+        ({"input": "a cat"}, ["a cat"], 0),
+        ({"input": ["a", "b"]}, ["a", "b"], 0),
+        ({"input": [1, 2, 3]}, [], 3),
+        ({"input": [[1, 2], [3]]}, [], 3),
+        ({"input": "a cat", "instructions": "Be brief."}, ["a cat", "Be brief."], 3 + 3),
+        ({"input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]}, ["user", "hi"], 3 + 3),
+    ],
+)
+def test_the_input_of_embeddings_and_responses_is_counted(body, texts, fixed):
+    found = countable(body)
+    assert (found.texts, found.fixed_tokens, found.plain) == (texts, fixed, True)
+
+
+def test_what_tools_said_in_responses_is_counted():
+    found = countable({"input": [{"type": "function_call_output", "call_id": "c", "output": "rain"}]})
+    assert "rain" in found.texts[0]
+    assert not found.plain
+
+
 def test_deeply_nested_content_is_no_danger():
     content = "deep"
     for _ in range(100_000):

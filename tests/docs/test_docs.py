@@ -7,14 +7,19 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import click
+import msgspec
 import pytest
 
 from mira import __version__, config
 from mira.api.application import build
 from mira.api.reference import describe
 from mira.api.table import TABLE
-from mira.app import open_app, operator_prices
+from mira.app import open_app, operator_models, operator_prices
 from mira.cli.main import mira as command_line
+from mira.codecs.chat.dialects import DIALECTS, Dialect
+from mira.core.capabilities import UNKNOWN
+from mira.core.model_rows import WORDS
+from mira.nodes.kinds import HOSTS, PROVIDERS, dialect_of
 from mira.nodes.local.packs import PACKS
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +28,10 @@ MARKDOWN = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md", "src/**/*.md")
     for path in ROOT.glob(pattern)
 )
-TABLES = {"server", "ledger", "nodes", "prices"}
+TABLES = {"server", "ledger", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
-#: read by the client's side of the examples, not by the gateway
-CLIENT_VARIABLES = {"MIRA_API_KEY"}
+#: read by the client's side of the examples and by the tests, not by the gateway
+CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS"}
 
 
 def text(name: str) -> str:
@@ -96,6 +101,45 @@ def test_every_setting_of_a_table_is_documented():
         assert named == set(shape.__struct_fields__) - {"origin"}, name
 
 
+def test_every_word_about_a_model_is_documented_with_its_default():
+    section = text("docs/configuration.md").partition("## `[[models]]`")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    assert rows.keys() == {"id", *WORDS}
+    for name, value in json.loads(msgspec.json.encode(UNKNOWN)).items():
+        assert json.loads(rows[name].strip("`")) == value, name
+
+
+def test_every_dialect_is_documented_and_can_be_configured():
+    section = text("docs/configuration.md").partition("### Dialects")[2].partition("\n#")[0]
+    rows = {
+        cells[1].strip(" `–"): cells for cells in (line.split("|") for line in section.splitlines()[8:]) if cells[2:]
+    }
+    assert rows.keys() == DIALECTS.keys()
+    for name, dialect in DIALECTS.items():
+        _, _, reached, cache, thinking, takes, _ = rows[name]
+        told = {**dict.fromkeys(re.findall(r"`(\w+)`(?! \d)", takes), True)}
+        told |= {word: int(number) for word, number in re.findall(r"`(\w+)` (\d)", takes)}
+        assert Dialect(cache=cache.strip(" `–"), reasoning=thinking.strip(" `–"), **told) == dialect, name
+        kinds, hosts = re.findall(r"kind `(\w+)`", reached), re.findall(r"`([\w.]+\.\w+)`", reached)
+        providers = re.findall(r'`(?:provider = )?"([\w-]+)"`', reached)
+        for more in (
+            *({"kind": kind} for kind in kinds),
+            *({"base_url": f"https://eu.{host}/v1", "provider": "any"} for host in hosts),
+            *({"provider": provider} for provider in providers),
+        ):
+            node = {
+                "name": "n",
+                "kind": "openai-compatible",
+                "base_url": "https://n.example/v1",
+                "provider": "",
+                **more,
+            }
+            assert dialect_of(msgspec.convert(node, config.NodeConfig)) == name, more
+        assert kinds or hosts or providers or name in ("", "local")
+    assert dialect_of(config.NodeConfig(name="n", kind="local")) == "local"
+    assert {*HOSTS.values(), *PROVIDERS.values()} <= DIALECTS.keys()
+
+
 def test_the_providers_of_the_environment_are_documented():
     for variable, (name, kind, url, _) in config.PROVIDER_KEYS.items():
         assert f"| `{variable}` | `{name}` | `{kind}` | `{url}` |" in text("docs/configuration.md")
@@ -112,7 +156,9 @@ def test_examples_of_configuration_can_be_used(name, tmp_path):
         path = tmp_path / f"{number}.toml"
         path.write_text(block)
         secrets = dict.fromkeys(re.findall(r'"env:(\w+)"', block), "s" * config.MIN_SECRET_CHARACTERS)
-        operator_prices(config.load({"MIRA_HOME": str(tmp_path), **secrets}, {"config": str(path)}))
+        read = config.load({"MIRA_HOME": str(tmp_path), **secrets}, {"config": str(path)})
+        operator_prices(read)
+        operator_models(read)
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/operations.md", "docs/configuration.md", "SECURITY.md"])

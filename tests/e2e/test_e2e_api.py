@@ -6,15 +6,33 @@ import re
 import jsonschema
 import pytest
 from tests.support.gateway import ADMIN_KEY, INFERENCE_KEY, PROXY_KEY, openai_node, price
+from tests.support.said import RESPONSES_WIRE, Said
+from tests.support.upstream import answers
 
 from mira import __version__
 from mira.api.table import TABLE, Policy
 
-BODY = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+#: enough for any of the model routes
+BODY = {
+    "model": "openai/gpt-4o-mini",
+    "messages": [{"role": "user", "content": "Hi"}],
+    "max_tokens": 100,
+    "input": "Hi",
+}
 
 
 def path_of(row):
     return row.path.replace("{id:path}", "openai/gpt-4o-mini").replace("{id}", "x").replace("{name}", "x")
+
+
+def check_error(row, body, *, code, anthropic_type):
+    """The error has the shape of the route's protocol."""
+    error = body["error"]
+    if row.path.startswith("/v1/messages"):
+        assert (body["type"], error["type"]) == ("error", anthropic_type)
+    else:
+        assert error.keys() >= {"message", "type", "param", "code"}
+        assert error["code"] == code
 
 
 def key_of(row):
@@ -43,9 +61,7 @@ def test_no_route_answers_without_a_key_or_with_a_wrong_one(gateway, upstream, r
     ):
         response = gateway.request(row.method, path_of(row), key=None, json=BODY, headers=headers)
         assert response.status_code == 401, headers
-        error = response.json()["error"]
-        assert error.keys() >= {"message", "type", "param", "code"}
-        assert error["code"] == "invalid_api_key"
+        check_error(row, response.json(), code="invalid_api_key", anthropic_type="authentication_error")
         assert response.headers["x-request-id"]
         assert "sk-mira-wrong" not in response.text
     assert upstream.chats() == []
@@ -54,6 +70,10 @@ def test_no_route_answers_without_a_key_or_with_a_wrong_one(gateway, upstream, r
 @WITH_KEY
 def test_every_route_with_a_key_takes_it_as_bearer_and_as_x_api_key(gateway, upstream, row):
     key = key_of(row)
+    if row.path == "/v1/responses":
+        upstream.script("gpt-4o-mini", *RESPONSES_WIRE.says(Said(texts=("Hi.",))))
+    elif row.path.endswith("/embeddings"):
+        upstream.script("gpt-4o-mini", answers({"object": "list", "data": [{"index": 0, "embedding": [0.5]}]}))
     for headers in (
         {"authorization": f"Bearer {key}"},
         {"authorization": f"bearer  {key}"},
@@ -77,7 +97,7 @@ def test_a_key_opens_only_its_own_face(gateway, upstream, row):
     other = INFERENCE_KEY if row.policy is Policy.PROXY_KEY else PROXY_KEY
     response = gateway.request(row.method, path_of(row), key=other, json=BODY)
     assert response.status_code == 403
-    assert response.json()["error"]["code"] == "permission_denied"
+    check_error(row, response.json(), code="permission_denied", anthropic_type="permission_error")
 
 
 def test_the_operators_key_is_not_a_model_key_nor_the_other_way_round(gateway, upstream):

@@ -254,8 +254,6 @@ async def customer(gateway, told, goal, enough):
 
 
 def input_tokens(gateway, text):
-    """What the gateway's own counter says for a message."""
-    counted = gateway.post(
-        "/v1/extras/token-count", {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
-    )
-    return counted.json()["input_tokens"]
+    """What the gateway's own counter says for a message: of a model that no node serves, so that none is asked."""
+    body = {"model": "openai/gpt-4o-mini-2024-07-18", "messages": [{"role": "user", "content": text}]}
+    return gateway.post("/v1/extras/token-count", body).json()["input_tokens"]

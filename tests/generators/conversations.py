@@ -4,11 +4,15 @@ import itertools
 import json
 
 import msgspec
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from mira.core import conversation as c
 from mira.core import events as e
 from mira.core.usage import Usage
+
+#: For the promise that everything else rests on: what a codec renders is what it says that it can express.
+THOROUGHLY = settings(max_examples=max(2000, settings().max_examples))
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 SOME_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
@@ -224,7 +228,7 @@ NOTES = st.builds(
 def conversations(draw: st.DrawFn) -> c.Conversation:
     """Any conversation that some protocol can say."""
     origin = draw(st.sampled_from(["chat", "messages", "responses"]))
-    extras = {"chat": "prediction", "messages": "context_management", "responses": "include"}[origin]
+    extras = {"chat": "prediction", "messages": "context_management", "responses": "moderation"}[origin]
     return c.Conversation(
         model="m",
         turns=draw(turns()),

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mira.codecs.chat import CHAT
-from mira.codecs.codec import Codec
+from mira.codecs.codec import Codec, NodeCodec
 from mira.collaborators import ClientLeft, Headers
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
@@ -14,7 +15,11 @@ from mira.core.fleet import Health, Offer, Route
 from mira.core.ledger import Reserve
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
+from mira.fetch.egress import Egress
+from mira.fetch.links import Loader
 from mira.relay import Relay, Surface
+from mira.transport.pinned import PinnedOpener
+from mira.transport.resolver import system_lookup
 
 PRICE = Price(input_picocredits=1_000_000, output_picocredits=2_000_000)
 MODEL = "openai/gpt-4o-mini"
@@ -197,7 +202,12 @@ class FakeNode:
         self.asked = asyncio.Event()
         self._script = script
 
-    async def open(self, body: bytes, request_id: str) -> FakeResponse:
+    def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
+        return self.codec
+
+    async def open(
+        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: Any
+    ) -> FakeResponse:
         self.diary.append(f"open {self.name}")
         self.bodies.append(json.loads(body))
         self.asked.set()
@@ -212,6 +222,16 @@ class FakeHold:
         self.id = hold_id
         self.amount_nanocredits = amount_nanocredits
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class FakeMemory:
+    """Remembers nothing."""
+
+    async def find(self, workspace_id: str, answer_id: str | None, item_ids: Any) -> tuple[None, dict[str, Any]]:
+        return None, {}
+
+    async def keep(self, workspace_id: str, answer_id: str, context: Any, items: Any) -> None:
+        pass
 
 
 class FakeLedger:
@@ -340,6 +360,8 @@ class World:
             catalog=self.catalog,
             ledger=self.ledger,
             counter=self.counter,
+            memory=FakeMemory(),
+            loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",

@@ -22,7 +22,7 @@ UPSTREAM_KEY = "sk-upstream-secret-that-nobody-may-see-0004"
 
 
 class Gateway:
-    """A `mira serve` process. `nodes`, `prices` and `tables` become its `mira.toml`, `environ` its settings.
+    """A `mira serve` process. `nodes`, `prices`, `models` and `tables` become its `mira.toml`, `environ` its settings.
 
     Starts with one workspace (`ws_default`, 10 credits) and the keys above.
     """
@@ -33,6 +33,7 @@ class Gateway:
         *,
         nodes: Iterable[dict[str, Any]] = (),
         prices: Iterable[dict[str, Any]] = (),
+        models: Iterable[dict[str, Any]] = (),
         tables: dict[str, dict[str, Any]] | None = None,
         **environ: str,
     ) -> None:
@@ -40,7 +41,7 @@ class Gateway:
         self.port = free_port()
         home.mkdir(parents=True, exist_ok=True)
         self.config_path = home / "mira.toml"
-        self.write_config(nodes=nodes, prices=prices, tables=tables)
+        self.write_config(nodes=nodes, prices=prices, models=models, tables=tables)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("MIRA_")}
         for name in [name for name in clean if name.endswith("_API_KEY")]:
             del clean[name]
@@ -71,11 +72,13 @@ class Gateway:
         *,
         nodes: Iterable[dict[str, Any]] = (),
         prices: Iterable[dict[str, Any]] = (),
+        models: Iterable[dict[str, Any]] = (),
         tables: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         parts = [_table(f"[{name}]", table) for name, table in (tables or {}).items()]
         parts += [_table("[[nodes]]", node) for node in nodes]
         parts += [_table("[[prices]]", price) for price in prices]
+        parts += [_table("[[models]]", model) for model in models]
         self.config_path.write_text("\n".join(parts))
 
     # Its life

@@ -84,6 +84,10 @@ class Request:
 
     @property
     def model(self) -> str | None:
+        """The model that is asked for: in the body, or in the path as Gemini has it."""
+        _, in_path, rest = self.path.partition("/models/")
+        if in_path and ":" in rest:
+            return rest.partition(":")[0]
         return self.json.get("model") if self.body else None
 
 

@@ -20,6 +20,8 @@ from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.codecs.chat import CHAT
+from mira.codecs.codec import Codec
+from mira.codecs.messages import MESSAGES
 from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
@@ -31,6 +33,7 @@ log = logging.getLogger("mira.api")
 
 EXPOSED_HEADERS = (
     "x-request-id", "x-mira-cost", "x-mira-node", "x-mira-model", "x-mira-dropped", "x-mira-max-tokens",
+    "x-mira-token-method",
     "x-should-retry", "retry-after",
 )  # fmt: skip
 
@@ -81,7 +84,7 @@ class _Application:
             await self._answer(exchange(scope, receive, headers), surface)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
-            response = _error(error, self._services.new_id("req"))
+            response = _error(error, self._services.new_id("req"), surface.codec)
             response.headers["allow"] = "POST"
             await response(scope, receive, send)
 
@@ -107,13 +110,15 @@ def _starlette_route(services: Services, row: Row) -> Route:
             caller = await _admit(services, row, request)
             response = await endpoint(services, Asked(request, caller, request_id))
         except MiraError as error:
-            return _error(error, request_id)
+            return _error(error, request_id, row.errors)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
             log.exception("request %s failed inside Mira", request_id)
-            return _error(MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"), request_id)
-        response.headers["x-request-id"] = request_id
+            failure = MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why")
+            return _error(failure, request_id, row.errors)
+        for name in _request_id_headers(row.errors):
+            response.headers[name.decode()] = request_id
         return response
 
     return Route(row.path, handle, methods=[row.method])
@@ -152,18 +157,27 @@ class _RequestHeaders:
         return self._request.headers.get(name.decode())
 
 
-def _error(error: MiraError, request_id: str) -> Response:
-    response = Response(CHAT.render_error(error, request_id), error.status)
-    for name, value in error_headers(error, request_id):
+def _error(error: MiraError, request_id: str, codec: Codec = CHAT) -> Response:
+    response = Response(codec.render_error(error, request_id), codec.status_of(error))
+    for name, value in error_headers(error, request_id, _request_id_headers(codec)):
         response.headers[name.decode()] = value.decode()
     return response
+
+
+def _request_id_headers(codec: Codec) -> tuple[bytes, ...]:
+    return (b"x-request-id", b"request-id") if codec is MESSAGES else (b"x-request-id",)
+
+
+def _protocol_of(path: str) -> Codec:
+    """Whose shape an error has on a path that no route answered."""
+    return MESSAGES if path == "/v1/messages" or path.startswith("/v1/messages/") else CHAT
 
 
 def _no_route(services: Services) -> Handler:
     async def answer(request: Request, _: Any) -> Response:
         path = request.scope["path"][:200]
         error = MiraError(Kind.NOT_FOUND, f"there is no route {path}; /docs lists them")
-        return _error(error, services.new_id("req"))
+        return _error(error, services.new_id("req"), _protocol_of(path))
 
     return answer
 
@@ -171,7 +185,7 @@ def _no_route(services: Services) -> Handler:
 def _no_method(services: Services) -> Handler:
     async def answer(request: Request, _: Any) -> Response:
         error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
-        response = _error(error, services.new_id("req"))
+        response = _error(error, services.new_id("req"), _protocol_of(request.scope["path"]))
         here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
         response.headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
         return response

@@ -70,6 +70,7 @@ class NodeChange(Struct, forbid_unknown_fields=True):
     markup: str | msgspec.UnsetType = msgspec.UNSET
     max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
     reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
+    endpoint: Literal["auto", "chat", "responses"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class NewNode(Struct, forbid_unknown_fields=True):
@@ -85,6 +86,7 @@ class NewNode(Struct, forbid_unknown_fields=True):
     reported_cost: bool = False
     max_in_flight: int | None = None
     provider: str | None = None
+    endpoint: Literal["auto", "chat", "responses"] = "auto"
 
 
 class TokenCount(Struct):
@@ -124,13 +126,19 @@ class Health(Struct):
     version: str
 
 
-async def read(asked: Asked, shape: type[T], limit_bytes: int = MAX_BODY_BYTES) -> T:
-    """Reads a JSON body into a shape; MiraError BAD_REQUEST with the field's name."""
+async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Reads a body as it came; MiraError TOO_LARGE."""
     body = bytearray()
     async for piece in asked.request.stream():
         body += piece
         if len(body) > limit_bytes:
             raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+    return bytes(body)
+
+
+async def read(asked: Asked, shape: type[T], limit_bytes: int = MAX_BODY_BYTES) -> T:
+    """Reads a JSON body into a shape; MiraError BAD_REQUEST with the field's name."""
+    body = await read_raw(asked, limit_bytes)
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from mira.api.bodies import answer
+from mira.api.bodies import PAGE_MOST, answer, number
 from mira.api.services import Asked, Services
 from mira.core.fleet import Route
 from mira.core.pricing import Price
@@ -14,18 +14,20 @@ from mira.errors import Kind, MiraError
 CREATED_S = 1735689600
 CREATED_AT = "2025-01-01T00:00:00Z"
 PICO_PER_CREDIT = 10**12
+#: Anthropic's own, where a client asks in pages and names no `limit`.
+PAGE_DEFAULT = 20
 
 
 async def list_models(services: Services, asked: Asked) -> Response:
-    """Every model that a node of the fleet serves and the key may use."""
+    """Every model that a node of the fleet serves and the key may use; in pages for clients of Anthropic."""
     scope = asked.caller.models if asked.caller else None
-    rows = [
-        _row(services, route)
-        for model, route in sorted(services.fleet.catalog.routes.items())
-        if scope is None or model in scope
-    ]
-    first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
-    return answer({"object": "list", "data": rows, "has_more": False, "first_id": first, "last_id": last})
+    routes = services.fleet.catalog.routes
+    ids, has_more = sorted(model for model in routes if scope is None or model in scope), False
+    if "anthropic-version" in asked.request.headers:
+        ids, has_more = _page(asked, ids)
+    first, last = (ids[0], ids[-1]) if ids else (None, None)
+    rows = [_row(services, routes[model]) for model in ids]
+    return answer({"object": "list", "data": rows, "has_more": has_more, "first_id": first, "last_id": last})
 
 
 async def get_model(services: Services, asked: Asked) -> Response:
@@ -34,6 +36,23 @@ async def get_model(services: Services, asked: Asked) -> Response:
     if asked.caller and asked.caller.models is not None and route.model not in asked.caller.models:
         raise MiraError(Kind.MODEL_NOT_ALLOWED, f"this key may not use the model {route.model}", param="model")
     return answer(_row(services, route))
+
+
+def _page(asked: Asked, ids: list[str]) -> tuple[list[str], bool]:
+    """The page that is asked for, and whether more lie beyond it in the direction of asking.
+
+    `ids` are in order, so a page goes on where the last one ended even if its last model has gone since.
+    """
+    query = asked.request.query_params
+    limit = number(asked, "limit", PAGE_DEFAULT, 1, PAGE_MOST)
+    after, before = query.get("after_id"), query.get("before_id")
+    if after is not None and before is not None:
+        raise MiraError(Kind.BAD_REQUEST, "give after_id or before_id, not both", param="before_id")
+    if before is not None:
+        left = [model for model in ids if model < before]
+        return left[-limit:], len(left) > limit
+    left = ids if after is None else [model for model in ids if model > after]
+    return left[:limit], len(left) > limit
 
 
 def _row(services: Services, route: Route) -> dict[str, Any]:
@@ -48,6 +67,7 @@ def _row(services: Services, route: Route) -> dict[str, Any]:
         "type": "model",
         "display_name": route.model.rpartition("/")[2],
         "created_at": CREATED_AT,
+        "lifecycle": "active",
         "context_length": route.max_input_tokens,
         "max_input_tokens": route.max_input_tokens,
         "max_output_tokens": route.max_output_tokens,

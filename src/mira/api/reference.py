@@ -10,7 +10,6 @@ from starlette.responses import HTMLResponse, Response
 
 from mira import __version__
 from mira.api.services import Asked, Services
-from mira.codecs.chat.wire import Request as ChatRequest
 
 SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "public": [],
@@ -46,12 +45,13 @@ async def docs(services: Services, _: Asked) -> Response:
 def describe(table: Iterable[Any], server_url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a table of routes."""
     rows = list(table)
-    shapes = [row.body for row in rows if row.body] + [row.answer for row in rows if row.answer] + [ChatRequest]
-    _, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    shapes = list(dict.fromkeys(shape for row in rows for shape in (row.body, row.answer) if shape))
+    schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(shapes, schemas, strict=True))
     paths: dict[str, Any] = {}
     for row in rows:
         path = row.path.replace(":path}", "}")
-        paths.setdefault(path, {})[row.method.lower()] = _operation(row, path)
+        paths.setdefault(path, {})[row.method.lower()] = _operation(row, path, schema_of)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Mira", "version": __version__, "license": {"name": "Apache-2.0"}},
@@ -85,8 +85,7 @@ def describe(table: Iterable[Any], server_url: str) -> dict[str, Any]:
     }
 
 
-def _operation(row: Any, path: str) -> dict[str, Any]:
-    body = ChatRequest if row.surface is not None else row.body
+def _operation(row: Any, path: str, schema_of: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": row.summary,
         "tags": [row.group],
@@ -99,21 +98,20 @@ def _operation(row: Any, path: str) -> dict[str, Any]:
             if part.startswith("{")
         ],
         "responses": {
-            "200": {"description": "The answer", **_content(row.answer)},
+            "200": {"description": "The answer", **_content(schema_of.get(row.answer))},
             "default": {
                 "description": "An error",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
             },
         },
     }
-    if body is not None:
-        operation["requestBody"] = {"required": True, **_content(body)}
+    if row.body is not None:
+        operation["requestBody"] = {"required": True, **_content(schema_of[row.body])}
     return operation
 
 
-def _content(shape: type[msgspec.Struct] | None) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{shape.__name__}"} if shape else {}
-    return {"content": {"application/json": {"schema": schema}}}
+def _content(schema: dict[str, Any] | None) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema or {}}}}
 
 
 def _table() -> Iterable[Any]:

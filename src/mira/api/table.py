@@ -14,6 +14,15 @@ from starlette.responses import Response
 from mira.api import admin, bodies, extras, models, reference, status
 from mira.api.services import Asked, Services
 from mira.codecs.chat import CHAT
+from mira.codecs.chat import wire as chat
+from mira.codecs.codec import Codec
+from mira.codecs.embeddings import EMBEDDINGS
+from mira.codecs.embeddings import Request as Embeddings
+from mira.codecs.messages import MESSAGES
+from mira.codecs.messages import wire as messages
+from mira.codecs.responses import RESPONSES
+from mira.codecs.responses import wire as responses
+from mira.codecs.responses.memory import RECALL
 from mira.core.caller import Face
 from mira.relay import Surface
 
@@ -38,7 +47,10 @@ Endpoint = Callable[[Services, Asked], Awaitable[Response]]
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler)."""
+    """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler).
+
+    `errors` is the protocol whose shape a handler's errors have.
+    """
 
     method: str
     path: str
@@ -48,6 +60,7 @@ class Row(Struct, frozen=True, kw_only=True):
     group: str
     endpoint: Endpoint | None = None
     surface: Surface | None = None
+    errors: Codec = CHAT
     body: type[Struct] | None = None
     answer: type[Struct] | None = None
 
@@ -60,11 +73,10 @@ class Row(Struct, frozen=True, kw_only=True):
             raise TypeError(f"{self.method} {self.path}: a route has either an endpoint or a surface")
 
 
-def _model(path: str, face: Face, group: str, summary: str) -> Row:
-    policy = Policy.PROXY_KEY if face is Face.PROXY else Policy.INFERENCE_KEY
-    surface = Surface(CHAT, face)
+def _model(path: str, surface: Surface, group: str, summary: str, body: type[Struct]) -> Row:
+    policy = Policy.PROXY_KEY if surface.face is Face.PROXY else Policy.INFERENCE_KEY
     return Row(method="POST", path=path, policy=policy, billing=Billing.TOKENS, summary=summary, group=group,
-               surface=surface)  # fmt: skip
+               surface=surface, body=body)  # fmt: skip
 
 
 def _row(policy: Policy, group: str) -> Callable[..., Row]:
@@ -78,15 +90,26 @@ def _row(policy: Policy, group: str) -> Callable[..., Row]:
 _public = _row(Policy.PUBLIC, "Status")
 _proxy_models = _row(Policy.PROXY_KEY, "Models")
 _extras = _row(Policy.PROXY_KEY, "Extras")
+_messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
 _health = _row(Policy.PUBLIC, "Inference Service")
 
+_MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id"))
+_RESPONSES = Surface(RESPONSES, Face.PROXY, "resp_", recall=RECALL)
+MESSAGES_SUMMARY = "Anthropic Messages: streaming, tools, thinking"
+RESPONSES_SUMMARY = "OpenAI Responses: streaming, tools, reasoning"
+EMBEDDINGS_SUMMARY = "Embeddings of texts or tokens, as OpenAI has them"
 CHAT_SUMMARY = "Chat Completions: streaming, tools, images, structured output"
 
 # fmt: off
 TABLE: tuple[Row, ...] = (
-    _model("/v1/chat/completions", Face.PROXY, "Chat Completions", CHAT_SUMMARY),
+    _model("/v1/chat/completions", Surface(CHAT, Face.PROXY), "Chat Completions", CHAT_SUMMARY, chat.Request),
+    _model("/v1/messages", _MESSAGES, "Messages", MESSAGES_SUMMARY, messages.Request),
+    _messages("POST", "/v1/messages/count_tokens", extras.count_messages, "Count the input of a Messages request",
+              errors=MESSAGES),
+    _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
+    _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
@@ -94,7 +117,10 @@ TABLE: tuple[Row, ...] = (
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _extras("GET", "/v1/extras/usage", extras.usage, "The workspace's calls: time, model, key, usage, cost"),
 
-    _model("/inference/v1/chat/completions", Face.INFERENCE, "Inference Service", CHAT_SUMMARY),
+    _model("/inference/v1/chat/completions", Surface(CHAT, Face.INFERENCE), "Inference Service", CHAT_SUMMARY,
+           chat.Request),
+    _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
+           Embeddings),
     _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service"),
     _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),

@@ -26,8 +26,8 @@ COLUMNS = (
 DETAILS = tuple(
     field(name)
     for name in (
-        "name", "kind", "state", "base_url", "provider", "has_api_key", "origin", "weight", "markup", "max_in_flight",
-        "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
+        "name", "kind", "state", "base_url", "provider", "endpoint", "has_api_key", "origin", "weight", "markup",
+        "max_in_flight", "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
     )
 )  # fmt: skip
 
@@ -60,6 +60,11 @@ async def show_node(session: Session, name: str) -> None:
 @click.option("--api-key", metavar="SECRET", help="The key, env:NAME, file:PATH, or - to type it or pipe it in.")
 @click.option("--model", "models", multiple=True, metavar="MODEL", help="Serve this model only; may be repeated.")
 @click.option("--provider", help="Prefix of its model ids (kind openai-compatible).")
+@click.option(
+    "--endpoint",
+    type=click.Choice(["auto", "chat", "responses"]),
+    help="The protocol to speak (kind openai; default: auto, as the model must have it).",
+)
 @click.option("--weight", type=float, help="Share of the load beside other nodes (default: 1).")
 @click.option("--markup", metavar="FACTOR", help="What customers pay over what the node charges (default: 1.0).")
 @click.option("--max-in-flight", type=click.IntRange(1), help="Most calls at a time.")

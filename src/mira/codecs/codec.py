@@ -5,11 +5,12 @@ decoded to `dict[str, Raw]`, patched, encoded, every other value byte for byte a
 parses and the other renders. The relay sees only what stands here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
+from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.conversation import Answer, Conversation
 from mira.core.events import Event
 from mira.core.usage import Usage
@@ -40,26 +41,28 @@ class Target(Struct, frozen=True, kw_only=True):
     """The node side of a request: how the node spells the model, the cap that was held, and the node's dialect.
 
     `cap_field` is the name that carries the cap (`max_tokens` or `max_completion_tokens`). `dialect` is a row of the
-    codec's table of quirks.
+    codec's table of quirks, `capabilities` is what the model itself takes.
     """
 
     model: str
     output_cap: int
     cap_field: str = "max_tokens"
     dialect: str = ""
+    capabilities: Capabilities = UNKNOWN
 
 
 class Context(Struct, frozen=True, kw_only=True):
     """What an encoder must be told, since a codec has no clock and no randomness.
 
-    `answer_id` is the id of the answer, `created_s` Unix seconds. `model` is the name to show, or None to keep the
-    upstream's. `strip_provider` drops the provider prefix of the upstream's model (the Inference Service). `request` is
-    the client's, which an answer in some protocols repeats or follows (tool names, legacy functions); only translation
-    needs it.
+    `answer_id` is the id of the answer, `request_id` that of the call, `created_s` Unix seconds. `model` is the name to
+    show, or None to keep the upstream's. `strip_provider` drops the provider prefix of the upstream's model (the
+    Inference Service). `request` is the client's, which an answer in some protocols repeats or follows (tool names,
+    legacy functions); only translation needs it.
     """
 
     answer_id: str
     created_s: int
+    request_id: str = ""
     model: str | None = None
     strip_provider: bool = False
     include_usage: bool = True
@@ -92,11 +95,13 @@ class Encoder(Protocol):
 class Tally(Struct):
     """What a stream has delivered so far: the floor of the bill when it is cut before the usage.
 
-    `deltas` counts the pieces of content, reasoning and tool arguments, `text` is what they said.
+    `deltas` counts the pieces of content, reasoning and tool arguments, `text` is what they said. `prompt` holds the
+    input counts where the node told them before it answered (Anthropic): its other counts mean nothing.
     """
 
     deltas: int = 0
     text: list[str] = []
+    prompt: Usage | None = None
 
 
 class AnswerStream(Protocol):
@@ -140,23 +145,74 @@ class PassedAnswer(Protocol):
         """The body for the client: `usage.cost` added (credits), the model's prefix stripped where asked for."""
 
 
-class Codec(Struct, frozen=True, kw_only=True):
-    """One wire protocol."""
+def takes_links(_target: Target) -> frozenset[str]:
+    """For protocols whose nodes load every URL themselves: nothing must be data."""
+    return frozenset()
+
+
+def _status_of(error: MiraError) -> int:
+    return error.status
+
+
+class NodeCodec(Struct, frozen=True, kw_only=True):
+    """The node side of a wire protocol: all that a protocol has which only nodes speak (Gemini)."""
 
     name: str
+    render_request: Callable[[Conversation, Target], tuple[bytes, tuple[str, ...]]]
+    parse_answer: Callable[[bytes], Answer]
+    decoder: Callable[[], Decoder]
+    #: a node's (status, body) becomes ours
+    parse_error: Callable[[int, bytes], MiraError]
+    #: the kinds of media ("image", "document") that a node takes as data only, not by URL
+    needs_data: Callable[[Target], frozenset[str]] = takes_links
+
+
+class Codec(NodeCodec, frozen=True, kw_only=True):
+    """One wire protocol, both sides.
+
+    `passes_only` is true for an operation that has one shape everywhere: only nodes that speak it can serve it.
+    """
+
     #: request: validates and opens (MiraError BAD_REQUEST with the field's name), then, only to translate, parses whole
     open_request: Callable[[bytes], Envelope]
     parse_request: Callable[[Envelope], Conversation]
-    render_request: Callable[[Conversation, Target], tuple[bytes, tuple[str, ...]]]
     #: same protocol on both sides
     pass_request: Callable[[Envelope, Target], bytes]
     pass_answer: Callable[[bytes, Context], PassedAnswer]
     pass_stream: Callable[[Context], AnswerStream]
-    #: whole answers and streams for translation
-    parse_answer: Callable[[bytes], Answer]
+    #: whole answers and streams towards the client
     render_answer: Callable[[Answer, Context, int | None], bytes]
-    decoder: Callable[[], Decoder]
     encoder: Callable[[Context], Encoder]
-    #: errors: a node's (status, body) becomes ours; ours becomes the client's body
-    parse_error: Callable[[int, bytes], MiraError]
+    #: ours becomes the client's body
     render_error: Callable[[MiraError, str], bytes]
+    passes_only: bool = False
+    #: what a silent stream is kept open with: clients skip it
+    keepalive: bytes = b": keepalive\n\n"
+    #: the HTTP status under which an error is told
+    status_of: Callable[[MiraError], int] = _status_of
+    #: the request without the model's earlier reasoning, where nodes may be unable to read that
+    forget: Callable[[Envelope], Envelope] | None = None
+
+
+class References(Struct, frozen=True):
+    """What a request refers to: an earlier answer, and single items of earlier answers."""
+
+    response_id: str | None
+    item_ids: tuple[str, ...]
+
+
+class Remembered(Struct, frozen=True):
+    """One answer to keep: its id, all that was said up to its end, and its own items by id."""
+
+    response_id: str
+    context: tuple[Raw, ...]
+    items: dict[str, Raw]
+
+
+class Recall(Struct, frozen=True, kw_only=True):
+    """How a protocol lets clients refer to earlier answers (see `mira.codecs.responses.memory`)."""
+
+    references: Callable[[Envelope], References]
+    keeps: Callable[[Envelope], bool]
+    resolved: Callable[[Envelope, tuple[Raw, ...] | None, Mapping[str, Raw], bool], Envelope]
+    remembered: Callable[[Envelope, bytes], Remembered | None]

@@ -44,6 +44,9 @@ class Frames:
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that these bytes complete."""
         held = self._held
+        # Most pieces are one frame.
+        if self.idle and data.find(b"\n\n") == len(data) - 2 > 0 and b"\r" not in data and data[:1] != b"\n":
+            return [data]
         held += self._with_lf(data)
         frames: list[bytes] = []
         start = 0
@@ -81,6 +84,10 @@ def read(frame: bytes) -> Message | None:
     """The event in a frame; None where it has no data (comments, retry hints)."""
     if frame.startswith(b"data: ") and frame.count(b"\n") == 2:
         return Message("", frame[6:-2])
+    if frame.startswith(b"event: ") and frame.count(b"\n") == 3:
+        name, found, value = frame[7:-2].partition(b"\ndata: ")
+        if found:
+            return Message(name.decode("utf-8", "replace"), value)
     event = ""
     data: list[bytes] = []
     for line in frame.removeprefix(_BOM).split(b"\n"):
@@ -91,6 +98,14 @@ def read(frame: bytes) -> Message | None:
         elif name == b"event":
             event = value.decode("utf-8", "replace")
     return Message(event, b"\n".join(data)) if data else None
+
+
+def without_comments(frame: bytes) -> bytes:
+    """The frame without its comment lines; "" where nothing else was in it."""
+    if not frame.startswith(b":") and b"\n:" not in frame:
+        return frame
+    lines = [line for line in frame.split(b"\n") if line and not line.startswith(b":")]
+    return b"\n".join(lines) + b"\n\n" if lines else b""
 
 
 def data_frame(data: bytes) -> bytes:

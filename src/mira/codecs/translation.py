@@ -8,14 +8,16 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from mira.codecs.codec import Codec, Context, Tally
-from mira.core.conversation import Answer, Reasoning, Refusal, Text, ToolCall
+from mira.codecs.codec import AnswerStream, Codec, Context, NodeCodec, PassedAnswer, Tally
+from mira.codecs.restoring import Restorer, renamed_tools, restored
+from mira.core.conversation import Answer, Choice, Conversation, FinishReason, Reasoning, Refusal, Text, ToolCall
 from mira.core.events import (
     ErrorEvent,
     Event,
     Finish,
     ReasoningDelta,
     RefusalDelta,
+    Start,
     TextDelta,
     ToolCallDelta,
     ToolCallStart,
@@ -23,6 +25,9 @@ from mira.core.events import (
 )
 from mira.core.usage import Usage
 from mira.errors import MiraError
+
+#: what is not taken back once a client has seen it
+_CONTENT = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallStart, Finish)
 
 
 class Interpreter(Protocol):
@@ -35,10 +40,23 @@ class Interpreter(Protocol):
         """What was held back when the stream ended."""
 
 
+class Adapter(Protocol):
+    """What a node's models need beyond the wire protocol. `seed` makes ids that the answer lacks."""
+
+    def prepare(self, conversation: Conversation) -> Conversation:
+        """The conversation as the model is to see it."""
+
+    def interpreter(self, conversation: Conversation, seed: str) -> Interpreter:
+        """Reads the model's stream."""
+
+    def interpret(self, answer: Answer, conversation: Conversation, seed: str) -> Answer:
+        """Reads the model's whole answer."""
+
+
 class TranslatedStream:
     """A streamed answer in translation (see `mira.codecs.codec.AnswerStream`)."""
 
-    def __init__(self, node: Codec, client: Codec, context: Context, interpreters: Sequence[Interpreter]) -> None:
+    def __init__(self, node: NodeCodec, client: Codec, context: Context, interpreters: Sequence[Interpreter]) -> None:
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False
@@ -76,16 +94,18 @@ class TranslatedStream:
 
     def _take(self, event: Event) -> bytes:
         match event:
+            case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
+                self._count(text)
+            case ToolCallDelta(fragment=fragment):
+                self._count(fragment)
             case UsageEvent(usage=usage):
                 self.usage = usage
                 return b""
             case ErrorEvent(error=error):
                 self.failed = error
                 return b""
-            case TextDelta(text=text) | RefusalDelta(text=text) | ReasoningDelta(text=text):
-                self._count(text)
-            case ToolCallDelta(fragment=fragment):
-                self._count(fragment)
+            case Start(usage=prompt):
+                self._tally.prompt = prompt
             case _:
                 pass
         return self._pass_on(event, 0)
@@ -97,7 +117,7 @@ class TranslatedStream:
             return b"".join([self._pass_on(each, place + 1) for each in certain])
         if isinstance(event, Finish):
             self._finished = True
-        if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolCallStart | Finish):
+        if not self.has_content and isinstance(event, _CONTENT):
             self.has_content = True
         return self._encoder.feed(event)
 
@@ -118,7 +138,7 @@ class TranslatedAnswer:
 
     @classmethod
     def parse(
-        cls, raw: bytes, node: Codec, client: Codec, context: Context, interpret: Callable[[Answer], Answer]
+        cls, raw: bytes, node: NodeCodec, client: Codec, context: Context, interpret: Callable[[Answer], Answer]
     ) -> "TranslatedAnswer":
         """Reads a node's body; MiraError where it is not an answer."""
         return cls(interpret(node.parse_answer(raw)), client, context)
@@ -140,3 +160,44 @@ class TranslatedAnswer:
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
         return self._client.render_answer(replace(self._answer, usage=usage), self._context, cost_nanocredits)
+
+
+def empty_answer(client: Codec, context: Context, model: str, *, stream: bool) -> bytes:
+    """An answer that says nothing because its cap is 0: the whole body, or the whole stream."""
+    usage = Usage()
+    if not stream:
+        choice = Choice(finish=FinishReason.LENGTH)
+        answer = Answer(id=context.answer_id, model=model, choices=(choice,), usage=usage)
+        return client.render_answer(answer, context, 0)
+    encoder = client.encoder(context)
+    begun = encoder.feed(Start(model=model, usage=usage)) + encoder.feed(Finish(reason=FinishReason.LENGTH))
+    return begun + encoder.finish(usage, 0)
+
+
+def read_answer(client: Codec, node: NodeCodec, adapter: Adapter | None, raw: bytes, context: Context) -> PassedAnswer:
+    """A node's whole answer for a client: passed through, or translated where `context.request` holds the conversation.
+
+    MiraError where the body is no answer.
+    """
+    asked = context.request
+    if asked is None:
+        return client.pass_answer(raw, context)
+
+    def interpret(answer: Answer) -> Answer:
+        if adapter is not None:
+            answer = adapter.interpret(answer, asked, context.answer_id)
+        return restored(answer, renamed_tools(asked))
+
+    return TranslatedAnswer.parse(raw, node, client, context, interpret)
+
+
+def open_stream(client: Codec, node: NodeCodec, adapter: Adapter | None, context: Context) -> AnswerStream:
+    """A node's stream for a client, as `read_answer`."""
+    asked = context.request
+    if asked is None:
+        return client.pass_stream(context)
+    tools = renamed_tools(asked)
+    interpreters: list[Interpreter] = [Restorer(tools)] if tools else []
+    if adapter is not None:
+        interpreters.insert(0, adapter.interpreter(asked, context.answer_id))
+    return TranslatedStream(node, client, context, interpreters)

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.pricing import FlatRates, Markup, Price
 from mira.errors import Kind, MiraError
 
@@ -59,12 +60,13 @@ class Offer(Struct, frozen=True, eq=False):
 
 
 class Route(Struct, frozen=True, eq=False):
-    """A model of the fleet under its canonical id, with every offer for it and its limits in tokens."""
+    """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes."""
 
     model: str
     offers: tuple[Offer, ...]
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    capabilities: Capabilities = UNKNOWN
 
 
 def choose(route: Route, tried: Collection[Any], now_s: float) -> Offer:

@@ -73,7 +73,10 @@ def total_tokens(counts: Sequence[int], fixed_tokens: int, factor: tuple[int, in
 
 
 def countable(body: dict[str, Any]) -> Countable:
-    """Flattens `{"text"}` or `{"messages", "tools", "system"}`, in OpenAI's or Anthropic's shape, for counting.
+    """Flattens what is to be counted, in OpenAI's or Anthropic's shape.
+
+    That is `{"text"}`, `{"messages", "tools", "system"}`, or `{"input"}` with the `instructions` and `tools` of
+    Responses or with the texts and tokens of embeddings.
 
     3 tokens per message (the system prompt is one) and 3 for the reply, tools as serialised JSON, 1,000 per image,
     sound or document. MiraError BAD_REQUEST with the field's name where there is nothing to count or a field has
@@ -84,6 +87,9 @@ def countable(body: dict[str, Any]) -> Countable:
         if not isinstance(text, str):
             raise MiraError(Kind.BAD_REQUEST, "text must be a string.", param="text")
         return Countable(texts=[text], fixed_tokens=0, plain=True)
+    given = body.get("input")
+    if given is not None:
+        return _given(given, body.get("instructions"), body.get("tools"))
     messages, tools, system = (body.get(name) for name in ("messages", "tools", "system"))
     if messages is None and tools is None and system is None:
         raise MiraError(Kind.BAD_REQUEST, "Give text, or messages, tools and system.", param="messages")
@@ -99,6 +105,29 @@ def countable(body: dict[str, Any]) -> Countable:
         walk.texts.append(_json(tools))
     fixed = _MESSAGE_TOKENS * walk.messages + _REPLY_TOKENS + MEDIA_TOKENS * walk.media
     return Countable(texts=walk.texts, fixed_tokens=fixed, plain=not (tools or walk.media or walk.structured))
+
+
+def _given(given: Any, instructions: Any, tools: Any) -> Countable:
+    """The `input` of Responses or of embeddings: a text, items, texts, tokens or lists of tokens."""
+    walk = _Walk()
+    told = 0
+    for index, item in enumerate(given if isinstance(given, list) else [given]):
+        if isinstance(item, str):
+            walk.texts.append(item)
+        elif isinstance(item, int | list):
+            told += 1 if isinstance(item, int) else len(item)
+        elif isinstance(item, dict) and "content" in item:
+            walk.message(item, f"input[{index}]")
+        else:
+            walk.structured = True
+            walk.texts.append(_json(item))
+    if isinstance(instructions, str):
+        walk.message({"content": instructions}, "instructions")
+    if tools:
+        walk.texts.append(_json(tools))
+    if walk.messages:
+        told += _MESSAGE_TOKENS * walk.messages + _REPLY_TOKENS + MEDIA_TOKENS * walk.media
+    return Countable(texts=walk.texts, fixed_tokens=told, plain=not (tools or walk.media or walk.structured))
 
 
 def input_bound_tokens(input_bytes: int, media_parts: int) -> int:

@@ -4,8 +4,9 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
+from mira.core.capabilities import capabilities_of
 from mira.core.fleet import Offer, Route
-from mira.core.models import limits
+from mira.core.models import NO_ROWS, Table, limits, look_up
 from mira.core.pricing import Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.nodes.node import Listing, Node
@@ -29,10 +30,12 @@ class Catalog:
         hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "GET /v1/models lists what there is"
         raise MiraError(Kind.MODEL_NOT_FOUND, f"the model {name[:200]!r} does not exist here; {hint}", param="model")
 
-    def rebuild(self, nodes: Iterable[Node], operator: Mapping[str, Price], public: Mapping[str, Price]) -> None:
+    def rebuild(
+        self, nodes: Iterable[Node], operator: Mapping[str, Price], public: Mapping[str, Price], own: Table = NO_ROWS
+    ) -> None:
         """Makes a new snapshot. The operator's price stands first, then what the node itself asks, then the public one.
 
-        Both mappings are keyed by canonical id.
+        Both mappings are keyed by canonical id. `own` is what the operator says of models, above all that is known.
         """
         offers: dict[str, list[tuple[Offer, Listing]]] = {}
         order: dict[str, tuple[int, int]] = {}
@@ -50,19 +53,34 @@ class Catalog:
                 )
                 offers.setdefault(model, []).append((offer, listing))
                 order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))
-        self.routes = {model: _route(model, found) for model, found in offers.items()}
+        self.routes = {model: _route(model, found, own) for model, found in offers.items()}
         self._spellings = _spellings(sorted(self.routes, key=lambda model: order[model]))
 
 
-def _route(model: str, found: list[tuple[Offer, Listing]]) -> Route:
-    known = limits(model)
+def by_canonical_id(prices: Mapping[str, Price], models: Iterable[str]) -> dict[str, Price]:
+    """The operator's prices under the ids of `models`: by the exact id first, else by the dot/dash form if unique."""
+    known = set(models)
+    found = {model: price for model, price in prices.items() if model in known}
+    alike: dict[str, list[str]] = {}
+    for model in known:
+        alike.setdefault(_folded(model), []).append(model)
+    for name, price in prices.items():
+        same = alike.get(_folded(name), [])
+        if len(same) == 1:
+            found.setdefault(same[0], price)
+    return found
+
+
+def _route(model: str, found: list[tuple[Offer, Listing]], own: Table) -> Route:
+    known, told = limits(model), look_up(own, model)
     inputs = [listing.max_input_tokens for _, listing in found if listing.max_input_tokens]
     outputs = [listing.max_output_tokens for _, listing in found if listing.max_output_tokens]
     return Route(
         model=model,
         offers=tuple(offer for offer, _ in found),
-        max_input_tokens=min(inputs) if inputs else known.max_input_tokens,
-        max_output_tokens=min(outputs) if outputs else known.max_output_tokens,
+        max_input_tokens=told.max_input_tokens or (min(inputs) if inputs else known.max_input_tokens),
+        max_output_tokens=told.max_output_tokens or (min(outputs) if outputs else known.max_output_tokens),
+        capabilities=capabilities_of(model, own),
     )
 
 

@@ -21,13 +21,14 @@ def configured(node: Node) -> dict[str, Listing]:
 
 def listed(node: Node, body: Any) -> dict[str, Listing] | None:
     """The listings in an answer of `GET /models` (OpenAI's, OpenRouter's or Mira's shape); None where it is none."""
-    rows = body.get("data") if isinstance(body, dict) else None
+    rows = (body.get("data") or body.get("models")) if isinstance(body, dict) else None
     if not isinstance(rows, list):
         return None
     found: dict[str, Listing] = {}
     for row in rows:
-        if isinstance(row, dict) and isinstance(row.get("id"), str) and _usable(row["id"]):
-            name, listing = _listing(node, row["id"], row)
+        told = _id(row) if isinstance(row, dict) else None
+        if told is not None and _usable(told):
+            name, listing = _listing(node, told, row)
             found[name] = listing
     if node.config.models is None:
         return found
@@ -44,10 +45,28 @@ def _listing(node: Node, name: str, row: dict[str, Any] | None = None) -> tuple[
     top = top if isinstance(top, dict) else {}
     return canonical, Listing(
         upstream_model=upstream if node.kind.name != "local" else canonical,
-        max_input_tokens=_count(row.get("context_length") or row.get("max_model_len") or row.get("max_input_tokens")),
-        max_output_tokens=_count(top.get("max_completion_tokens") or row.get("max_output_tokens")),
+        max_input_tokens=_count(
+            row.get("context_length")
+            or row.get("max_model_len")
+            or row.get("max_input_tokens")
+            or row.get("inputTokenLimit")
+        ),
+        max_output_tokens=_count(
+            top.get("max_completion_tokens") or row.get("max_output_tokens") or row.get("outputTokenLimit")
+        ),
         price=_price(row.get("pricing")) if node.trusts_cost else None,
     )
+
+
+def _id(row: dict[str, Any]) -> str | None:
+    """The model's id; Google names it `models/…` and lists models that do not generate text."""
+    if isinstance(row.get("id"), str):
+        return str(row["id"])
+    methods = row.get("supportedGenerationMethods")
+    name = row.get("name")
+    if not isinstance(name, str) or (isinstance(methods, list) and "generateContent" not in methods):
+        return None
+    return name.removeprefix("models/")
 
 
 def _usable(name: str) -> bool:

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import msgspec
 
 from mira.config import NodeConfig, check_node
+from mira.core.models import NO_ROWS, Table
 from mira.core.pricing import FREE, Price, parse_markup
 from mira.errors import ConfigError, Kind, MiraError
 from mira.nodes import discovery
-from mira.nodes.catalog import Catalog
+from mira.nodes.catalog import Catalog, by_canonical_id
 from mira.nodes.node import Listing, Node, Upstream, root_url
 
 log = logging.getLogger("mira.fleet")
@@ -62,15 +63,17 @@ class Fleet:
         self._monotonic_s = monotonic_s
         self.on_change: Callable[[], None] = lambda: None
         self._operator_prices: dict[str, Price] = {}
+        self._own_models: Table = NO_ROWS
         self._public_prices: dict[str, Price | None] = {}
         self._prices_asked_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
-    async def load(self, configs: Iterable[NodeConfig], prices: Mapping[str, Price]) -> None:
+    async def load(self, configs: Iterable[NodeConfig], prices: Mapping[str, Price], models: Table = NO_ROWS) -> None:
         """Replaces the nodes of file and environment; those whose settings did not change keep their state.
 
-        Nodes made by the API are read from the store. A name in both: the file's stands.
+        Nodes made by the API are read from the store. A name in both: the file's stands. `models` is what the operator
+        says of models.
         """
         wanted = list(configs)
         names = {config.name for config in wanted}
@@ -93,6 +96,7 @@ class Fleet:
             kept.append(node)
         self.nodes = [*kept, *embedded]
         self._operator_prices = dict(prices)
+        self._own_models = models
         for node in current.values():
             asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
         await self._price_and_rebuild()
@@ -173,6 +177,7 @@ class Fleet:
             "origin": config.origin,
             "has_api_key": bool(config.api_key),
             "provider": config.provider,
+            "endpoint": config.endpoint,
             "weight": config.weight,
             "markup": config.markup,
             "max_in_flight": config.max_in_flight,
@@ -249,12 +254,13 @@ class Fleet:
         models: dict[str, Listing] = {}
         for node in self.nodes:
             models.update(node.models)
+        own = by_canonical_id(self._operator_prices, models)
         if self._monotonic_s() - self._prices_asked_s > PRICES_LAST_S:
             self._public_prices.clear()
         unknown = [
             model
             for model, listing in models.items()
-            if model not in self._operator_prices and listing.price is None and model not in self._public_prices
+            if model not in own and listing.price is None and model not in self._public_prices
         ]
         if unknown:
             try:
@@ -263,7 +269,7 @@ class Fleet:
             except MiraError:
                 log.warning("public prices could not be read; models without an operator's price wait")
         public = {model: price for model, price in self._public_prices.items() if price is not None}
-        self.catalog.rebuild(self.nodes, self._operator_prices, public)
+        self.catalog.rebuild(self.nodes, own, public, self._own_models)
         self.on_change()
 
 

@@ -5,13 +5,14 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from mira.codecs.codec import Codec
+from mira.codecs.codec import NodeCodec
+from mira.codecs.responses import RESPONSES
 from mira.config import NodeConfig
 from mira.core.fleet import Health
 from mira.core.pricing import Markup, Price
 from mira.errors import Kind as ErrorKind
 from mira.errors import MiraError
-from mira.nodes.kinds import KINDS, Kind
+from mira.nodes.kinds import KINDS, Kind, dialect_of, ways_of
 
 log = logging.getLogger("mira.nodes")
 
@@ -24,6 +25,13 @@ class Listing(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     price: Price | None = None
     note: str | None = None
+
+
+class RequestHead(Protocol):
+    """The head of a client's request."""
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its lower-case name."""
 
 
 class Upstream(Protocol):
@@ -64,9 +72,9 @@ class Node:
         self.config = config
         self.kind: Kind = kind
         self.name = config.name
-        self.codec: Codec = kind.codec
         self.cap_field = kind.cap_field
-        self.dialect = kind.dialect or config.provider or ("openrouter" if "openrouter" in config.base_url else "")
+        self.ways = ways_of(config)
+        self.dialect = dialect_of(config)
         self.trusts_cost = kind.trusts_cost or config.reported_cost
         self.weight = config.weight
         self.max_in_flight = config.max_in_flight
@@ -78,6 +86,7 @@ class Node:
         self.disabled = False
         self.loading: MiraError | None = None
         self.last_error: str | None = None
+        self.counts_running = 0
         self.pool = pool
         self.authorize(config.api_key)
 
@@ -85,7 +94,8 @@ class Node:
         """Sets the credential; the local node has a new one with every start of its process."""
         self._headers = [(b"accept", b"*/*"), (b"user-agent", b"mira")]
         if api_key:
-            self._headers.append((b"authorization", b"Bearer " + api_key.encode()))
+            bearer = b"Bearer " if self.kind.key_header == b"authorization" else b""
+            self._headers.append((self.kind.key_header, bearer + api_key.encode()))
         self._json_headers = [*self._headers, (b"content-type", b"application/json")]
 
     @property
@@ -105,15 +115,45 @@ class Node:
             return "draining"
         return "loading" if self.loading is not None else self.health.state(now_s)
 
-    async def open(self, body: bytes, request_id: str) -> Any:
-        """Sends a chat request; returns the response once its head is in."""
-        return await self.pool.request(
-            "POST", self.kind.chat_path, [*self._json_headers, (b"x-request-id", request_id.encode())], body
-        )
+    def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
+        """The client's own protocol where the node speaks it, else the node's first.
+
+        `responses`: the model takes the request under Responses alone, which is spoken where the node can.
+        """
+        if responses:
+            client = next((way.codec for way in self.ways if way.codec is RESPONSES), client)
+        for way in self.ways:
+            if way.codec is client:
+                return client
+        return self.ways[0].codec
+
+    async def open(
+        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHead | None
+    ) -> Any:
+        """Sends a model request in a protocol that the node speaks; returns the response once its head is in.
+
+        `passed` is the client's head where its request passes through: what the kind forwards is taken from there.
+        """
+        way = next(way for way in self.ways if way.codec is codec)
+        path = way.stream_path if stream and way.stream_path is not None else way.path
+        return await self.post(path, body, request_id, model=model, passed=passed)
+
+    async def post(self, path: str, body: bytes, request_id: str, *, model: str, passed: RequestHead | None) -> Any:
+        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed` as in `open`."""
+        if "{model}" in path:
+            path = path.replace("{model}", model)
+        headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
+        if self.kind.headers:
+            own = dict(self.kind.headers)
+            if passed is not None:
+                told = {name: value for name in self.kind.forwarded if (value := passed.header(name)) is not None}
+                own.update({name: value.encode("latin-1") for name, value in told.items()})
+            headers += own.items()
+        return await self.pool.request("POST", path, headers, body)
 
     async def fetch_models(self) -> tuple[int, Any]:
         """Asks the node for its models: (status, decoded body)."""
-        return await self.pool.get_json(self.kind.models_path, self._headers)
+        return await self.pool.get_json(self.kind.models_path, [*self._headers, *self.kind.headers])
 
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client, without the node's address."""

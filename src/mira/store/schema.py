@@ -171,3 +171,14 @@ setting = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+#: Answers and items that a client may refer to, each under its own id; an answer is the list of all that was said.
+answer = Table(
+    "answer",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Index("answer_expiry", "expires_at_ms"),
+)

@@ -58,11 +58,17 @@ class Counter:
 
     async def count_request(self, model: str, fields: dict[str, Raw]) -> int:
         """Tokens of the prompt of a request whose fields are still JSON."""
+        return (await self.count_fields(model, fields)).tokens
+
+    async def count_fields(self, model: str, fields: dict[str, Raw]) -> Counted:
+        """The same, with how far the count can be trusted."""
         known: dict[str, Any] = {
-            name: msgspec.json.decode(fields[name]) for name in ("messages", "tools", "system") if name in fields
+            name: msgspec.json.decode(fields[name])
+            for name in ("messages", "tools", "system", "input", "instructions")
+            if name in fields
         }
         async with self._bills:
-            return (await self.count(model, known)).tokens
+            return await self.count(model, known)
 
     async def count_text(self, model: str, text: str) -> int:
         """Tokens of a text."""

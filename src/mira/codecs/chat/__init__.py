@@ -5,6 +5,7 @@ Source: the OpenAI API reference (2026-11), and what OpenRouter, DeepSeek, vLLM,
 
 from mira.codecs.chat.answer import parse_answer, render_answer
 from mira.codecs.chat.decoder import Decoder
+from mira.codecs.chat.dialects import dialect_of
 from mira.codecs.chat.encoder import Encoder
 from mira.codecs.chat.errors import parse_error, render_error
 from mira.codecs.chat.opening import open_request
@@ -28,6 +29,7 @@ CHAT = Codec(
     encoder=Encoder,
     parse_error=parse_error,
     render_error=render_error,
+    needs_data=lambda target: frozenset(() if dialect_of(target.dialect).document_links else ("document",)),
 )
 
 __all__ = ["CHAT"]

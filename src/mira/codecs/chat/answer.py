@@ -109,8 +109,11 @@ def text_of(value: dict[str, Any], name: str) -> str:
 
 def details_in(message: dict[str, Any]) -> list[wire.Detail] | None:
     """`reasoning_details` of a message or a delta, None where there are none that can be read."""
+    told = message.get("reasoning_details")
+    if told is None:
+        return None
     try:
-        return msgspec.convert(message.get("reasoning_details"), _DETAILS) or None
+        return msgspec.convert(told, _DETAILS) or None
     except msgspec.ValidationError:
         return None
 

@@ -84,7 +84,7 @@ class Encoder:
 
     def abort(self, error: MiraError) -> bytes:
         """The error frame; no `[DONE]` follows."""
-        return data_frame(render_error(error, ""))
+        return data_frame(render_error(error, self._context.request_id))
 
     def _head_of(self, model: str) -> dict[str, Any]:
         return {

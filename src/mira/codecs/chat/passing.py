@@ -78,11 +78,13 @@ class PassedAnswer:
 
 
 def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
-    """A node's own usage with what Mira charges as its `cost`."""
+    """A node's own usage with what Mira charges as its `cost`, and without what explained the node's own."""
     raw = bytes(usage)
     if b"cost" not in raw and raw.count(b":") and raw.endswith(b"}"):
         return Raw(b'%b,"cost":%b}' % (raw[:-1], bytes(cost_literal(cost_nanocredits))))
     told = _FIELDS.decode(usage)
+    for name in ("cost_details", "is_byok"):
+        told.pop(name, None)
     told["cost"] = cost_literal(cost_nanocredits)
     return Raw(msgspec.json.encode(told))
 

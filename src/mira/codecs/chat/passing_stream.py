@@ -143,7 +143,7 @@ class PassedStream:
 
     def abort(self, error: MiraError) -> bytes:
         """The error frame; no `[DONE]` follows."""
-        return data_frame(render_error(error, ""))
+        return data_frame(render_error(error, self._context.request_id))
 
     def _is_over(self) -> bool:
         return self.ended or self.failed is not None
@@ -180,15 +180,16 @@ class PassedStream:
         message = read(frame)
         if message is None:
             return b""
+        # JSON has no line break inside a string, so a blank says the same.
+        data = message.data.replace(b"\n", b" ")
         if not frame.startswith(b"data: ") or frame.count(b"\n") != 2:
             # Comments, names, ids and data over several lines: clients of this protocol get one data line, as promised.
-            # JSON has no line break inside a string, so a blank says the same.
-            frame = data_frame(message.data.replace(b"\n", b" "))
+            frame = data_frame(data)
         if message.data == DONE:
             self._end()
             return b""
         try:
-            fields = _FIELDS.decode(message.data)
+            fields = _FIELDS.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream sent a stream event that is not JSON."))
             return b""

@@ -45,15 +45,14 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
         return None
     inputs = plain.prompt_tokens_details or _NO_DETAILS
     outputs = plain.completion_tokens_details or _NO_DETAILS
-    cached, audio_in = inputs.cached_tokens, inputs.audio_tokens
-    reasoning, audio_out = outputs.reasoning_tokens, outputs.audio_tokens
-    completion = plain.completion_tokens
-    if reasoning and plain.total_tokens == plain.prompt_tokens + completion + reasoning:
-        completion += reasoning
+    prompt, cached = plain.prompt_tokens, inputs.cached_tokens
+    completion, reasoning = _completion(prompt, plain.completion_tokens, plain.total_tokens, outputs.reasoning_tokens)
+    fresh, said = max(0, prompt - cached), max(0, completion - reasoning)
+    audio_in, audio_out = min(fresh, inputs.audio_tokens), min(said, outputs.audio_tokens)
     return Usage(
-        input_tokens=max(0, plain.prompt_tokens - cached - audio_in),
+        input_tokens=fresh - audio_in,
         cache_read_tokens=cached,
-        output_tokens=max(0, completion - reasoning - audio_out),
+        output_tokens=said - audio_out,
         reasoning_tokens=reasoning,
         audio_input_tokens=audio_in,
         audio_output_tokens=audio_out,
@@ -71,25 +70,27 @@ def usage_of(value: Any) -> Usage | None:
         _count(inputs, "cached_tokens") or _count(value, "prompt_cache_hit_tokens") or _count(value, "cached_tokens")
     )
     written, written_1h = _count(inputs, "cache_write_tokens"), _count(inputs, "cache_write_1h_tokens")
-    audio_in, image_in = _count(inputs, "audio_tokens"), _count(inputs, "image_tokens")
-    reasoning = _count(outputs, "reasoning_tokens")
-    audio_out, image_out = _count(outputs, "audio_tokens"), _count(outputs, "image_tokens")
-    # xAI counts reasoning beside the completion; only the total shows it.
-    if reasoning and _count(value, "total_tokens") == prompt + completion + reasoning:
-        completion += reasoning
+    # Seconds of audio that count in the total alone (Mistral) are no reasoning.
+    total = 0 if "prompt_audio_seconds" in value else _count(value, "total_tokens")
+    completion, reasoning = _completion(prompt, completion, total, _count(outputs, "reasoning_tokens"))
+    # What came from a cache may be audio or images as well, which are counted again in the details.
+    fresh, said = max(0, prompt - cached - max(written, written_1h)), max(0, completion - reasoning)
+    audio_in, audio_out = min(fresh, _count(inputs, "audio_tokens")), min(said, _count(outputs, "audio_tokens"))
+    image_in = min(fresh - audio_in, _count(inputs, "image_tokens"))
+    image_out = min(said - audio_out, _count(outputs, "image_tokens"))
     return Usage(
-        input_tokens=max(0, prompt - cached - max(written, written_1h) - audio_in - image_in),
+        input_tokens=fresh - audio_in - image_in,
         cache_read_tokens=cached,
         cache_write_5m_tokens=max(0, written - written_1h),
         cache_write_1h_tokens=written_1h,
-        output_tokens=max(0, completion - reasoning - audio_out - image_out),
+        output_tokens=said - audio_out - image_out,
         reasoning_tokens=reasoning,
         audio_input_tokens=audio_in,
         audio_output_tokens=audio_out,
         image_input_tokens=image_in,
         image_output_tokens=image_out,
         web_searches=_count(_inner(value, "server_tool_use"), "web_search_requests"),
-        reported_cost_nanocredits=_cost_nanocredits(value.get("cost")),
+        reported_cost_nanocredits=reported_nanocredits(value),
     )
 
 
@@ -130,7 +131,21 @@ def cost_literal(cost_nanocredits: int) -> Raw:
     return Raw(credits_text(cost_nanocredits).encode())
 
 
-def _cost_nanocredits(value: Any) -> int | None:
+def reported_nanocredits(usage: dict[str, Any]) -> int | None:
+    """What a node says that an answer cost it; None where it does not say.
+
+    OpenRouter, with a provider's key of the operator's own, tells its fee as the `cost` and what the provider takes
+    beside it: the charge is both.
+    """
+    cost = cost_nanocredits_of(usage.get("cost"))
+    if usage.get("is_byok") is not True:
+        return cost
+    own = cost_nanocredits_of(_inner(usage, "cost_details").get("upstream_inference_cost"))
+    return None if cost is None or own is None else cost + own
+
+
+def cost_nanocredits_of(value: Any) -> int | None:
+    """A cost in credits as a node wrote it; None where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
     try:
@@ -140,6 +155,17 @@ def _cost_nanocredits(value: Any) -> int | None:
     if not amount.is_finite() or amount < 0 or amount > MAX_NANOCREDITS // NANO_PER_CREDIT:
         return None
     return int((amount * NANO_PER_CREDIT).to_integral_value(ROUND_CEILING))
+
+
+def _completion(prompt: int, completion: int, total: int, reasoning: int) -> tuple[int, int]:
+    """The whole completion and the reasoning in it, by the total where one is told (else 0).
+
+    xAI counts reasoning beside the completion, Google's compatible route counts it nowhere: only the total shows it.
+    """
+    beside = total - prompt - completion
+    if beside > 0 and reasoning in (0, beside):
+        return completion + beside, beside
+    return completion, reasoning if total <= 0 else min(reasoning, completion)
 
 
 def _inner(value: dict[str, Any], name: str) -> dict[str, Any]:

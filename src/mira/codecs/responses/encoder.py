@@ -1,0 +1,190 @@
+"""Events as a Responses stream for a client.
+
+Every event is numbered, every item is added and done, every `done` repeats the whole. A message or a reasoning item is
+closed where something else begins; calls stay open until the model is finished, since their inputs may interleave.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from mira.codecs.chat.request import source_of
+from mira.codecs.codec import Context
+from mira.codecs.lenient import loose
+from mira.codecs.responses.answer import closing, item_id, response_body
+from mira.codecs.responses.errors import error_body, error_event
+from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation
+from mira.codecs.responses.open_items import CallItem, MessageItem, Place, ReasoningItem, Step, WholeItem
+from mira.codecs.responses.request import runs_search
+from mira.codecs.responses.shaping import items_of, signature_body, with_id
+from mira.codecs.responses.usage import usage_body
+from mira.codecs.sse import event_frame
+from mira.core.conversation import FinishReason, Image, ToolCall
+from mira.core.events import (
+    AnnotationDelta,
+    Event,
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from mira.core.usage import Usage
+from mira.errors import MiraError
+
+_Item = MessageItem | ReasoningItem | CallItem | WholeItem
+
+
+class Encoder:
+    """Feeds on events that keep the grammar of `mira.core.events`, gives numbered events of the protocol.
+
+    The protocol has one answer: choices beside the first are left out (a request for more is refused).
+    """
+
+    __slots__ = ("_calls", "_context", "_items", "_open", "_reason", "_response", "_searches", "_sequence")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._searches = runs_search(context.request)
+        self._response: dict[str, Any] = {}
+        self._sequence = 0
+        self._items: list[_Item] = []
+        self._open: MessageItem | ReasoningItem | None = None
+        self._calls: dict[int, CallItem] = {}
+        self._reason = FinishReason.STOP
+
+    def feed(self, event: Event) -> bytes:
+        """The events of one event; the final usage and the terminal are kept for `finish`."""
+        if isinstance(event, Start):
+            return self._start(event)
+        if getattr(event, "choice", 0):
+            return b""
+        return self._told(self._steps(event))
+
+    def finish(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
+        """`response.completed` or `response.incomplete`, with the whole answer and its usage."""
+        ended = closing(self._reason, [item.body for item in self._items])
+        body = {**self._response, **ended, "usage": usage_body(usage, cost_nanocredits)}
+        return self._told([(f"response.{body['status']}", {"response": body})])
+
+    def abort(self, error: MiraError) -> bytes:
+        """`response.failed`, or a bare error where no response began."""
+        if not self._response:
+            return error_event(error, self._sequence)
+        output = [item.body for item in self._items if item is not self._open and item not in self._calls.values()]
+        body = {**self._response, "status": "failed", "error": error_body(error), "output": output}
+        return self._told([("response.failed", {"response": body})])
+
+    def _start(self, event: Start) -> bytes:
+        body = response_body(event.model, self._context, event.service_tier)
+        # The request's tools are repeated in every response object: their bytes are made once.
+        body["tools"] = Raw(msgspec.json.encode(body["tools"]))
+        self._response = body
+        return self._told([(name, {"response": body}) for name in ("response.created", "response.in_progress")])
+
+    def _told(self, steps: list[Step]) -> bytes:
+        frames = []
+        for name, fields in steps:
+            told = {"type": name, "sequence_number": self._sequence, **fields}
+            self._sequence += 1
+            frames.append(event_frame(name.encode(), msgspec.json.encode(told)))
+        return b"".join(frames)
+
+    def _steps(self, event: Event) -> list[Step]:
+        match event:
+            case TextDelta():
+                return self._say(event.text, event.block)
+            case RefusalDelta():
+                return self._say(event.text, None)
+            case ReasoningDelta():
+                return self._think(event)
+            case ToolCallStart():
+                return self._call(event)
+            case ToolCallDelta():
+                return self._calls[event.index].more(event.fragment)
+            case AnnotationDelta():
+                note = own_citation(loose(event.data), event.format)
+                return self._open.annotate(note) if isinstance(self._open, MessageItem) and note is not None else []
+            case OpaqueBlock():
+                return self._opaque(event)
+            case Finish():
+                return self._finish(event.reason)
+            case _:
+                return []
+
+    def _place(self, kind: str) -> Place:
+        index = len(self._items)
+        return Place(index, item_id(self._context, kind, index))
+
+    def _close(self, status: str = "completed") -> list[Step]:
+        closed, self._open = self._open, None
+        return [] if closed is None else closed.close(status)
+
+    def _say(self, text: str, block: int | None) -> list[Step]:
+        message = self._open
+        if isinstance(message, MessageItem):
+            return message.say(text, block)
+        steps = self._close()
+        self._open = message = MessageItem(self._place("message"))
+        self._items.append(message)
+        return [*steps, *message.added(), *message.say(text, block)]
+
+    def _think(self, event: ReasoningDelta) -> list[Step]:
+        item = self._open
+        if isinstance(item, ReasoningItem) and item.takes(event):
+            return item.think(event)
+        steps = self._close()
+        place = self._place("reasoning")
+        if event.id is not None and event.format is not None and self._is_free(event.id):
+            place = Place(place.index, event.id)
+        self._open = item = ReasoningItem(place, event)
+        self._items.append(item)
+        return [*steps, *item.added(), *item.think(event)]
+
+    def _is_free(self, given: str) -> bool:
+        return all(item.place.item_id != given for item in self._items)
+
+    def _call(self, event: ToolCallStart) -> list[Step]:
+        steps = self._close()
+        if event.signature is not None:
+            signed = ToolCall(id=event.id, name=event.name, input="", signature=event.signature)
+            steps += self._whole("reasoning", signature_body(signed))
+        searches = self._searches and event.name == SEARCH_TOOL and event.namespace is None
+        kind = "custom_tool_call" if event.kind == "custom" else "function_call"
+        item = CallItem(self._place("tool_search_call" if searches else kind), event, searches=searches)
+        self._items.append(item)
+        self._calls[event.index] = item
+        return [*steps, *item.added()]
+
+    def _opaque(self, event: OpaqueBlock) -> list[Step]:
+        if event.format == PROTOCOL:
+            index = len(self._items)
+            return [*self._close(), *self._whole("", with_id(event.data, item_id(self._context, "", index)))]
+        told = loose(event.data)
+        images = told.get("images") if event.format == "chat" and isinstance(told, dict) else None
+        steps = self._close()
+        for image in images if isinstance(images, list) else ():
+            place = image.get("image_url") if isinstance(image, dict) else None
+            url = place.get("url") if isinstance(place, dict) else None
+            if isinstance(url, str):
+                for body in items_of([Image(source=source_of(url))], answer=True):
+                    steps += self._whole("image_generation_call", body)
+        return steps
+
+    def _whole(self, kind: str, body: Any) -> list[Step]:
+        item = WholeItem(self._place(kind), body)
+        self._items.append(item)
+        return item.told()
+
+    def _finish(self, reason: FinishReason) -> list[Step]:
+        self._reason = reason
+        status = closing(reason, [])["status"]
+        steps = self._close(status)
+        for item in self._calls.values():
+            steps += item.close(status)
+        self._calls.clear()
+        return steps

@@ -1,0 +1,51 @@
+"""One GET over a connection of its own, to addresses that somebody else has chosen."""
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from mira.errors import Kind, MiraError
+from mira.transport.client import Pool
+from mira.transport.errors import AnswerTooLargeError, TransportError
+from mira.transport.response import Response
+from mira.transport.settings import Limits, Timeouts
+
+_ONE = Limits(max_connections=1)
+
+
+class PinnedOpener:
+    """Dials the addresses that it is given, under the name that the origin has (see `mira.fetch.egress.Opener`)."""
+
+    def __init__(self, ssl_context: ssl.SSLContext) -> None:
+        self._ssl_context = ssl_context
+
+    @asynccontextmanager
+    async def __call__(
+        self,
+        origin: str,
+        target: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        addresses: Sequence[str],
+        *,
+        connect_s: float,
+        total_s: float,
+    ) -> AsyncIterator[Response]:
+        """The answer to a GET; MiraError, without the address or the other side's words, where it fails."""
+
+        async def lookup(_host: str, _port: int) -> list[str]:
+            return list(addresses)
+
+        timeouts = Timeouts(connect_s=connect_s, head_s=total_s, idle_s=total_s, total_s=total_s)
+        pool = Pool(origin, limits=_ONE, timeouts=timeouts, ssl_context=self._ssl_context, lookup=lookup)
+        try:
+            yield await pool.request(b"GET", target, headers)
+        except AnswerTooLargeError:
+            message = "What the URL gives is too large."
+            raise MiraError(Kind.TOO_LARGE, message, code="response_too_large") from None
+        except TransportError as error:
+            if error.phase.startswith("timeout"):
+                message = "The URL did not answer in time."
+                raise MiraError(Kind.UPSTREAM_TIMEOUT, message, code="timeout") from None
+            raise MiraError(Kind.UPSTREAM_FAILED, "The URL could not be loaded.", code="fetch_failed") from None
+        finally:
+            await pool.close()

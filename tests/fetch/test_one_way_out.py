@@ -1,0 +1,97 @@
+"""There is one way out to addresses that clients name: whoever opens another one fails here."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import mira
+
+SOURCE = Path(mira.__file__).parent
+#: What opens URLs or sockets, and the only modules that may use it. None of them sees a URL of a client: commands speak
+#: to their own gateway, the local node to its packs and its process, the API listens.
+OPENERS = {
+    "urllib.request": {"nodes/local/download.py", "nodes/local/runtime.py", "cli/doctor.py"},
+    "http.client": {"nodes/local/download.py", "nodes/local/fetch.py", "cli/client.py"},
+    "socket": {"api/server.py", "app.py", "cli/client.py", "cli/doctor.py", "transport/resolver.py"},
+    "httpx": set(),
+    "httpx2": set(),
+    "httpcore": set(),
+    "requests": set(),
+    "aiohttp": set(),
+    "urllib3": set(),
+    "ftplib": set(),
+    # Dials what it is told to: only the guard's caller at the root puts the two together.
+    "mira.transport.pinned": {"app.py"},
+    "mira.transport.client": {"app.py", "transport/pinned.py"},
+    # The guard and what goes through it.
+    "mira.fetch": {"app.py"},
+}
+#: Calls of event loops and pools that dial, and who may make them.
+DIALLERS = {
+    "open_connection": set(),
+    "create_connection": {"transport/dialer.py"},
+    "sock_connect": set(),
+    "Pool": {"app.py", "transport/pinned.py"},
+    "PinnedOpener": {"app.py"},
+    "Egress": {"app.py"},
+    "urlopen": {"cli/doctor.py"},
+}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def called(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(id=name) | ast.Attribute(attr=name):
+                    yield name
+
+
+def test_nothing_else_in_mira_imports_what_opens_urls() -> None:
+    found = {
+        (opener, place)
+        for place, tree in modules()
+        for name in imported(tree)
+        for opener, allowed in OPENERS.items()
+        if (name == opener or name.startswith(f"{opener}.")) and place not in allowed
+        # A package may know itself.
+        if not (opener == "mira.fetch" and place.startswith("fetch/"))
+    }
+    assert found == set()
+
+
+def test_nothing_else_in_mira_dials() -> None:
+    found = {
+        (name, place)
+        for place, tree in modules()
+        for name in called(tree)
+        if name in DIALLERS and place not in DIALLERS[name]
+    }
+    assert found == set()
+
+
+def test_every_exception_is_used() -> None:
+    used: set[tuple[str, str]] = set()
+    for place, tree in modules():
+        names, calls = set(imported(tree)), set(called(tree))
+        used |= {
+            (opener, place)
+            for opener in OPENERS
+            if any(name == opener or name.startswith(f"{opener}.") for name in names)
+        }
+        used |= {(name, place) for name in DIALLERS.keys() & calls}
+    granted = {(name, place) for table in (OPENERS, DIALLERS) for name, places in table.items() for place in places}
+    assert granted - used == set()
