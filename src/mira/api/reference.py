@@ -115,7 +115,6 @@ def _content(schema: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _table() -> Iterable[Any]:
-    # The table names this module's handlers, so it is read when they run.
-    from mira.api.table import TABLE  # noqa: PLC0415
+    from mira.api.table import TABLE  # noqa: PLC0415 - the table names this module's handlers; it is read when they run
 
     return TABLE

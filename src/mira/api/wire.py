@@ -53,6 +53,7 @@ class WireProtocol(HttpToolsProtocol):
     _task_cycle: RequestResponseCycle | None = None
     _lingering = False
 
+    # Uvicorn narrows asyncio's argument in the same way, types its configuration as its own and its scope as ASGI's.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; its first request head must arrive in time."""
         super().connection_made(transport)
