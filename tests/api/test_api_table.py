@@ -4,9 +4,9 @@ import pytest
 
 from mira.api import status
 from mira.api.table import TABLE, Billing, Policy, Row
+from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
 from mira.core.caller import Face
-from mira.relay import Surface
 
 GOOD = {
     "method": "GET",

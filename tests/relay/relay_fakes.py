@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec, NodeCodec
 from mira.collaborators import ClientLeft, Headers
@@ -17,7 +18,7 @@ from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.fetch.egress import Egress
 from mira.fetch.links import Loader
-from mira.relay import Relay, Surface
+from mira.relay import Relay
 from mira.transport.pinned import PinnedOpener
 from mira.transport.resolver import system_lookup
 

@@ -19,13 +19,15 @@ from starlette.types import ASGIApp
 from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
+from mira.calls.authentication import authenticate
+from mira.calls.call import Surface
+from mira.calls.outgoing import error_headers
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec
 from mira.codecs.messages import MESSAGES
 from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
-from mira.relay import Surface, authenticate, error_headers
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request, Any], Awaitable[Response]]

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mira.api import admin, bodies, extras, models, reference, status
 from mira.api.services import Asked, Services
+from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
 from mira.codecs.chat import wire as chat
 from mira.codecs.codec import Codec
@@ -24,7 +25,6 @@ from mira.codecs.responses import RESPONSES
 from mira.codecs.responses import wire as responses
 from mira.codecs.responses.memory import RECALL
 from mira.core.caller import Face
-from mira.relay import Surface
 
 
 class Policy(Enum):

@@ -1,0 +1,104 @@
+"""What a call did cost: its usage, told or estimated, its settlement or void, and the record of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from mira.calls.call import Call
+from mira.calls.pump import Pump
+from mira.codecs.codec import Tally
+from mira.collaborators import Counter, Ledger
+from mira.core import pricing, tokens
+from mira.core.fleet import Offer
+from mira.core.usage import Usage
+from mira.errors import MiraError
+
+#: A refusal does not wait longer than this for a store that is down; its entry stays queued.
+BOOKS_WAIT_S = 1.0
+
+log = logging.getLogger("mira.relay")
+
+
+class Books:
+    """Closes every call exactly once. Ledger operations are queued before anything is awaited."""
+
+    def __init__(self, ledger: Ledger, counter: Counter, monotonic_s: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._counter = counter
+        self._monotonic_s = monotonic_s
+
+    async def settle(
+        self, call: Call, offer: Offer, usage: Usage, *, status: int, error: MiraError | None = None
+    ) -> int:
+        """Charges what was used; returns the nano-credits billed once they are durable."""
+        assert offer.price is not None
+        assert call.hold is not None
+        computed, reported, actual = pricing.bill(
+            usage, offer.price, trusted=offer.node.trusts_cost, markup=offer.markup
+        )
+        record = call.record
+        record.usage = usage
+        record.computed_nanocredits = computed
+        record.reported_nanocredits = reported
+        self._finish_record(call, status, error.kind.name.lower() if error else None)
+        call.settled = True
+        # A cost that only the node vouches for is never more than what was set aside.
+        told = reported is not None and offer.node.trusts_cost
+        return await self._ledger.settle(call.hold.id, actual, record, cap_at_hold=told)
+
+    async def close(self, call: Call, *, status: int, error: str | None) -> None:
+        """Voids the hold of a call that delivered nothing, and records the outcome."""
+        if call.settled or call.known_caller is None:
+            return
+        call.settled = True
+        hold, call.hold = call.hold, None
+        self._finish_record(call, status, error)
+        try:
+            if hold is not None:
+                async with asyncio.timeout(BOOKS_WAIT_S):
+                    await self._ledger.void(hold.id, call.record)
+            else:
+                self._ledger.record(call.record)
+        except (MiraError, TimeoutError):
+            log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+
+    async def estimate(self, call: Call, tally: Tally) -> Usage:
+        """The usage of an answer whose node told none: the request's tokens and those of the content so far."""
+        told = tally.prompt
+        prompt = Usage(input_tokens=await self._prompt_tokens(call)) if told is None else replace(told, output_tokens=0)
+        text = "".join(tally.text)
+        try:
+            counted = await self._counter.count_text(call.record.model, text) if text else 0
+        except MiraError:
+            counted = tokens.rough_tokens(len(text))
+        return replace(prompt, output_tokens=tokens.delivered_tokens(tally.deltas, counted), estimated=True)
+
+    def checkpoint(self, call: Call, pump: Pump) -> None:
+        """Tells the ledger what a running stream has cost so far: what a crash would charge.
+
+        The prompt counts by its size: a tokenizer at work for every long stream would cost more than that is worth.
+        """
+        price = pump.offer.price
+        if call.hold is None or price is None or price.free:
+            return
+        prompt_tokens = call.prompt_tokens or tokens.rough_tokens(call.envelope.input_bytes)
+        so_far = Usage(input_tokens=prompt_tokens, output_tokens=pump.stream.tally().deltas)
+        cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
+        self._ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))
+
+    async def _prompt_tokens(self, call: Call) -> int:
+        """The request's tokens; by its size where nobody can count, so that no bill waits for a counter."""
+        envelope = call.envelope
+        if call.prompt_tokens is None:
+            try:
+                call.prompt_tokens = await self._counter.count_request(call.record.model, envelope.fields)
+            except MiraError:
+                call.prompt_tokens = tokens.rough_tokens(envelope.input_bytes)
+        return call.prompt_tokens
+
+    def _finish_record(self, call: Call, status: int, error: str | None) -> None:
+        call.record.status = status
+        call.record.error = error
+        call.record.duration_ms = call.elapsed_ms(self._monotonic_s)
