@@ -111,6 +111,9 @@ PARTS = (
     | st.builds(call, NAMES, st.none() | OBJECTS)
     | st.builds(lambda name, sig: call(name, {"a": 1}, thoughtSignature=sig), NAMES, NAMES)
     | st.just({"executableCode": {"code": "1"}})
+    | st.just({"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "s"})
+    | st.just({"inlineData": {"mimeType": "image/jpeg", "data": "aGk="}})
+    | st.just({"inlineData": {"mimeType": "audio/wav", "data": "aGk="}})
 )
 
 
@@ -146,6 +149,8 @@ def accumulated(events: list[e.Event]) -> tuple[c.AssistantPart, ...]:
             case e.ToolCallDelta():
                 old = parts[calls[event.index]]
                 parts[calls[event.index]] = msgspec.structs.replace(old, input=old.input + event.fragment)
+            case e.ImageBlock():
+                parts.append(c.Image(source=event.source))
             case e.OpaqueBlock():
                 parts.append(c.Opaque(format=event.format, data=event.data))
     return tuple(parts)

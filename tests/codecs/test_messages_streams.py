@@ -16,6 +16,7 @@ from tests.grammar.messages import check_messages_stream, content_of
 from mira.codecs.carried import uncarry, uncarry_signature
 from mira.codecs.codec import AnswerStream, Context
 from mira.codecs.messages import MESSAGES
+from mira.codecs.pictures import in_words
 from mira.core import events as e
 from mira.core.conversation import FinishReason, Reasoning
 from mira.core.usage import Usage
@@ -178,7 +179,11 @@ def test_a_failure_at_any_event_ends_in_an_error_and_never_in_a_stop(
 @given(event_streams())
 def test_nothing_of_an_answer_is_lost(events: list[e.Event]) -> None:
     blocks = content_of(check_messages_stream(encoded(events)))
-    said = "".join(event.text for event in events if isinstance(event, e.TextDelta | e.RefusalDelta))
+    said = "".join(
+        in_words(event.source) if isinstance(event, e.ImageBlock) else event.text
+        for event in events
+        if isinstance(event, e.TextDelta | e.RefusalDelta | e.ImageBlock)
+    )
     assert "".join(block["text"] for block in blocks if block["type"] == "text") == said
     thought = "".join(event.text for event in events if isinstance(event, e.ReasoningDelta))
     assert "".join(block["thinking"] for block in blocks if block["type"] == "thinking") == thought

@@ -36,6 +36,7 @@ def raw(value: object) -> msgspec.Raw:
 
 RAWS = OBJECTS.map(raw)
 INLINE = st.builds(c.Inline, mime_type=st.sampled_from(["image/png", "application/pdf", "audio/wav"]), data=BASE64)
+PICTURES = st.builds(c.Inline, mime_type=st.sampled_from(["image/png", "image/heic"]), data=BASE64)
 LINK = st.builds(c.Link, url=st.sampled_from(["https://example.com/a.png", "http://x.test/b?c=1#d"]))
 
 
@@ -274,7 +275,7 @@ def event_streams(draw: st.DrawFn, *, choices: int = 1) -> list[e.Event]:
         block = -1
         kind = ""
         for _ in range(draw(st.integers(0, 8))):
-            match draw(st.sampled_from(["text", "thought", "sign", "call", "more", "more", "refusal"])):
+            match draw(st.sampled_from(["text", "thought", "sign", "call", "more", "more", "refusal", "image"])):
                 case "text":
                     events.append(e.TextDelta(text=draw(SOME_TEXT), choice=choice))
                 case "thought":
@@ -315,6 +316,8 @@ def event_streams(draw: st.DrawFn, *, choices: int = 1) -> list[e.Event]:
                     index = draw(st.integers(0, len(calls) - 1))
                     spoken.add(index)
                     events.append(e.ToolCallDelta(index=index, fragment=draw(SOME_TEXT), choice=choice))
+                case "image":
+                    events.append(e.ImageBlock(source=draw(PICTURES), choice=choice))
                 case "refusal":
                     events.append(e.RefusalDelta(text=draw(SOME_TEXT), choice=choice))
         events += [

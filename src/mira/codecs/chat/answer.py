@@ -21,6 +21,7 @@ from mira.core.conversation import (
     Opaque,
     Reasoning,
     Refusal,
+    Source,
     Text,
     ToolCall,
 )
@@ -118,6 +119,17 @@ def details_in(message: dict[str, Any]) -> list[wire.Detail] | None:
         return None
 
 
+def image_urls(images: Any) -> list[str]:
+    """The addresses in `images` of a message or a delta: the pictures that the model made, as OpenRouter tells them."""
+    places = [image.get("image_url") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+    return [url for place in places if isinstance(place, dict) and (url := text_of(place, "url"))]
+
+
+def image_body(source: Source, index: int) -> dict[str, Any]:
+    """One entry of `images`; OpenAI's SDK adds up the entries of a stream by their `index`."""
+    return {"type": "image_url", "image_url": {"url": url_of(source)}, "index": index}
+
+
 def shown_name(model: str, context: Context) -> str:
     """The name of the model that the client is shown."""
     if context.model is not None:
@@ -165,7 +177,7 @@ def _parts(message: dict[str, Any], answer_id: str) -> list[AssistantPart]:
         parts.append(Text(text=text, annotations=annotations, format=FORMAT if annotations else None))
     if refusal := text_of(message, "refusal"):
         parts.append(Refusal(refusal))
-    parts += [Image(source=source_of(url)) for url in _image_urls(message.get("images"))]
+    parts += [Image(source=source_of(url)) for url in image_urls(message.get("images"))]
     if message.get("audio"):
         parts.append(Opaque(format=FORMAT, data=compact(message["audio"])))
     calls = message.get("tool_calls")
@@ -174,11 +186,6 @@ def _parts(message: dict[str, Any], answer_id: str) -> list[AssistantPart]:
         found = [{"function": legacy}]
     parts += [_call(call, index, answer_id) for index, call in enumerate(found)]
     return parts
-
-
-def _image_urls(images: Any) -> list[str]:
-    places = [image.get("image_url") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
-    return [url for place in places if isinstance(place, dict) and (url := text_of(place, "url"))]
 
 
 def content_text(content: Any) -> str:
@@ -218,7 +225,7 @@ def _choice_body(choice: Choice, *, legacy: bool) -> dict[str, Any]:
     if notes:
         message["annotations"] = notes
     if images:
-        message["images"] = [{"type": "image_url", "image_url": {"url": url_of(part.source)}} for part in images]
+        message["images"] = [image_body(part.source, index) for index, part in enumerate(images)]
     for part in choice.parts:
         if isinstance(part, Opaque) and part.format == FORMAT:
             message["audio"] = part.data

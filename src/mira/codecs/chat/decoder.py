@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mira.codecs.chat.answer import content_text, details_in, finish_of, text_of
+from mira.codecs.chat.answer import content_text, details_in, finish_of, image_urls, text_of
 from mira.codecs.chat.errors import parse_error_in_band
-from mira.codecs.chat.request import FORMAT
+from mira.codecs.chat.request import FORMAT, source_of
 from mira.codecs.chat.usage import usage_of
 from mira.codecs.lenient import compact, loose
 from mira.codecs.sse import DONE, Frames, read
@@ -17,7 +17,7 @@ from mira.core.events import (
     ErrorEvent,
     Event,
     Finish,
-    OpaqueBlock,
+    ImageBlock,
     ReasoningDelta,
     RefusalDelta,
     Start,
@@ -166,8 +166,7 @@ class Decoder:
             AnnotationDelta(format=FORMAT, data=compact(note), choice=number)
             for note in (notes if isinstance(notes, list) else ())
         ]
-        if images := delta.get("images"):
-            events.append(OpaqueBlock(format=FORMAT, data=compact({"images": images}), choice=number))
+        events += [ImageBlock(source=source_of(url), choice=number) for url in image_urls(delta.get("images"))]
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):

@@ -129,6 +129,15 @@ def opaque_of(part: dict[str, Any]) -> Opaque | None:
     return Opaque(format=FORMAT, data=compact(part)) if said else None
 
 
+def image_of(part: dict[str, Any]) -> Image | None:
+    """The picture in a part, None where there is none."""
+    data = part.get("inlineData")
+    if not isinstance(data, dict):
+        return None
+    media = media_of(text_of(data, "mimeType"), text_of(data, "data"))
+    return media if isinstance(media, Image) else None
+
+
 def _choice(candidate: dict[str, Any], answer_id: str) -> Choice:
     number = number_of(candidate)
     parts = _parts(parts_of(candidate), answer_id, number)
@@ -152,7 +161,7 @@ def _parts(told: list[dict[str, Any]], answer_id: str, number: int) -> list[Assi
             continue
         if text := text_of(part, "text"):
             _add_text(parts, text)
-        elif (image := _image(part)) is not None:
+        elif (image := image_of(part)) is not None:
             parts.append(image)
         elif (opaque := opaque_of(part)) is not None:
             parts.append(opaque)
@@ -178,11 +187,3 @@ def _add_thought(parts: list[AssistantPart], text: str, signature: str) -> None:
     if text or signature:
         origin = THOUGHTS if signature else None
         parts.append(Reasoning(text=text, signature=signature or None, format=origin))
-
-
-def _image(part: dict[str, Any]) -> Image | None:
-    data = part.get("inlineData")
-    if not isinstance(data, dict):
-        return None
-    media = media_of(text_of(data, "mimeType"), text_of(data, "data"))
-    return media if isinstance(media, Image) else None

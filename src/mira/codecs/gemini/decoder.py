@@ -10,6 +10,7 @@ from mira.codecs.gemini.answer import (
     call_of,
     candidates_of,
     finish_of,
+    image_of,
     is_blocked,
     number_of,
     opaque_of,
@@ -22,11 +23,12 @@ from mira.codecs.gemini.usage import usage_of
 from mira.codecs.gemini.wire import THOUGHTS
 from mira.codecs.lenient import loose
 from mira.codecs.sse import DONE, Frames, read
-from mira.core.conversation import FinishReason
+from mira.core.conversation import FinishReason, Inline
 from mira.core.events import (
     ErrorEvent,
     Event,
     Finish,
+    ImageBlock,
     OpaqueBlock,
     ReasoningDelta,
     Start,
@@ -157,6 +159,9 @@ class Decoder:
         if text:
             candidate.open = False
             events.append(TextDelta(text=text, choice=number))
+        elif (image := image_of(part)) is not None and isinstance(image.source, Inline):
+            candidate.open = False
+            events.append(ImageBlock(source=image.source, choice=number))
         elif (opaque := opaque_of(part)) is not None:
             candidate.open = False
             events.append(OpaqueBlock(format=opaque.format, data=opaque.data, choice=number))

@@ -13,12 +13,14 @@ from mira.codecs.messages.names import wire_id
 from mira.codecs.messages.request import arguments_of, redacted_of, thinking_of
 from mira.codecs.messages.usage import usage_body, usage_of
 from mira.codecs.messages.wire import FORMAT, THOUGHT
+from mira.codecs.pictures import in_words
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import (
     Answer,
     AssistantPart,
     Choice,
     FinishReason,
+    Image,
     Opaque,
     Reasoning,
     Refusal,
@@ -166,6 +168,8 @@ def render_answer(answer: Answer, context: Context, cost_nanocredits: int | None
                 content.append({"type": "text", "text": part.text, "citations": cited})
             case Refusal(text=text):
                 content.append({"type": "text", "text": text, "citations": None})
+            case Image(source=source):
+                content.append({"type": "text", "text": in_words(source), "citations": None})
             case Reasoning():
                 content.append(thought_block(part))
             case ToolCall():

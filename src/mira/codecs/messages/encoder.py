@@ -17,12 +17,14 @@ from mira.codecs.messages.errors import render_error
 from mira.codecs.messages.names import wire_id
 from mira.codecs.messages.usage import usage_body
 from mira.codecs.messages.wire import FORMAT
+from mira.codecs.pictures import in_words
 from mira.codecs.sse import event_frame
 from mira.core.conversation import AssistantTurn, Conversation, Reasoning, SystemTurn, Text, ToolTurn, UserTurn
 from mira.core.events import (
     AnnotationDelta,
     Event,
     Finish,
+    ImageBlock,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -89,7 +91,7 @@ class Encoder:
                 call = self._calls[event.index]
                 call.pieces.append(event.fragment)
                 return (self._say(call) if call is self._open else b"") + self._drain()
-            case TextDelta() | RefusalDelta() | ReasoningDelta() | AnnotationDelta() | OpaqueBlock():
+            case TextDelta() | RefusalDelta() | ReasoningDelta() | AnnotationDelta() | ImageBlock() | OpaqueBlock():
                 if not self._waiting and not isinstance(self._open, _Call):
                     return self._tell(event)
                 self._waiting.append(event)
@@ -161,6 +163,10 @@ class Encoder:
                 return self._think(event)
             case AnnotationDelta(format=form, data=data) if form == FORMAT and self._is_open("text"):
                 return self._delta({"type": "citations_delta", "citation": data})
+            case ImageBlock(source=source):
+                # A block of its own, so that words before and behind stay as the model wrote them.
+                out = self._close() + self._opened({"type": "text", "text": ""})
+                return out + self._delta({"type": "text_delta", "text": in_words(source)}) + self._closed()
             case OpaqueBlock(format=form, data=data) if form == FORMAT:
                 return self._close() + self._whole(data)
             case _:
