@@ -153,7 +153,12 @@ class Node:
 
     async def fetch_models(self) -> tuple[int, Any]:
         """Asks the node for its models: (status, decoded body)."""
-        return await self.pool.get_json(self.kind.models_path, [*self._headers, *self.kind.headers])
+        return await self.fetch(self.kind.models_path)
+
+    async def fetch(self, path: str) -> tuple[int, Any]:
+        """Reads a JSON document of the node's: (status, decoded body)."""
+        status, body = await self.pool.get_json(path, [*self._headers, *self.kind.headers])
+        return status, body
 
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client, without the node's address."""
