@@ -6,16 +6,25 @@ from typing import Any
 
 from msgspec import Struct
 from tests.support.gateway import UPSTREAM_KEY
-from tests.support.said import CHAT_WIRE, GEMINI_WIRE, MESSAGES_WIRE, RESPONSES_WIRE, Counts, Wire
+from tests.support.said import Counts, Wire
 from tests.support.upstream import Request, Upstream
+from tests.support.wires_openai import CHAT_WIRE, RESPONSES_WIRE
+from tests.support.wires_others import GEMINI_WIRE, MESSAGES_WIRE
 
 #: Credits per million tokens; figures of which no two sums are alike.
-PRICES = {"input": "3", "output": "17", "cache_read": "0.7"}
+PRICES = {
+    "input": "3",
+    "output": "17",
+    "reasoning": "23",
+    "cache_read": "0.7",
+    "cache_write_5m": "4.3",
+    "cache_write_1h": "6.1",
+}
 MODELS = {
     "plain": "words-1",
     "anthropic": "claude-sonnet-4-5",
     "google": "gemini-2.5-flash",
-    "openai": "gpt-4o-mini",
+    "openai": "gpt-5-mini",
 }
 
 
@@ -58,7 +67,8 @@ class Behind(Struct, frozen=True, kw_only=True):
 
 def cost_nanocredits(counts: Counts) -> int:
     """The exact price of the counts."""
-    return 3_000 * counts.input + 700 * counts.cache_read + 17_000 * counts.completion
+    written = 4_300 * counts.cache_write_5m + 6_100 * counts.cache_write_1h
+    return 3_000 * counts.input + 700 * counts.cache_read + written + 17_000 * counts.output + 23_000 * counts.reasoning
 
 
 def nodes(upstream: Upstream) -> list[dict[str, Any]]:
@@ -73,7 +83,7 @@ def nodes(upstream: Upstream) -> list[dict[str, Any]]:
         node("openai-compatible", "plain", upstream.url, provider="plain"),
         node("anthropic", "anthropic", root),
         node("gemini", "google", root),
-        node("openai", "openai", upstream.url),
+        node("openai", "openai", upstream.url, endpoint="responses"),
     ]
 
 

@@ -6,8 +6,9 @@ import re
 import jsonschema
 import pytest
 from tests.support.gateway import ADMIN_KEY, INFERENCE_KEY, PROXY_KEY, openai_node, price
-from tests.support.said import RESPONSES_WIRE, Said
+from tests.support.said import Said
 from tests.support.upstream import answers
+from tests.support.wires_openai import RESPONSES_WIRE
 
 from mira import __version__
 from mira.api.table import TABLE, Policy
