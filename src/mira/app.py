@@ -30,6 +30,8 @@ from mira.errors import ConfigError, MiraError
 from mira.fetch.addresses import Allowed, parse_allowed
 from mira.fetch.egress import Egress, Page
 from mira.fetch.links import Loader
+from mira.files.objects import Objects
+from mira.files.uploads import Uploads
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
@@ -39,6 +41,7 @@ from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.database import Database
+from mira.store.files import Files
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
@@ -157,6 +160,14 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             transfers=Transfers(database),
             fleet=fleet,
             counter=counter,
+            uploads=Uploads(
+                Objects.open(config.files_url),
+                Files(database),
+                max_bytes=config.files.max_mib * 2**20,
+                quota_bytes=config.files.quota_mib * 2**20,
+                new_id=lambda: f"file_{secrets.token_hex(16)}",
+                now_ms=now_ms,
+            ),
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
             now_ms=now_ms,
             monotonic_s=time.monotonic,

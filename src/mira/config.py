@@ -64,6 +64,13 @@ class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dispatch: Literal["decision", "durable"] = "decision"
 
 
+class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[files]` table: the largest upload, and what a workspace may keep, in MiB."""
+
+    max_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 25
+    quota_mib: Annotated[int, msgspec.Meta(ge=0)] = 1024
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as it stands, before the environment is laid over it."""
 
@@ -73,6 +80,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str | None = None
     port: int | None = None
     database_url: str | None = None
+    files_url: str | None = None
     admin_key: str | None = None
     bootstrap_key: str | None = None
     bootstrap_inference_key: str | None = None
@@ -83,6 +91,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow_private_networks: str | tuple[str, ...] | None = None
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
+    files: FilesConfig = FilesConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -104,6 +113,7 @@ class Config(Struct, frozen=True, kw_only=True):
     host: str | None
     port: int
     database_url: str
+    files_url: str
     admin_key: str | None
     bootstrap_key: str | None
     bootstrap_inference_key: str | None
@@ -114,6 +124,7 @@ class Config(Struct, frozen=True, kw_only=True):
     allow_private_networks: tuple[str, ...]
     server: ServerConfig
     ledger: LedgerConfig
+    files: FilesConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
@@ -162,6 +173,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         host=setting("host"),
         port=_port(setting("port"), "MIRA_PORT"),
         database_url=_database_url(setting("database_url"), home),
+        files_url=_files_url(given.get("files_url", environ.get("MIRA_FILES_URL") or file.files_url), home),
         admin_key=_long_secret(setting("admin_key"), "MIRA_ADMIN_KEY"),
         bootstrap_key=_long_secret(setting("bootstrap_key"), "MIRA_BOOTSTRAP_KEY"),
         bootstrap_inference_key=_long_secret(setting("bootstrap_inference_key"), "MIRA_BOOTSTRAP_INFERENCE_KEY"),
@@ -172,6 +184,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         allow_private_networks=_entries(setting("allow_private_networks")),
         server=file.server,
         ledger=file.ledger,
+        files=file.files,
         nodes=nodes,
         prices=file.prices,
         models=file.models,
@@ -330,6 +343,14 @@ def _database_url(value: str | None, home: Path) -> str:
     if not url.startswith("sqlite:///"):
         scheme = url.partition(":")[0]
         raise ConfigError(f"MIRA_DATABASE_URL: {scheme} is not available in this version; use sqlite:///path")
+    return url
+
+
+def _files_url(value: str | None, home: Path) -> str:
+    # Not a secret, and `file:` is the beginning of an address here.
+    url = value or (home / "files").as_uri()
+    if not url.startswith(("file:///", "s3://")):
+        raise ConfigError("MIRA_FILES_URL must be file:///absolute/folder or s3://bucket/prefix")
     return url
 
 

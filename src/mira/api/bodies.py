@@ -126,19 +126,32 @@ class Health(Struct):
     version: str
 
 
+async def read_into(asked: Asked, limit_bytes: int) -> bytearray:
+    """Reads a body into one buffer; MiraError TOO_LARGE, before anything is read where the length is declared."""
+    declared = asked.request.headers.get("content-length", "")
+    body = bytearray()
+    if not (declared.isdigit() and int(declared) > limit_bytes):
+        async for piece in asked.request.stream():
+            body += piece
+            if len(body) > limit_bytes:
+                break
+        else:
+            return body
+    raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+
+
 async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Reads a body as it came; MiraError TOO_LARGE."""
-    body = bytearray()
-    async for piece in asked.request.stream():
-        body += piece
-        if len(body) > limit_bytes:
-            raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
-    return bytes(body)
+    return bytes(await read_into(asked, limit_bytes))
 
 
 async def read(asked: Asked, shape: type[T], limit_bytes: int = MAX_BODY_BYTES) -> T:
     """Reads a JSON body into a shape; MiraError BAD_REQUEST with the field's name."""
-    body = await read_raw(asked, limit_bytes)
+    return decode(await read_into(asked, limit_bytes), shape)
+
+
+def decode(body: bytes | bytearray, shape: type[T]) -> T:
+    """A JSON body as a shape; MiraError BAD_REQUEST with the field's name."""
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from mira.config import Config
 from mira.core.caller import Caller
+from mira.files.uploads import Uploads
 from mira.relay import Relay
 from mira.store.calls import Calls
 from mira.store.keyring import Keyring
@@ -34,6 +35,7 @@ class Services(Struct, frozen=True, kw_only=True):
     transfers: Transfers
     fleet: Any
     counter: Any
+    uploads: Uploads
     operator: Callable[[str], Awaitable[bool]]
     now_ms: Callable[[], int]
     monotonic_s: Callable[[], float]

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, models, reference, status
+from mira.api import admin, bodies, extras, files, models, reference, status
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -90,6 +90,7 @@ def _row(policy: Policy, group: str) -> Callable[..., Row]:
 _public = _row(Policy.PUBLIC, "Status")
 _proxy_models = _row(Policy.PROXY_KEY, "Models")
 _extras = _row(Policy.PROXY_KEY, "Extras")
+_files = _row(Policy.PROXY_KEY, "Files")
 _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
@@ -112,6 +113,11 @@ TABLE: tuple[Row, ...] = (
     _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
+    _files("POST", "/v1/upload", files.upload, "Keep a file: base64 in JSON, or a form with the part `file`",
+           body=files.Upload, answer=files.Uploaded),
+    _files("GET", "/v1/files/{id}", files.get_file, "A file of the workspace, as a download"),
+    _files("GET", "/v1/files/{id}/metadata", files.describe_file, "What is known of a file", answer=files.Uploaded),
+    _files("DELETE", "/v1/files/{id}", files.delete_file, "Remove a file"),
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
             body=bodies.TokenCount, answer=bodies.CountedTokens),
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),

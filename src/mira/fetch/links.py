@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from mira.core.conversation import Conversation, Inline
 from mira.core.links import Linked, links_of, path_of, with_data
+from mira.core.media_types import HEAD_BYTES, binary_type
 from mira.errors import Kind, MiraError
 from mira.fetch.egress import Egress, Limits, Loaded
 
@@ -21,17 +22,6 @@ AT_ONCE = 4
 ALL_AT_ONCE = 32
 #: A text has many more tokens to the byte than other media.
 MAX_TEXT_BYTES = 2**20
-#: How files begin.
-_MAGIC = (
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"GIF87a", "image/gif"),
-    (0, b"GIF89a", "image/gif"),
-    (8, b"WEBP", "image/webp"),
-    (4, b"ftyphei", "image/heic"),
-    (4, b"ftypmif1", "image/heif"),
-    (0, b"%PDF-", "application/pdf"),
-)
 _TEXTS = ("application/json", "application/xml")
 
 log = logging.getLogger("mira.fetch")
@@ -115,9 +105,10 @@ def _refused(message: str, link: Linked, fields: Mapping[str, Raw]) -> MiraError
 
 def _type_of(kind: str, found: Loaded) -> str | None:
     """What the data are, by how they begin; texts by what they are declared to be. None where they are not wanted."""
-    for start, magic, mime_type in _MAGIC:
-        if found.data.startswith(magic, start):
-            return mime_type if kind == "document" or mime_type.startswith("image/") else None
+    mime_type = binary_type(found.data[:HEAD_BYTES])
+    if mime_type is not None:
+        wanted = mime_type.startswith("image/") or (kind == "document" and mime_type == "application/pdf")
+        return mime_type if wanted else None
     if kind != "document" or not (found.mime_type.startswith("text/") or found.mime_type in _TEXTS):
         return None
     try:

@@ -182,3 +182,16 @@ answer = Table(
     Column("expires_at_ms", BigInteger, nullable=False),
     Index("answer_expiry", "expires_at_ms"),
 )
+
+file = Table(
+    "file",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Index("file_workspace", "workspace_id", "created_at_ms"),
+)

@@ -1,0 +1,208 @@
+"""Uploads: taken as base64 in JSON or as a form, given back to their owner, and removed."""
+
+import base64
+import binascii
+from collections.abc import AsyncGenerator, AsyncIterator
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw, Struct
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.responses import Response, StreamingResponse
+
+from mira.api.bodies import answer, decode, read_into
+from mira.api.services import Asked, Services
+from mira.core.call import CallRecord
+from mira.core.file import File
+from mira.errors import Kind, MiraError
+
+#: How much base64 becomes bytes at a time; a multiple of four characters.
+TEXT_PIECE = 1_048_576
+FORM_PIECE = 512 * 1024
+#: Room beside the data: names, types, the form's own lines.
+SURPLUS_BYTES = 64 * 1024
+#: A file must never run in a browser that opens its address, whatever is in it.
+INERT = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox; default-src 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "private, no-store",
+}
+
+
+class Upload(Struct, forbid_unknown_fields=True):
+    """`POST /v1/upload`: `data` is base64 in the standard alphabet with its padding."""
+
+    data: Raw
+    mime_type: str
+    filename: str | None = None
+
+
+class Uploaded(Struct):
+    """The answer to an upload. `id` and `url` are taken wherever an image or a document is."""
+
+    id: str
+    url: str
+    mime_type: str
+    bytes: int
+    sha256: str
+    created_at: int
+    filename: str
+    object: str = "file"
+
+
+async def upload(services: Services, asked: Asked) -> Response:
+    """Keeps a file: JSON with base64, or a form with the part `file`."""
+    content_type = asked.request.headers.get("content-type", "")
+    if content_type.lower().startswith("multipart/form-data"):
+        file = await _from_form(services, asked)
+    else:
+        file = await _from_json(services, asked)
+    _record(services, asked)
+    return answer(_told(services, file), 201)
+
+
+async def get_file(services: Services, asked: Asked) -> Response:
+    """A file of the caller's workspace, as a download that no browser runs."""
+    file = await services.uploads.find(_workspace(asked), asked.request.path_params["id"])
+    headers = {
+        **INERT,
+        "content-length": str(file.size_bytes),
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}",
+        "etag": f'"{file.sha256}"',
+    }
+    pieces = services.uploads.content(file)
+    # The first piece is read before the head goes out, so that a file that is gone is a 404.
+    first = await anext(pieces, b"")
+    return StreamingResponse(_after(first, pieces), headers=headers, media_type=file.mime_type)
+
+
+async def describe_file(services: Services, asked: Asked) -> Response:
+    """What is known of a file, without its bytes."""
+    return answer(_told(services, await services.uploads.find(_workspace(asked), asked.request.path_params["id"])))
+
+
+async def delete_file(services: Services, asked: Asked) -> Response:
+    """Removes a file of the caller's workspace."""
+    file_id = asked.request.path_params["id"]
+    await services.uploads.remove(_workspace(asked), file_id)
+    return answer({"id": file_id, "object": "file", "deleted": True})
+
+
+async def _from_json(services: Services, asked: Asked) -> File:
+    limit = services.uploads.max_bytes
+    body = await read_into(asked, -(-limit // 3) * 4 + SURPLUS_BYTES)
+    said = decode(body, Upload)
+    text = memoryview(said.data)
+    if not (len(text) >= 2 and text[0] == text[-1] == 0x22):
+        raise MiraError(Kind.BAD_REQUEST, "data: must be text in base64", param="data")
+    text = text[1:-1]
+    if b"\\" in body:
+        # Some encoders write every slash with a backslash before it.
+        text = memoryview(msgspec.json.decode(said.data, type=str).encode())
+    pieces = _decoded(text)
+    return await services.uploads.keep(_workspace(asked), pieces, declared_type=said.mime_type, filename=said.filename)
+
+
+async def _from_form(services: Services, asked: Asked) -> File:
+    form = MultiPartParser(
+        asked.request.headers,
+        _bounded(asked.request.stream(), services.uploads.max_bytes + SURPLUS_BYTES),
+        max_files=1,
+        max_fields=8,
+        max_part_size=SURPLUS_BYTES,
+    )
+    try:
+        parts = await form.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        said = error.message if isinstance(error, MultiPartException) else "it has no boundary"
+        raise MiraError(Kind.BAD_REQUEST, f"the form cannot be read: {said}") from None
+    try:
+        part = parts.get("file")
+        if not isinstance(part, UploadFile):
+            raise MiraError(Kind.BAD_REQUEST, "file: the form needs a part of this name with the file", param="file")
+        declared = str(parts.get("mime_type") or part.content_type or "")
+        return await services.uploads.keep(
+            _workspace(asked), _read(part), declared_type=declared, filename=part.filename
+        )
+    finally:
+        await parts.close()
+
+
+async def _decoded(text: memoryview) -> AsyncIterator[bytes]:
+    if len(text) % 4:
+        raise _not_base64()
+    for start in range(0, len(text), TEXT_PIECE):
+        piece = text[start : start + TEXT_PIECE]
+        try:
+            data = base64.b64decode(piece, validate=True)
+        except (binascii.Error, ValueError):
+            raise _not_base64() from None
+        if start + TEXT_PIECE < len(text) and len(data) != TEXT_PIECE // 4 * 3:
+            raise _not_base64()  # padding in the middle
+        yield data
+
+
+async def _read(part: UploadFile) -> AsyncIterator[bytes]:
+    while piece := await part.read(FORM_PIECE):
+        yield piece
+
+
+async def _bounded(stream: AsyncIterator[bytes], limit_bytes: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    async for piece in stream:
+        size += len(piece)
+        if size > limit_bytes:
+            raise MiraError(Kind.TOO_LARGE, f"the form is larger than {limit_bytes // 2**20} MiB")
+        yield piece
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _record(services: Services, asked: Asked) -> None:
+    """Uploads are free, and on the list of calls all the same."""
+    caller = asked.caller
+    assert caller is not None
+    services.ledger.record(
+        CallRecord(
+            request_id=asked.request_id,
+            client_request_id=None,
+            workspace_id=caller.workspace_id,
+            key_id=caller.key_id,
+            face=caller.face.value,
+            protocol="upload",
+            model="",
+            started_at_ms=services.now_ms(),
+            status=201,
+        )
+    )
+
+
+def _told(services: Services, file: File) -> Uploaded:
+    return Uploaded(
+        id=file.id,
+        url=f"{services.config.base_url}/v1/files/{file.id}",
+        mime_type=file.mime_type,
+        bytes=file.size_bytes,
+        sha256=file.sha256,
+        created_at=file.created_at_ms // 1000,
+        filename=file.filename,
+    )
+
+
+def _workspace(asked: Asked) -> str:
+    assert asked.caller is not None
+    return asked.caller.workspace_id
+
+
+def _not_base64() -> MiraError:
+    return MiraError(
+        Kind.BAD_REQUEST,
+        "data: must be base64 in the standard alphabet, with padding and without line breaks",
+        param="data",
+    )
