@@ -137,6 +137,14 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         stack.push_async_callback(fleet.stop)
         await fleet.load(config.nodes, operator_prices(config), operator_models(config))
         counter = Counter(side)
+        uploads = Uploads(
+            Objects.open(config.files_url),
+            Files(database),
+            max_bytes=config.files.max_mib * 2**20,
+            quota_bytes=config.files.quota_mib * 2**20,
+            new_id=lambda: f"file_{secrets.token_hex(16)}",
+            now_ms=now_ms,
+        )
         relay = Relay(
             keyring=keyring,
             catalog=fleet.catalog,
@@ -144,6 +152,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             counter=counter,
             memory=Answers(database, now_ms=now_ms),
             loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
+            files=uploads,
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
@@ -160,14 +169,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             transfers=Transfers(database),
             fleet=fleet,
             counter=counter,
-            uploads=Uploads(
-                Objects.open(config.files_url),
-                Files(database),
-                max_bytes=config.files.max_mib * 2**20,
-                quota_bytes=config.files.quota_mib * 2**20,
-                new_id=lambda: f"file_{secrets.token_hex(16)}",
-                now_ms=now_ms,
-            ),
+            uploads=uploads,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
             now_ms=now_ms,
             monotonic_s=time.monotonic,

@@ -15,6 +15,7 @@ from mira.core import fleet
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
 from mira.core.conversation import Conversation, Inline
+from mira.core.file import File
 from mira.core.fleet import Route
 from mira.core.ledger import Reserve
 from mira.core.links import Linked
@@ -166,6 +167,16 @@ class Memory(Protocol):
 
     async def keep(self, workspace_id: str, answer_id: str, context: Sequence[Raw], items: Mapping[str, Raw]) -> None:
         """Remembers an answer."""
+
+
+class Files(Protocol):
+    """The files that workspaces left with Mira."""
+
+    async def find(self, workspace_id: str, file_id: str) -> File:
+        """A file of the workspace's; MiraError NOT_FOUND."""
+
+    async def data(self, file: File) -> bytes:
+        """A file's bytes as a whole."""
 
 
 class Loader(Protocol):

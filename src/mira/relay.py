@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from mira.calls.admission import admit
+from mira.calls.attaching import attach
 from mira.calls.authentication import authenticate
 from mira.calls.books import Books
 from mira.calls.call import AttemptFailed, Call, Surface
@@ -27,8 +28,21 @@ from mira.calls.recollection import recall, remember
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import empty_answer, open_stream, read_answer
-from mira.collaborators import Catalog, ClientLeft, Counter, Exchange, Keyring, Ledger, Loader, Memory, Node, Response
+from mira.collaborators import (
+    Catalog,
+    ClientLeft,
+    Counter,
+    Exchange,
+    Files,
+    Keyring,
+    Ledger,
+    Loader,
+    Memory,
+    Node,
+    Response,
+)
 from mira.core import fleet
+from mira.core.attachments import MARK
 from mira.core.call import CallRecord
 from mira.core.conversation import Conversation
 from mira.core.fleet import Offer, Route
@@ -61,6 +75,7 @@ class Relay:
         counter: Counter,
         memory: Memory,
         loader: Loader,
+        files: Files,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -72,6 +87,7 @@ class Relay:
         self.books = Books(ledger, counter, monotonic_s)
         self.memory = memory
         self.loader = loader
+        self.files = files
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -147,6 +163,9 @@ class Relay:
             )
         if call.surface.recall is not None:
             call.opened = await recall(self.memory, call, call.surface.recall, envelope)
+        if MARK in body or call.opened is not envelope:
+            call.asked = call.opened
+            call.opened = await attach(self.files, call)
         return route
 
     # 3 admit

@@ -230,3 +230,98 @@ def test_a_zip_is_taken_only_where_it_is_a_document(gateway):
         archive.writestr("word/document.xml", "<w/>")
     told = send(gateway, packed.getvalue(), "application/octet-stream")
     assert told.json()["mime_type"].endswith("wordprocessingml.document")
+
+
+# Files in requests
+
+
+def chat_part(part):
+    return {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": [part]}]}
+
+
+def messages_block(block):
+    body = {"model": "openai/gpt-4o-mini", "max_tokens": 50, "messages": [{"role": "user", "content": [block]}]}
+    return "/v1/messages", body
+
+
+def responses_part(part):
+    return "/v1/responses", {"model": "openai/gpt-4o-mini", "input": [{"role": "user", "content": [part]}]}
+
+
+PNG_URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
+PDF_URL = "data:application/pdf;base64," + base64.b64encode(PDF).decode()
+
+
+@pytest.fixture(scope="module")
+def picture(gateway):
+    return send(gateway, PNG, filename="dot.png").json()
+
+
+@pytest.fixture(scope="module")
+def paper(gateway):
+    return send(gateway, PDF, "application/pdf", filename="paper.pdf").json()
+
+
+@pytest.mark.parametrize("by", ["url", "id"])
+def test_a_picture_by_its_address_or_id_reaches_the_node_as_data(gateway, upstream, picture, by):
+    told = gateway.post("/v1/chat/completions", chat_part({"type": "image_url", "image_url": {"url": picture[by]}}))
+    assert told.status_code == 200
+    sent = upstream.received(1)[0].json["messages"][0]["content"][0]
+    assert sent == {"type": "image_url", "image_url": {"url": PNG_URL}}
+
+
+def test_a_document_by_its_id_reaches_the_node_as_data(gateway, upstream, paper):
+    told = gateway.post("/v1/chat/completions", chat_part({"type": "file", "file": {"file_id": paper["id"]}}))
+    assert told.status_code == 200
+    sent = upstream.received(1)[0].json["messages"][0]["content"][0]
+    assert sent == {"type": "file", "file": {"filename": "paper.pdf", "file_data": PDF_URL}}
+
+
+@pytest.mark.parametrize("kind", ["file", "url"])
+def test_every_protocol_names_files_in_its_own_words(gateway, upstream, picture, paper, kind):
+    def source(file):
+        return {"type": "file", "file_id": file["id"]} if kind == "file" else {"type": "url", "url": file["url"]}
+
+    image = {"type": "input_image", **({"file_id": picture["id"]} if kind == "file" else {"image_url": picture["url"]})}
+    document = {"type": "input_file", **({"file_id": paper["id"]} if kind == "file" else {"file_url": paper["url"]})}
+    asked = [
+        (messages_block({"type": "image", "source": source(picture)}), PNG_URL),
+        (messages_block({"type": "document", "source": source(paper)}), PDF_URL),
+        (responses_part(image), PNG_URL),
+        (responses_part(document), PDF_URL),
+    ]
+    # What the scripted node answers is Chat's; here only what it is asked counts.
+    for (path, body), _ in asked:
+        gateway.post(path, body)
+    received = [request.body.decode() for request in upstream.received(len(asked))]
+    for (_, data), sent in zip(asked, received, strict=True):
+        assert data.partition(",")[2] in sent
+        assert "file_" not in sent.replace("file_data", "")
+
+
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ({"type": "image_url", "image_url": {"url": "file_" + "0" * 32}}, "messages[0].content[0].image_url.url"),
+        ({"type": "file", "file": {"file_id": "file_" + "0" * 32}}, "messages[0].content[0].file.file_id"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_and_nothing_is_charged(gateway, upstream, part, param):
+    before = gateway.balance()
+    told = gateway.post("/v1/chat/completions", chat_part(part))
+    assert told.status_code == 404
+    assert told.json()["error"]["param"] == param
+    assert gateway.balance() == before
+    assert not upstream.received(0)
+
+
+def test_another_workspace_s_file_cannot_be_put_into_a_request(gateway, upstream, picture):
+    _, stranger = gateway.new_key(gateway.new_workspace())
+    body = chat_part({"type": "image_url", "image_url": {"url": picture["url"]}})
+    assert gateway.post("/v1/chat/completions", body, key=stranger).status_code == 404
+
+
+def test_words_that_look_like_a_file_are_only_words(gateway, upstream, picture):
+    told = gateway.chat("openai/gpt-4o-mini", f"What is {picture['id']}, and file_000?")
+    assert told.status_code == 200
+    assert picture["id"] in upstream.received(1)[0].json["messages"][0]["content"]

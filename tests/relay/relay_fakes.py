@@ -225,6 +225,16 @@ class FakeHold:
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
+class NoFiles:
+    """A workspace without files."""
+
+    async def find(self, workspace_id: str, file_id: str) -> Any:
+        raise MiraError(Kind.NOT_FOUND, "there is no such file")
+
+    async def data(self, file: Any) -> bytes:
+        raise AssertionError("nothing was found")
+
+
 class FakeMemory:
     """Remembers nothing."""
 
@@ -363,6 +373,7 @@ class World:
             counter=self.counter,
             memory=FakeMemory(),
             loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
+            files=NoFiles(),
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",

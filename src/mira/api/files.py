@@ -1,5 +1,6 @@
 """Uploads: taken as base64 in JSON or as a form, given back to their owner, and removed."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -59,7 +60,7 @@ async def upload(services: Services, asked: Asked) -> Response:
         file = await _from_form(services, asked)
     else:
         file = await _from_json(services, asked)
-    _record(services, asked)
+    await asyncio.shield(_record(services, asked))
     return answer(_told(services, file), 201)
 
 
@@ -164,11 +165,11 @@ async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield piece
 
 
-def _record(services: Services, asked: Asked) -> None:
+def _record(services: Services, asked: Asked) -> asyncio.Future[None]:
     """Uploads are free, and on the list of calls all the same."""
     caller = asked.caller
     assert caller is not None
-    services.ledger.record(
+    return services.ledger.record(
         CallRecord(
             request_id=asked.request_id,
             client_request_id=None,

@@ -37,6 +37,8 @@ class Call(Struct):
     started_s: float
     known_caller: Caller | None = None
     opened: Envelope | None = None
+    #: the request as its client put it, where files were put into the one that goes out
+    asked: Envelope | None = None
     output_cap: int = 0
     hold: Hold | None = None
     settled: bool = False

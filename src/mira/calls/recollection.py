@@ -29,7 +29,7 @@ async def remember(memory: Memory, call: Call, sent: bytes) -> bytes:
     """Keeps an answer that its client may refer to; `sent` is the body, or the end of the stream, and is returned."""
     rules = call.surface.recall
     if rules is not None and call.keeps:
-        kept = rules.remembered(call.envelope, sent)
+        kept = rules.remembered(call.asked or call.envelope, sent)
         if kept is not None:
             try:
                 await memory.keep(call.caller.workspace_id, kept.response_id, kept.context, kept.items)

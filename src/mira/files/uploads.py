@@ -3,14 +3,17 @@
 import codecs
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Protocol
 
-from mira.core.file import File
+from mira.core.file import ID, File
 from mira.core.media_types import ACTIVE_TYPES, HEAD_BYTES, TEXT_TYPES, binary_type, family, plain
 from mira.errors import Kind, MiraError
 from mira.files.objects import Objects
 
 MAX_NAME = 200
+ORPHAN_AGE = timedelta(hours=1)
+SWEEP_BATCH = 500
 
 
 class Rows(Protocol):
@@ -103,6 +106,25 @@ class Uploads:
         if not await self._rows.remove(workspace_id, file_id):
             raise MiraError(Kind.NOT_FOUND, "there is no such file")
         await self._objects.remove(file_id)
+
+    async def sweep(self) -> int:
+        """Removes objects that have lain without a row for an hour, as a crash may leave; returns how many."""
+        removed = 0
+        batch: list[str] = []
+        async for key in self._objects.older_than(ORPHAN_AGE):
+            batch.append(key)
+            if len(batch) == SWEEP_BATCH:
+                removed += await self._remove_unknown(batch)
+                batch.clear()
+        return removed + await self._remove_unknown(batch)
+
+    async def _remove_unknown(self, keys: list[str]) -> int:
+        # Whatever else lies in the folder or bucket is not ours to remove.
+        ours = [key for key in keys if ID.fullmatch(key)]
+        unknown = set(ours) - await self._rows.known(ours) if ours else set()
+        for key in unknown:
+            await self._objects.remove(key)
+        return len(unknown)
 
     def _over_quota(self) -> MiraError:
         mib = self._quota_bytes // 2**20

@@ -1,0 +1,113 @@
+"""References to a workspace's own files in a request, in the words of any protocol, and the data in their place. Pure.
+
+Providers cannot read Mira's files. Wherever a protocol takes the id of a file or the address of an image or document,
+a file of ours becomes what that protocol takes for the data itself.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from mira.core.file import ID
+
+#: What a request must contain to be looked at.
+MARK = b"file_"
+_ADDRESS = re.compile(rf"https?://[^\s?#]+/v1/files/({ID.pattern})(?:[?#].*)?")
+
+
+class Attachment(Struct, frozen=True):
+    """A file as a request carries it; `data` is base64."""
+
+    filename: str
+    mime_type: str
+    data: str
+    text: str | None = None
+
+    @property
+    def url(self) -> str:
+        """A data URL."""
+        return f"data:{self.mime_type};base64,{self.data}"
+
+
+def references(tree: Any) -> dict[str, str]:
+    """The ids of files in a decoded JSON value, each with the path at which it stands first."""
+    found: dict[str, str] = {}
+    for path, file_id in _found(tree, ""):
+        found.setdefault(file_id, path)
+    return found
+
+
+def attached(tree: Any, files: Mapping[str, Attachment]) -> Any:
+    """The value with these files in the place of their ids and addresses; what is not among them stays."""
+    if isinstance(tree, list):
+        return [attached(each, files) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    for name, put in _PLACES:
+        file_id = _id(tree.get(name))
+        if file_id in files:
+            return put({key: value for key, value in tree.items() if key != name}, files[file_id])
+    image = tree.get("image_url")
+    if isinstance(image, str) and _id(image) in files:
+        return {**tree, "image_url": files[_id(image)].url}
+    return {name: attached(value, files) for name, value in tree.items()}
+
+
+def _found(tree: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(tree, dict):
+        for name in (*(name for name, _ in _PLACES), "image_url"):
+            if file_id := _id(tree.get(name)):
+                yield f"{path}.{name}".lstrip("."), file_id
+        for name, value in tree.items():
+            yield from _found(value, f"{path}.{name}".lstrip("."))
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from _found(value, f"{path}[{index}]")
+
+
+def _id(value: Any) -> str:
+    """The id in a reference, empty where it is none of ours."""
+    if not isinstance(value, str):
+        return ""
+    if ID.fullmatch(value):
+        return value
+    address = _ADDRESS.fullmatch(value)
+    return address[1] if address else ""
+
+
+def _in_place_of_file_id(rest: dict[str, Any], file: Attachment) -> dict[str, Any]:
+    match rest.get("type"):
+        case "input_image":
+            return {**rest, "image_url": file.url}
+        case "input_file":
+            return {**rest, "filename": file.filename, "file_data": file.url}
+        case "file":
+            return _source(rest, file)
+        case _:  # the object under `file` of Chat Completions
+            return {**rest, "filename": rest.get("filename", file.filename), "file_data": file.url}
+
+
+def _in_place_of_url(rest: dict[str, Any], file: Attachment) -> dict[str, Any]:
+    if rest.get("type") == "url":
+        return _source(rest, file)
+    return {**rest, "url": file.url}
+
+
+def _in_place_of_file_url(rest: dict[str, Any], file: Attachment) -> dict[str, Any]:
+    return {**rest, "filename": rest.get("filename", file.filename), "file_data": file.url}
+
+
+def _source(rest: dict[str, Any], file: Attachment) -> dict[str, Any]:
+    """Anthropic's `source` of an image or document."""
+    if file.text is not None:
+        return {**rest, "type": "text", "media_type": "text/plain", "data": file.text}
+    return {**rest, "type": "base64", "media_type": file.mime_type, "data": file.data}
+
+
+_PLACES: tuple[tuple[str, Callable[[dict[str, Any], Attachment], dict[str, Any]]], ...] = (
+    ("file_id", _in_place_of_file_id),
+    ("url", _in_place_of_url),
+    ("file_url", _in_place_of_file_url),
+)
