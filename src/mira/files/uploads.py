@@ -107,11 +107,11 @@ class Uploads:
             raise MiraError(Kind.NOT_FOUND, "there is no such file")
         await self._objects.remove(file_id)
 
-    async def sweep(self) -> int:
-        """Removes objects that have lain without a row for an hour, as a crash may leave; returns how many."""
+    async def sweep(self, older_than: timedelta = ORPHAN_AGE) -> int:
+        """Removes objects that have lain without a row for so long, as a crash may leave; returns how many."""
         removed = 0
         batch: list[str] = []
-        async for key in self._objects.older_than(ORPHAN_AGE):
+        async for key in self._objects.older_than(older_than):
             batch.append(key)
             if len(batch) == SWEEP_BATCH:
                 removed += await self._remove_unknown(batch)
