@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from tests.e2e.asking import Result
 from tests.e2e.protocols import (
     BEHIND_ANTHROPIC,
     BEHIND_CHAT,
@@ -22,7 +23,7 @@ from mira.core.money import credits_text
 CELLS = [(surface, behind) for surface in SURFACES for behind in (BEHIND_CHAT, BEHIND_ANTHROPIC, BEHIND_GEMINI)]
 CELLS.append((RESPONSES, BEHIND_OPENAI))
 CALLS = (Called("call_1", "weather", '{"city":"Zürich"}'), Called("call_2", "weather", '{"city":"Oslo"}'))
-RESULTS = {"call_1": '{"sky": "☀"}', "call_2": "rain, 3 °C"}
+RESULTS = (Result(call_id="call_1", text='{"sky": "☀"}'), Result(call_id="call_2", text="rain, 3 °C"))
 
 cells = pytest.mark.parametrize(
     ("surface", "behind"), CELLS, ids=[f"{surface.name}-{behind.kind}" for surface, behind in CELLS]
@@ -77,7 +78,7 @@ def test_a_text_is_answered_and_billed_to_the_token(ask, upstream, surface, behi
     upstream.script(behind.bare, *behind.wire.says(said))
     seen, record = ask(surface, surface.ask(behind.model, stream))
     assert (seen.text, seen.thinking, seen.calls) == ("Grüezi from afar ☀.", "", ())
-    assert seen.finish == surface.finishes[0]
+    assert seen.finish == surface.finishes["stop"]
     check_bill(seen, record, said.counts)
     assert record["protocol"] == surface.name
     assert record["node"] == behind.kind
@@ -97,7 +98,7 @@ def test_parallel_tools_go_out_and_their_results_come_back(ask, upstream, surfac
     seen, record = ask(surface, asked)
     assert seen.text == "Let me look."
     assert seen.calls == CALLS
-    assert seen.finish == surface.finishes[1]
+    assert seen.finish == surface.finishes["tools"]
     check_bill(seen, record, first.counts)
     seen, record = ask(surface, surface.go_on(asked, seen, RESULTS))
     assert seen.text == "Sun and rain."
@@ -105,7 +106,7 @@ def test_parallel_tools_go_out_and_their_results_come_back(ask, upstream, surfac
     request = upstream.received(2)[1]
     behind.check(request, stream=stream)
     assert behind.calls(request.json) == [(call.id, call.name) for call in CALLS]
-    assert behind.results(request.json) == list(RESULTS.items())
+    assert behind.results(request.json) == [(result.call_id, result.text) for result in RESULTS]
 
 
 @cells
@@ -126,7 +127,7 @@ def test_an_answer_at_its_cap_says_so(ask, upstream, surface, behind, stream):
     upstream.script(behind.bare, *behind.wire.says(said))
     seen, record = ask(surface, surface.with_cap(surface.ask(behind.model, stream), 16))
     assert seen.text == "Once upon a"
-    assert seen.finish == surface.finishes[2]
+    assert seen.finish == surface.finishes["length"]
     check_bill(seen, record, said.counts)
     assert behind.cap(upstream.received(1)[0].json) == 16
 
