@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mira import __version__
 from mira.api import application
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
+from mira.api.standing import standing
 from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
@@ -35,6 +37,9 @@ from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
 from mira.observe import log
+from mira.observe.calls import Observer
+from mira.observe.lag import LoopLag
+from mira.observe.metrics import Metrics, Standing
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
@@ -103,7 +108,13 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     async with AsyncExitStack() as stack:
         database = Database.open(config.database_url)
         stack.push_async_callback(database.close)
-        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"))
+        metrics = Metrics(
+            version=__version__,
+            models=lambda: fleet.catalog.routes,
+            nodes=lambda: {node.name for node in fleet.nodes},
+            standing=lambda: _standing(fleet, ledger),
+        )
+        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"), on_batch=metrics.batch_committed)
         await ledger.start()
         stack.push_async_callback(ledger.close)
         settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
@@ -141,6 +152,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             counter=counter,
             memory=Answers(database, now_ms=now_ms),
             loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
+            observer=Observer(metrics),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
@@ -157,6 +169,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             transfers=Transfers(database),
             fleet=fleet,
             counter=counter,
+            metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
@@ -190,12 +203,13 @@ def serve(config: Config, announcer: Announcer) -> int:
     """Runs the gateway until it is told to stop; returns the exit status."""
     import uvloop  # noqa: PLC0415 - only a gateway needs it
 
-    log.configure()
+    log.configure(config.log.format, config.log.level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config, announcer))
 
 
 async def _serve(config: Config, announcer: Announcer) -> int:
+    asyncio.get_running_loop().set_exception_handler(log.on_loop_error)
     async with AsyncExitStack() as stack:
         public = stack.enter_context(listen(config.host, config.port))
         config = msgspec.structs.replace(config, port=public.getsockname()[1])
@@ -205,6 +219,9 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
+        lag = LoopLag(app.services.metrics.loop_lagged)
+        lag.start()
+        stack.callback(lag.stop)
         relay = app.services.relay
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
@@ -260,6 +277,11 @@ async def reload(config: Config, app: App) -> None:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
     else:
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
+
+
+def _standing(fleet: Fleet, ledger: Ledger) -> Standing:
+    now_s = time.monotonic()
+    return standing([fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=0)
 
 
 def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:

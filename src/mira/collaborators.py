@@ -156,6 +156,16 @@ class Ledger(Protocol):
         """Remembers what a running call has cost so far, for a crash."""
 
 
+class Observer(Protocol):
+    """Hears of every call: for figures and the log."""
+
+    def began(self, request_id: str) -> None:
+        """A call began, in the task that answers it."""
+
+    def ended(self, record: CallRecord) -> None:
+        """A call is over; its record is final."""
+
+
 class Memory(Protocol):
     """Answers of a workspace that its clients may refer to."""
 

@@ -27,9 +27,21 @@ from mira.calls.recollection import recall, remember
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import empty_answer, open_stream, read_answer
-from mira.collaborators import Catalog, ClientLeft, Counter, Exchange, Keyring, Ledger, Loader, Memory, Node, Response
+from mira.collaborators import (
+    Catalog,
+    ClientLeft,
+    Counter,
+    Exchange,
+    Keyring,
+    Ledger,
+    Loader,
+    Memory,
+    Node,
+    Observer,
+    Response,
+)
 from mira.core import fleet
-from mira.core.call import CallRecord
+from mira.core.call import CallRecord, FailedAttempt
 from mira.core.conversation import Conversation
 from mira.core.fleet import Offer, Route
 from mira.core.money import credits_text
@@ -61,6 +73,7 @@ class Relay:
         counter: Counter,
         memory: Memory,
         loader: Loader,
+        observer: Observer,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -72,6 +85,7 @@ class Relay:
         self.books = Books(ledger, counter, monotonic_s)
         self.memory = memory
         self.loader = loader
+        self.observer = observer
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -82,6 +96,7 @@ class Relay:
     async def answer(self, exchange: Exchange, surface: Surface) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
         call = self._begin(exchange, surface)
+        self.observer.began(call.record.request_id)
         try:
             await self._authenticate(call)
             route = await self._decode(call)
@@ -100,6 +115,7 @@ class Relay:
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
         finally:
             self.awaited.pop(call.record.request_id, None)
+            self.observer.ended(call.record)
 
     def _begin(self, exchange: Exchange, surface: Surface) -> Call:
         record = CallRecord(
@@ -183,6 +199,7 @@ class Relay:
                 return
             except AttemptFailed as failure:
                 last = failure.error
+                call.record.failed_attempts += (FailedAttempt(node.name, last.kind.name.lower()),)
                 if failure.retryable:
                     node.health.failed(self.monotonic_s(), rest_s=failure.error.retry_after_s)
                     if not call.begun:

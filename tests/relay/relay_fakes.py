@@ -345,6 +345,20 @@ class FakeCatalog:
         return self.routes[name]
 
 
+class FakeObserver:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.began_ids: list[str] = []
+        self.records: list[CallRecord] = []
+
+    def began(self, request_id: str) -> None:
+        self.began_ids.append(request_id)
+
+    def ended(self, record: CallRecord) -> None:
+        self.records.append(record)
+
+
 class World:
     """A relay with everything around it."""
 
@@ -354,6 +368,7 @@ class World:
         self.catalog = FakeCatalog()
         self.ledger = FakeLedger(self.diary)
         self.counter = FakeCounter()
+        self.observer = FakeObserver()
         self.now_s = 100.0
         self._ids = iter(range(1, 1000))
         self.relay = Relay(
@@ -363,6 +378,7 @@ class World:
             counter=self.counter,
             memory=FakeMemory(),
             loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
+            observer=self.observer,
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",

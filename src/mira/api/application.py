@@ -17,6 +17,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
+from mira.api.operator import is_local
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.calls.authentication import authenticate
@@ -28,6 +29,7 @@ from mira.codecs.messages import MESSAGES
 from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
+from mira.observe.log import REQUEST_ID
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -108,6 +110,7 @@ def _starlette_route(services: Services, row: Row) -> Route:
 
     async def handle(request: Request) -> Response:
         request_id = services.new_id("req")
+        REQUEST_ID.set(request_id)
         try:
             caller = await _admit(services, row, request)
             response = await endpoint(services, Asked(request, caller, request_id))
@@ -129,19 +132,21 @@ def _starlette_route(services: Services, row: Row) -> Route:
 async def _admit(services: Services, row: Row, request: Request) -> Caller | None:
     if row.policy is Policy.PUBLIC:
         return None
-    if row.policy is Policy.OPERATOR:
-        await _admit_operator(services, request)
+    if row.policy in (Policy.OPERATOR, Policy.LOOPBACK_OR_OPERATOR):
+        await _admit_operator(services, request, or_local=row.policy is Policy.LOOPBACK_OR_OPERATOR)
         return None
     face = Face.PROXY if row.policy is Policy.PROXY_KEY else Face.INFERENCE
     return await authenticate(services.keyring, _RequestHeaders(request), face)
 
 
-async def _admit_operator(services: Services, request: Request) -> None:
+async def _admit_operator(services: Services, request: Request, *, or_local: bool) -> None:
     listener = request.scope.get("mira.listener", "public")
     if listener == "socket":
         return  # only the owner of the data folder can open it
     if services.config.admin_listen is not None and listener != "admin":
         raise MiraError(Kind.NOT_FOUND, "there is no such route")
+    if or_local and is_local(request.client, request.headers):
+        return
     if not await services.operator(request.headers.get("authorization", "")):
         raise MiraError(
             Kind.BAD_KEY, "this route needs the operator's key: `Authorization: Bearer $MIRA_ADMIN_KEY`, or the sign-in"

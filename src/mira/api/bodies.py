@@ -118,6 +118,23 @@ class Credits(Struct):
     currency: str = "credit"
 
 
+class NodeShown(Struct):
+    """A node as clients may see it. `latency_ms` is a moving mean of its time to first content, where known."""
+
+    name: str
+    state: str
+    reason: str | None
+    latency_ms: float | None
+    models: list[str]
+
+
+class Nodes(Struct):
+    """`GET /v1/extras/nodes`."""
+
+    data: list[NodeShown]
+    object: str = "list"
+
+
 class Health(Struct):
     """`GET /inference/v1/health`."""
 

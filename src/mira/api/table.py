@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, models, reference, status
+from mira.api import admin, bodies, extras, models, reference, standing, status
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -34,6 +34,7 @@ class Policy(Enum):
     PROXY_KEY = "proxy key"
     INFERENCE_KEY = "inference key"
     OPERATOR = "operator"
+    LOOPBACK_OR_OPERATOR = "loopback or operator"
 
 
 class Billing(Enum):
@@ -94,6 +95,7 @@ _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
 _health = _row(Policy.PUBLIC, "Inference Service")
+_metrics = _row(Policy.LOOPBACK_OR_OPERATOR, "Status")
 
 _MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id"))
 _RESPONSES = Surface(RESPONSES, Face.PROXY, "resp_", recall=RECALL)
@@ -115,6 +117,8 @@ TABLE: tuple[Row, ...] = (
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
             body=bodies.TokenCount, answer=bodies.CountedTokens),
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
+    _extras("GET", "/v1/extras/nodes", standing.list_nodes, "The nodes: name, state, models, latency",
+            answer=bodies.Nodes),
     _extras("GET", "/v1/extras/usage", extras.usage, "The workspace's calls: time, model, key, usage, cost"),
 
     _model("/inference/v1/chat/completions", Surface(CHAT, Face.INFERENCE), "Inference Service", CHAT_SUMMARY,
@@ -128,6 +132,7 @@ TABLE: tuple[Row, ...] = (
 
     _public("GET", "/health", status.health, "The process answers"),
     _public("GET", "/ready", status.ready, "Calls can be admitted"),
+    _metrics("GET", "/metrics", status.metrics, "Figures for Prometheus"),
     _public("GET", "/openapi.json", reference.openapi, "This API as an OpenAPI document"),
     _public("GET", "/docs", reference.docs, "The API reference as a page"),
 

@@ -50,11 +50,13 @@ class Books:
 
     async def close(self, call: Call, *, status: int, error: str | None) -> None:
         """Voids the hold of a call that delivered nothing, and records the outcome."""
-        if call.settled or call.known_caller is None:
+        if call.settled:
             return
         call.settled = True
         hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
+        if call.known_caller is None:
+            return  # a row is a workspace's
         try:
             if hold is not None:
                 async with asyncio.timeout(BOOKS_WAIT_S):

@@ -5,12 +5,19 @@ from msgspec import Struct
 from mira.core.usage import Usage
 
 
+class FailedAttempt(Struct, frozen=True):
+    """An attempt that brought no content: the node, and the lower-case name of the `Kind` of its error."""
+
+    node: str
+    reason: str
+
+
 class CallRecord(Struct, kw_only=True):
     """What became of one billed request. Times are Unix milliseconds or durations in milliseconds.
 
     `status` is the HTTP status told to the client (499 where the client left first). `error` is the lower-case name of
-    a `Kind`. `held`, `computed`, `reported` and `billed` are nano-credits; `reported` is None where the upstream told
-    no charge.
+    a `Kind`. `failed_attempts` is not kept in the usage row. `held`, `computed`, `reported` and `billed` are
+    nano-credits; `reported` is None where the upstream told no charge.
     """
 
     request_id: str
@@ -26,6 +33,7 @@ class CallRecord(Struct, kw_only=True):
     first_content_ms: int | None = None
     duration_ms: int = 0
     attempts: int = 0
+    failed_attempts: tuple[FailedAttempt, ...] = ()
     status: int = 0
     error: str | None = None
     usage: Usage = Usage()

@@ -1,14 +1,125 @@
-"""The process's log: one line per event on standard error, never a secret, a prompt or an upstream's words."""
+"""The process's log: one line per event on standard error, never a secret, a prompt or an upstream's words.
 
+As JSON each line is one object; as text it is a line for people. What an unexpected exception says is left out, since
+it may quote what it failed on: its type and the places in the source say where to look. Lines of one call carry its id.
+"""
+
+import asyncio
 import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import msgspec
+
+from mira.errors import ConfigError, MiraError
+
+#: The id of the request that the current task answers; empty elsewhere.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+#: The attribute of a log record that holds its members, beside the message.
+MEMBERS = "members"
+MOST_FRAMES = 20
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+loop_log = logging.getLogger("mira.loop")
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Sends Mira's log to standard error. What libraries say is kept to warnings."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+def configure(
+    form: Literal["json", "text"] | None = None,
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    *,
+    out: TextIO | None = None,
+) -> None:
+    """Sends Mira's log to standard error; without a form as text to a terminal, else as JSON.
+
+    What libraries say is kept to warnings.
+    """
+    out = out or sys.stderr
+    handler = logging.StreamHandler(out)
+    as_text = form == "text" or (form is None and out.isatty())
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name in ("alembic", "asyncio", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("mira").setLevel(LEVELS[level])
+
+
+def on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Takes what the event loop has to say of tasks and callbacks, whose own words would quote their values."""
+    error = context.get("exception")
+    loop_log.error("%s", context["message"], exc_info=error if isinstance(error, BaseException) else None)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: `time`, `level`, `logger`, `message`, `request_id` where known, then the members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            line["request_id"] = request_id
+        line.update(getattr(record, MEMBERS, ()))
+        if record.exc_info and record.exc_info[1] is not None:
+            line["exception"] = "".join(trace(record.exc_info[1]))
+        return msgspec.json.encode(line).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, logger, message, then the members as `name=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record; an exception follows on lines of its own."""
+        words = [_time(record), record.levelname, f"{record.name}:", _one_line(record.getMessage())]
+        members = dict(getattr(record, MEMBERS, ()))
+        if request_id := REQUEST_ID.get():
+            members.setdefault("request_id", request_id)
+        words += [f"{name}={_shown(value)}" for name, value in members.items() if value is not None]
+        line = " ".join(words)
+        if record.exc_info and record.exc_info[1] is not None:
+            line += "\n" + "".join(trace(record.exc_info[1])).rstrip()
+        return line
+
+
+def trace(error: BaseException) -> Iterator[str]:
+    """An exception and what led to it, the first cause first: places, types, and words only where they are Mira's."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    for number, link in enumerate(reversed(chain)):
+        if number:
+            yield "Which led to:\n"
+        yield "Traceback (most recent call last):\n"
+        yield from traceback.format_tb(link.__traceback__, limit=-MOST_FRAMES)
+        yield f"{type(link).__module__}.{type(link).__qualname__}{_words(link)}\n"
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, MiraError | ConfigError):
+        return f": {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return f": {error.strerror}"
+    return ""
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(record.msecs):03}Z"
+
+
+def _one_line(text: str) -> str:
+    """Text in which nothing can pass for another line or for a terminal's command."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return _one_line(text) if text and " " not in text else msgspec.json.encode(text).decode()
