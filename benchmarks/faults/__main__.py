@@ -12,13 +12,20 @@ import sys
 import time
 from functools import partial
 
-from benchmarks.faults import bad_nodes
+from benchmarks.faults import bad_nodes, chain, pressure, running_dry, sessions, slow_node
 from benchmarks.faults.bench import Scenario
 
 
 def scenarios(way: str | None) -> tuple[Scenario, ...]:
     """Every scenario in the order of the goals; `way` picks one way of the first."""
-    return (Scenario(1, "One third of the nodes bad, 5,000 requests each", partial(bad_nodes.run, way)),)
+    return (
+        Scenario(1, "One third of the nodes bad, 5,000 requests each", partial(bad_nodes.run, way)),
+        Scenario(2, "One of 8 nodes slow, then well; trouble that ends", slow_node.run),
+        Scenario(3, "100 sessions of 50 turns on 8 nodes", sessions.run),
+        Scenario(4, "A node runs out of credits", running_dry.run),
+        Scenario(5, "SIGTERM under 100 requests/s; three times what the fleet can do", pressure.run),
+        Scenario(6, "Two Miras in a row", chain.run),
+    )
 
 
 async def main() -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-#: What an answer can be: whole, refused before content, ended in a typed error after content, or cut without a word.
-ANSWERED, REFUSED, BROKEN, CUT = "answered", "refused", "broken", "cut"
+#: What a request can become: answered whole, refused before content, ended in a typed error after it, cut without a
+#: word, or never taken.
+ANSWERED, REFUSED, BROKEN, CUT, UNREACHED = "answered", "refused", "broken", "cut", "unreached"
 
 #: What every answer of the fleet begins with (`FaultyNode.answer`).
 FIRST_WORD = b"word0"
@@ -64,11 +65,12 @@ class Client:
         outcome = Outcome(asked_s=time.monotonic())
         try:
             connection = self._idle.pop() if self._idle else await self._open()
+        except OSError:
+            outcome.kind = UNREACHED
+        else:
             await connection.ask(request, outcome)
             if not connection.closed:
                 self._idle.append(connection)
-        except OSError:
-            pass
         outcome.ended_s = time.monotonic()
         return outcome
 

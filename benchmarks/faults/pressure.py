@@ -1,0 +1,103 @@
+"""A gateway that is stopped while it works, and one that is asked three times what its fleet can do."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from benchmarks.faults.bench import NAME, Bench, Figure, bench, fleet, percent
+from benchmarks.faults.load import (
+    ANSWERED,
+    BROKEN,
+    CUT,
+    REFUSED,
+    UNREACHED,
+    Outcome,
+    at_rate,
+    chat,
+    count,
+    in_turns,
+    percentile_s,
+)
+from tests.support.faults import Behaviour
+
+PER_S = 100.0
+#: Four nodes of ten places, each taken for 0.2 s: 200 answers a second.
+NODES, PLACES, TAKES_S = 4, 10, 0.2
+OVERLOAD = 3
+OVERLOAD_S = 10.0
+GOODPUT_GOAL = 0.9
+SHED_GOAL_S = 0.05
+
+
+async def drain() -> AsyncIterator[Figure]:
+    """SIGTERM in the middle of 100 requests a second, streams of a second among them."""
+    nodes = fleet(NODES)
+    async with bench(nodes) as up:
+        for node in nodes:
+            await node.become(Behaviour(first_token_s=0.2, gap_s=0.2, words=4))
+        load = asyncio.create_task(at_rate(PER_S, 8, lambda number: up.client.ask(chat(NAME, stream=number % 2 == 0))))
+        await asyncio.sleep(4)
+        up.gateway.terminate()
+        status = await asyncio.to_thread(up.gateway.wait)
+        ended_s = time.monotonic()
+        outcomes = await load
+        # Its store tells whether every hold was settled or given back.
+        await asyncio.to_thread(up.gateway.start)
+        held = (await asyncio.to_thread(up.gateway.balance))["held"]
+        await asyncio.to_thread(up.gateway.check_ledger)
+    reached = [outcome for outcome in outcomes if outcome.kind != UNREACHED and outcome.asked_s < ended_s]
+    told = count(reached, ANSWERED) + count(reached, BROKEN) + count(reached, REFUSED)
+    yield Figure(
+        "accepted requests that ended as they should",
+        f"{told} of {len(reached)} ({count(reached, ANSWERED)} answered)",
+        "all",
+        told == len(reached) > 0,
+    )
+    yield Figure("exit status", str(status), "0", status == 0)
+    yield Figure("credits still held afterwards", str(held), "0", float(held) == 0)
+
+
+async def overload() -> AsyncIterator[Figure]:
+    """The capacity is measured first; then three times as much is asked for."""
+    nodes = fleet(NODES)
+    async with bench(nodes, rows={"max_in_flight": PLACES}) as up:
+        for node in nodes:
+            await node.become(Behaviour(first_token_s=TAKES_S))
+        began_s = time.monotonic()
+        full = await in_turns(800, NODES * PLACES, lambda number: _ask(up, number))
+        per_s = count(full, ANSWERED) / (time.monotonic() - began_s)
+        outcomes = await at_rate(OVERLOAD * per_s, OVERLOAD_S, lambda number: _ask(up, number))
+    answered = [outcome for outcome in outcomes if outcome.kind == ANSWERED]
+    # The first and the last second are left out: the queue fills, and empties when nobody asks any more.
+    from_s, until_s = outcomes[0].asked_s + 1, outcomes[0].asked_s + OVERLOAD_S
+    good_per_s = sum(from_s <= outcome.ended_s < until_s for outcome in answered) / (until_s - from_s)
+    shed = [outcome for outcome in outcomes if outcome.kind == REFUSED]
+    shed_s = percentile_s((outcome.took_s for outcome in shed), 0.99)
+    yield Figure(
+        f"goodput at {OVERLOAD} x {per_s:.0f}/s",
+        f"{good_per_s:.0f}/s, {percent(good_per_s, per_s)} of capacity",
+        f">= {100 * GOODPUT_GOAL:.0f} %",
+        good_per_s >= GOODPUT_GOAL * per_s,
+    )
+    yield Figure(
+        "shed answers, p99",
+        f"{shed_s * 1e3:.0f} ms ({len(shed)} of {len(outcomes)})",
+        f"<= {SHED_GOAL_S * 1e3:.0f} ms",
+        bool(shed) and shed_s <= SHED_GOAL_S,
+    )
+    rightly = sum(outcome.status in (429, 503) and "retry-after" in outcome.headers for outcome in shed)
+    yield Figure("shed with 429 or 503 and Retry-After", f"{rightly} of {len(shed)}", "all", rightly == len(shed))
+    lost = count(outcomes, CUT) + count(outcomes, UNREACHED)
+    yield Figure("cut or not let in", str(lost), "0", lost == 0)
+
+
+async def run() -> AsyncIterator[Figure]:
+    """Both."""
+    async for figure in drain():
+        yield figure
+    async for figure in overload():
+        yield figure
+
+
+def _ask(up: Bench, number: int) -> "asyncio.Future[Outcome]":
+    return asyncio.ensure_future(up.client.ask(chat(NAME, stream=number % 2 == 0)))
