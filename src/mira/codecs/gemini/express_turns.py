@@ -252,6 +252,9 @@ def _assistant_parts(parts: tuple[AssistantPart, ...], dropped: set[str]) -> tup
                 if part.format == THOUGHTS and part.id not in signatures:
                     pending = _add_thought(told, part) or pending
             case ToolCall():
+                if pending:
+                    told.append(Text(text="", signature=pending))
+                    pending = None
                 told.append(_call(part, signatures.get(part.id)))
             case Image():
                 _add_image(told, part, dropped)
@@ -260,7 +263,8 @@ def _assistant_parts(parts: tuple[AssistantPart, ...], dropped: set[str]) -> tup
                     told.append(part)
                 else:
                     dropped.add("content")
-    return tuple(told)
+    # Google signs empty texts too: the last of a stream, or one behind calls.
+    return (*told, Text(text="", signature=pending)) if pending else tuple(told)
 
 
 def _add_thought(told: list[AssistantPart], block: Reasoning) -> str | None:
