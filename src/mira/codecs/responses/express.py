@@ -71,7 +71,7 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
         output_cap=max(target.output_cap, MIN_OUTPUT_CAP),
         stream=conversation.stream,
         include_usage=True,
-        sampling=_sampling(conversation.sampling, dropped, tuned=takes_sampling(thinking.effort, target.capabilities)),
+        sampling=_sampling(conversation, dropped, tuned=takes_sampling(thinking.effort, target.capabilities)),
         thinking=thinking,
         response_format=_response_format(conversation.response_format),
         notes=_notes(conversation.notes, dialect),
@@ -81,11 +81,12 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     return told, tuple(sorted(dropped))
 
 
-def _sampling(sampling: Sampling, dropped: set[str], *, tuned: bool) -> Sampling:
+def _sampling(conversation: Conversation, dropped: set[str], *, tuned: bool) -> Sampling:
+    sampling = conversation.sampling
     refused = {
         "n": sampling.n is not None and sampling.n > 1,
         "logprobs": bool(sampling.logprobs or sampling.top_logprobs),
-        "stop": bool(sampling.stop),
+        "stop_sequences" if conversation.origin == "messages" else "stop": bool(sampling.stop),
     }
     for name, asked in refused.items():
         if asked:
