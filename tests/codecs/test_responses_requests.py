@@ -102,7 +102,7 @@ def test_a_conversation_is_rendered_or_refused_by_the_fields_name(conversation: 
         with pytest.raises(MiraError) as caught:
             RESPONSES.render_request(conversation, target(dialect))
         assert caught.value.kind is Kind.UNSUPPORTED
-        assert caught.value.param in ("n", "logprobs", "stop", "messages")
+        assert caught.value.param in ("n", "logprobs", "stop", "stop_sequences", "messages")
 
 
 BODY = (

@@ -111,6 +111,10 @@ def judge(status: int, failure: Failure) -> MiraError:
         return _client_fault(status, failure)
     if status == 404:
         return _not_found(failure)
+    if status == Kind.LOOP_DETECTED.value.status:
+        return MiraError(
+            Kind.LOOP_DETECTED, "The upstream refused the request because it runs in a loop; the operator must act."
+        )
     if status in _TIMEOUTS:
         return MiraError(Kind.UPSTREAM_TIMEOUT, "The upstream did not answer in time.")
     if status in _OVERLOADED or "overloaded" in failure.type:
