@@ -3,14 +3,14 @@
 import asyncio
 
 import pytest
-from tests.e2e.matrix.cells import cells, check_record, nanocredits, statement
+from tests.e2e.matrix.cells import cells, check_record, nanocredits, statement, streamed
 from tests.e2e.matrix.nodes import NODE_RESPONSES
 from tests.e2e.protocols import cost_nanocredits
 from tests.e2e.wire_client import WireClient
 from tests.support.gateway import PROXY_KEY, eventually
 from tests.support.said import Counts, Said
 from tests.support.schemas import check
-from tests.support.upstream import FIN, Moment, Turn, hangs
+from tests.support.upstream import FIN, Moment, Turn, answers, hangs
 
 SAID = Said(texts=("One", " two", " three", " four"), counts=Counts(input=9, output=4))
 #: The texts that come before the break, one token each.
@@ -66,24 +66,35 @@ def test_a_stream_that_breaks_ends_in_the_protocols_error_and_bills_what_came(ga
 
 
 @cells
-@pytest.mark.parametrize("told", [True, False], ids=["told", "cut"])
-def test_a_whole_answer_that_breaks_is_the_protocols_error_and_free(gateway, upstream, surface, node, told):
+@streamed
+@pytest.mark.parametrize(("told", "status", "kind"), [(500, 502, "upstream_failed"), (400, 400, "bad_request")])
+def test_a_node_that_refuses_is_the_protocols_error_and_free(
+    gateway, upstream, surface, node, stream, told, status, kind
+):
+    refusal = {"error": {"message": "No, says sk-secret-0123456789.", "type": "invalid_request_error"}}
+    upstream.script(node.behind.bare, answers(refusal, told))
+    check_refusal(gateway, gateway.post(surface.path, surface.ask(node.behind.model, stream)), surface, status, kind)
+
+
+@cells
+def test_a_whole_answer_that_is_cut_is_the_protocols_error_and_free(gateway, upstream, surface, node):
     async def script(turn: Turn) -> None:
-        if told:
-            await turn.head(500, length=29)
-            await turn.send(b'{"error":{"message":"secret"}}'[:29])
-            return
         await turn.head(200, length=1_000)
         await turn.send(b'{"id":"x","secret')
         turn.cut(FIN)
 
     upstream.script(node.behind.bare, script)
     response = gateway.post(surface.path, surface.ask(node.behind.model, False))
-    assert response.status_code == 502
+    check_refusal(gateway, response, surface, 502, "upstream_failed")
+
+
+def check_refusal(gateway, response, surface, status, kind):
+    """The error is what the protocol's vendor says an error is, keeps the node's secrets, and costs nothing."""
+    assert response.status_code == status
     check(surface.name, "error", response.json())
     assert b"secret" not in response.content
     record = gateway.call(response.headers["x-request-id"])
-    assert (record["status"], record["error"]) == (502, "upstream_failed")
+    assert (record["status"], record["error"]) == (status, kind)
     assert nanocredits(record["cost"]) == 0
     assert all(line["credit"] != "revenue" for line in statement(gateway, record))
 
