@@ -21,7 +21,7 @@ from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
 from mira.api.standing import standing
-from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
+from mira.bootstrap import bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
 from mira.core.model_rows import model_row
@@ -153,6 +153,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             memory=Answers(database, now_ms=now_ms),
             loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
             observer=Observer(metrics),
+            instance=await instance_name(settings),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),

@@ -102,9 +102,20 @@ class Node(Protocol):
         """The client's own protocol where the node speaks it, else the node's first; Responses where it must be."""
 
     async def open(
-        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHeaders | None
+        self,
+        codec: NodeCodec,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        stream: bool,
+        passed: RequestHeaders | None,
+        via: str,
     ) -> Response:
-        """Sends a request in a protocol that the node speaks; `passed` is the client's head on pass-through."""
+        """Sends a request in a protocol that the node speaks.
+
+        `passed` is the client's head on pass-through, `via` are the Miras that the request has passed.
+        """
 
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client."""

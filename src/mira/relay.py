@@ -40,7 +40,7 @@ from mira.collaborators import (
     Observer,
     Response,
 )
-from mira.core import fleet
+from mira.core import fleet, via
 from mira.core.call import CallRecord, FailedAttempt
 from mira.core.conversation import Conversation
 from mira.core.fleet import Offer, Route
@@ -62,7 +62,10 @@ log = logging.getLogger("mira.relay")
 
 
 class Relay:
-    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id."""
+    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id.
+
+    `instance` is the name by which other Miras know this one.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Relay:
         memory: Memory,
         loader: Loader,
         observer: Observer,
+        instance: str,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -86,6 +90,7 @@ class Relay:
         self.memory = memory
         self.loader = loader
         self.observer = observer
+        self.instance = instance
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -137,6 +142,7 @@ class Relay:
         call.known_caller = caller
         call.record.workspace_id = caller.workspace_id
         call.record.key_id = caller.key_id
+        call.via = via.onward(call.exchange.header(via.HEADER), self.instance)
 
     # 2 decode
 
@@ -241,7 +247,9 @@ class Relay:
                     model=offer.upstream_model,
                     stream=call.envelope.stream,
                     passed=exchange if conversation is None else None,
+                    via=call.via,
                 )
+                call.record.upstream_request_id = _printable(response.header(b"x-request-id"))
                 if response.status != 200:
                     raise _attempt_failed(codec, response, await response.read(HELD_BACK_BYTES))
                 raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)

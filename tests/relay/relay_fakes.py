@@ -207,7 +207,7 @@ class FakeNode:
         return self.codec
 
     async def open(
-        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: Any
+        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: Any, via: str
     ) -> FakeResponse:
         self.diary.append(f"open {self.name}")
         self.bodies.append(json.loads(body))
@@ -379,6 +379,7 @@ class World:
             memory=FakeMemory(),
             loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
             observer=self.observer,
+            instance="here",
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",

@@ -496,6 +496,9 @@ class Slow(Streaming):
         super().__init__()
         self.diary = diary
 
+    def header(self, name):
+        return None
+
     async def read(self, limit_bytes):
         self.diary.append("read")
         await asyncio.get_running_loop().create_future()

@@ -164,6 +164,7 @@ def call_body(row: Any) -> dict[str, Any]:
     return {
         "id": row.request_id,
         "client_request_id": row.client_request_id,
+        "upstream_request_id": row.upstream_request_id,
         "workspace_id": row.workspace_id,
         "key_id": row.key_id,
         "face": row.face,

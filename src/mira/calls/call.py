@@ -38,6 +38,8 @@ class Call(Struct):
     known_caller: Caller | None = None
     opened: Envelope | None = None
     output_cap: int = 0
+    #: the Miras that the request has passed, this one included
+    via: str = ""
     hold: Hold | None = None
     settled: bool = False
     keeps: bool = False

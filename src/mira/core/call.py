@@ -15,6 +15,7 @@ class FailedAttempt(Struct, frozen=True):
 class CallRecord(Struct, kw_only=True):
     """What became of one billed request. Times are Unix milliseconds or durations in milliseconds.
 
+    `client_request_id` is what the client called it, `upstream_request_id` what the node that answered last does.
     `status` is the HTTP status told to the client (499 where the client left first). `error` is the lower-case name of
     a `Kind`. `failed_attempts` is not kept in the usage row. `held`, `computed`, `reported` and `billed` are
     nano-credits; `reported` is None where the upstream told no charge.
@@ -22,6 +23,7 @@ class CallRecord(Struct, kw_only=True):
 
     request_id: str
     client_request_id: str | None = None
+    upstream_request_id: str | None = None
     workspace_id: str
     key_id: str
     face: str

@@ -10,6 +10,7 @@ from mira.codecs.responses import RESPONSES
 from mira.config import NodeConfig
 from mira.core.fleet import Health
 from mira.core.pricing import Markup, Price
+from mira.core.via import HEADER as VIA
 from mira.errors import Kind as ErrorKind
 from mira.errors import MiraError
 from mira.nodes.kinds import KINDS, Kind, dialect_of, ways_of
@@ -128,21 +129,34 @@ class Node:
         return self.ways[0].codec
 
     async def open(
-        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHead | None
+        self,
+        codec: NodeCodec,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        stream: bool,
+        passed: RequestHead | None,
+        via: str = "",
     ) -> Any:
         """Sends a model request in a protocol that the node speaks; returns the response once its head is in.
 
         `passed` is the client's head where its request passes through: what the kind forwards is taken from there.
+        `via` names the Miras that the request has passed, for a node that is one.
         """
         way = next(way for way in self.ways if way.codec is codec)
         path = way.stream_path if stream and way.stream_path is not None else way.path
-        return await self.post(path, body, request_id, model=model, passed=passed)
+        return await self.post(path, body, request_id, model=model, passed=passed, via=via)
 
-    async def post(self, path: str, body: bytes, request_id: str, *, model: str, passed: RequestHead | None) -> Any:
-        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed` as in `open`."""
+    async def post(
+        self, path: str, body: bytes, request_id: str, *, model: str, passed: RequestHead | None, via: str = ""
+    ) -> Any:
+        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed`, `via` as in `open`."""
         if "{model}" in path:
             path = path.replace("{model}", model)
         headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
+        if via and self.kind.chains:
+            headers.append((VIA, via.encode()))
         if self.kind.headers:
             own = dict(self.kind.headers)
             if passed is not None:

@@ -39,6 +39,7 @@ def members(record: CallRecord, model: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "request_id": record.request_id,
         "client_request_id": record.client_request_id,
+        "upstream_request_id": record.upstream_request_id,
         "workspace_id": record.workspace_id or None,
         "key_id": record.key_id or None,
         "surface": record.face,
