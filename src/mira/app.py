@@ -266,7 +266,9 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
     async def on_reload() -> None:
         await reload(config, app)
 
-    return Server(ListenConfig(app.asgi, listeners), on_drain=on_drain, on_reload=on_reload), sockets
+    limits = config.server
+    listening = ListenConfig(app.asgi, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s)
+    return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
 
 
 async def reload(config: Config, app: App) -> None:

@@ -63,7 +63,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_streams: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     max_connections_per_ip: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 2048
     unready_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 2.0
-    drain_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 120.0
+    drain_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 120
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

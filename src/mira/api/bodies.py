@@ -1,5 +1,6 @@
 """The shapes of request and answer bodies outside the model protocols, and how they are read and written."""
 
+import asyncio
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
+from mira.api.arrival import deadline_s, too_slow
 from mira.api.services import Asked
 from mira.errors import Kind, MiraError
 
@@ -144,12 +146,18 @@ class Health(Struct):
 
 
 async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Reads a body as it came; MiraError TOO_LARGE."""
+    """Reads a body as it came; MiraError TOO_LARGE, BAD_REQUEST where it comes too slowly."""
     body = bytearray()
-    async for piece in asked.request.stream():
-        body += piece
-        if len(body) > limit_bytes:
-            raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+    began_s = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(deadline_s(began_s, 0)) as limit:
+            async for piece in asked.request.stream():
+                body += piece
+                if len(body) > limit_bytes:
+                    raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+                limit.reschedule(deadline_s(began_s, len(body)))
+    except TimeoutError:
+        raise too_slow() from None
     return bytes(body)
 
 
