@@ -9,7 +9,7 @@ from tests.support.gateway import Gateway, openai_node, price
 from tests.support.upstream import Upstream
 
 # What these assert for tests, they explain as tests do.
-pytest.register_assert_rewrite("tests.e2e.matrix.cells")
+pytest.register_assert_rewrite("tests.e2e.matrix.cells", "tests.e2e.matrix.vendors")
 
 MODELS = ("gpt-4o-mini", "gpt-4o", "o4-mini", "whisper-like")
 

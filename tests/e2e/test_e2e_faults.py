@@ -9,7 +9,9 @@ from tests.support.gateway import UPSTREAM_KEY, eventually, price
 
 #: fails before any content, so that another node answers
 BEFORE_CONTENT = ("refuse", "reset", "500", "garbage", "partial", "error-in-200", "wrong-type", "endless")
-MODELS = (*BEFORE_CONTENT, "429", "mid-stream", "drip")
+#: is about the operator's account or about what the node serves, and leads to another node as well
+NOT_OURS = ("401", "402", "404")
+MODELS = (*BEFORE_CONTENT, *NOT_OURS, "429", "mid-stream", "drip")
 GOOD = len(MODELS)
 
 
@@ -57,6 +59,13 @@ def test_a_failure_before_content_is_answered_by_another_node(gateway, fleet, fa
     call = gateway.call(answer.headers["x-request-id"])
     assert (call["attempts"], call["error"]) == (2, None)
     assert fault == "refuse" or node.seen[-1].stream == stream
+
+
+@pytest.mark.parametrize("fault", NOT_OURS)
+def test_a_refusal_that_is_not_the_clients_is_answered_by_another_node(gateway, fleet, fault):
+    node = bad(fleet, fault, fault=fault)
+    answer = gateway.chat(f"x/{fault}", max_tokens=64)
+    assert (answer.status_code, answer.headers["x-mira-node"], len(node.seen)) == (200, "good", 1)
 
 
 def test_a_reset_after_content_ends_in_an_error_and_is_asked_of_nobody_else(gateway, fleet):

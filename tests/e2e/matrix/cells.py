@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.e2e.asking import Seen, Surface
 from tests.e2e.matrix.nodes import BEHIND_DETAILS, DETAILS_MODEL, NODES, Node
+from tests.e2e.matrix.vendors import Vendors, check_view
 from tests.e2e.protocols import PRICES, cost_nanocredits, nodes, prices
 from tests.e2e.surfaces import SURFACES
 from tests.support.gateway import UPSTREAM_KEY, Gateway
@@ -46,20 +47,24 @@ def matrix_prices() -> list[dict[str, Any]]:
 
 
 class Ask:
-    """One question and what came of it: the answer as the client reads it, the call's record, the ledger's line."""
+    """One question and what came of it: the answer as its client reads it, and the call's record.
 
-    def __init__(self, gateway: Gateway, surface: Surface, body: dict[str, Any]) -> None:
+    The vendor's SDK asks and reads; its bytes are read again, and both must see the same.
+    """
+
+    def __init__(self, gateway: Gateway, vendors: Vendors, surface: Surface, body: dict[str, Any]) -> None:
         self._gateway = gateway
         self._stream = bool(body["stream"])
-        self.response = gateway.post(surface.path, body)
-        assert self.response.status_code == 200, self.response.text
-        self.seen: Seen = surface.read(self.response.content, stream=self._stream)
-        self.record = gateway.call(self.response.headers["x-request-id"])
+        view = vendors.ask(surface, body)
+        self.headers = vendors.tee.headers
+        self.seen: Seen = surface.read(bytes(vendors.tee.data), stream=self._stream)
+        check_view(view, self.seen)
+        self.record = gateway.call(self.headers["x-request-id"])
 
     @property
     def dropped(self) -> set[str]:
         """The fields that the node could not be told."""
-        return set(self.response.headers.get("x-mira-dropped", "").split(",")) - {""}
+        return set(self.headers.get("x-mira-dropped", "").split(",")) - {""}
 
     def check_bill(self, counts: Counts) -> None:
         """The client, the call's record and the ledger tell these counts, and what they cost to the nano-credit."""
@@ -68,7 +73,7 @@ class Ask:
         assert self.seen.cost is not None
         assert nanocredits(self.seen.cost) == cost
         if not self._stream:
-            assert nanocredits(self.response.headers["x-mira-cost"]) == cost
+            assert nanocredits(self.headers["x-mira-cost"]) == cost
         check_record(self._gateway, self.record, counts, cost)
         assert (self.record["status"], self.record["error"]) == (200, None)
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from tests.e2e.matrix.cells import Ask, matrix_nodes, matrix_prices
+from tests.e2e.matrix.vendors import Vendors
 from tests.support.gateway import Gateway
 from tests.support.upstream import Upstream
 
@@ -26,7 +27,15 @@ def gateway(scripted: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     gateway.close()
 
 
+@pytest.fixture(scope="session")
+def vendors(gateway: Gateway) -> Iterator[Vendors]:
+    """The vendors' SDKs in front of the table's gateway."""
+    vendors = Vendors(gateway)
+    yield vendors
+    vendors.close()
+
+
 @pytest.fixture
-def ask(gateway: Gateway) -> Callable[..., Ask]:
+def ask(gateway: Gateway, vendors: Vendors) -> Callable[..., Ask]:
     """Asks under a protocol of clients and reads the answer, see `Ask`."""
-    return partial(Ask, gateway)
+    return partial(Ask, gateway, vendors)
