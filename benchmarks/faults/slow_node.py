@@ -20,7 +20,7 @@ BACK_S = 90.0
 FULL_SHARE = 0.8
 WINDOW_S = 10.0
 #: Faults that the fleet is to recover from without help, besides being slow.
-STATES = ("refuse", "500", "429", "hang", "garbage")
+STATES = ("refuse", "500", "429", "hang", "garbage", "401", "402", "404")
 
 
 async def run() -> AsyncIterator[Figure]:
@@ -61,7 +61,7 @@ async def run() -> AsyncIterator[Figure]:
 
 async def _states() -> AsyncIterator[Figure]:
     """One node of each kind of trouble at once; all are to be back in their share when the trouble is over."""
-    nodes = fleet(NODES)
+    nodes = fleet(2 * len(STATES) + 2)
     usual = Behaviour(first_token_s=USUAL_S)
     async with bench(nodes) as up:
         for node in nodes:

@@ -134,6 +134,17 @@ async def _broken(turn: Turn) -> None:
     turn.wire.answered(500, whole(500, {"error": {"message": "out of order", "type": "server_error"}}))
 
 
+def _refusal(status: int, code: str) -> Callable[[Turn], Awaitable[None]]:
+    """A refusal that is about our account or the model, not about the request."""
+
+    async def refuse(turn: Turn) -> None:
+        turn.wire.answered(
+            status, whole(status, {"error": {"message": "refused: the model or the account", "code": code}})
+        )
+
+    return refuse
+
+
 async def _garbage(turn: Turn) -> None:
     if turn.seen.stream:
         turn.wire.answered(
@@ -197,6 +208,9 @@ FAULTS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     "reset": _reset,
     "429": _too_many,
     "500": _broken,
+    "401": _refusal(401, "invalid_api_key"),
+    "402": _refusal(402, "insufficient_quota"),
+    "404": _refusal(404, "model_not_found"),
     "garbage": _garbage,
     "partial": _partial,
     "error-in-200": _error_in_200,
