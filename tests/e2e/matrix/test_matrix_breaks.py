@@ -10,7 +10,7 @@ from tests.e2e.wire_client import WireClient
 from tests.support.gateway import PROXY_KEY, eventually
 from tests.support.said import Counts, Said
 from tests.support.schemas import check
-from tests.support.upstream import FIN, Moment, Turn, answers, hangs
+from tests.support.upstream import FIN, Cut, Moment, Turn, answers, hangs
 
 SAID = Said(texts=("One", " two", " three", " four"), counts=Counts(input=9, output=4))
 #: The texts that come before the break, one token each.
@@ -38,10 +38,12 @@ def prompt(surface, node) -> int:
 
 
 @cells
-@pytest.mark.parametrize("told", [True, False], ids=["told", "cut"])
-def test_a_stream_that_breaks_ends_in_the_protocols_error_and_bills_what_came(gateway, upstream, surface, node, told):
+@pytest.mark.parametrize("how", ["told", "cut", "ended"])
+def test_a_stream_that_breaks_ends_in_the_protocols_error_and_bills_what_came(gateway, upstream, surface, node, how):
     at_client = Moment()
-    upstream.script(node.behind.bare, node.behind.wire.breaks(SAID, at_client, told=told, texts=CAME))
+    # The vendor's own error, a connection that is lost, and a body that ends in order without the answer's end.
+    then: dict[str, list[bytes | Cut]] = {"told": [node.behind.wire.fault], "cut": [FIN], "ended": []}
+    upstream.script(node.behind.bare, node.behind.wire.begins(SAID, [at_client, *then[how]], texts=CAME))
     held = gateway.balance()["held"]
     headers = {"authorization": f"Bearer {PROXY_KEY}"}
     data = b""
@@ -58,7 +60,7 @@ def test_a_stream_that_breaks_ends_in_the_protocols_error_and_bills_what_came(ga
     assert b"secret" not in data
     record = gateway.call(response.headers["x-request-id"])
     assert record["status"] == 200
-    assert record["error"] == ("upstream_failed" if not told or node is NODE_RESPONSES else "unavailable")
+    assert record["error"] == ("unavailable" if how == "told" and node is not NODE_RESPONSES else "upstream_failed")
     counts, estimated = partial(surface, node)
     check_record(gateway, record, counts, cost_nanocredits(counts), estimated=estimated)
     assert gateway.balance()["held"] == held
