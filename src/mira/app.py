@@ -112,7 +112,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             version=__version__,
             models=lambda: fleet.catalog.routes,
             nodes=lambda: {node.name for node in fleet.nodes},
-            standing=lambda: _standing(fleet, ledger),
+            standing=lambda: _standing(fleet, ledger, relay),
         )
         ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"), on_batch=metrics.batch_committed)
         await ledger.start()
@@ -153,6 +153,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             memory=Answers(database, now_ms=now_ms),
             loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
             observer=Observer(metrics),
+            most_calls=config.server.max_streams,
             instance=await instance_name(settings),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
@@ -220,10 +221,10 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
-        lag = LoopLag(app.services.metrics.loop_lagged)
+        relay = app.services.relay
+        lag = LoopLag(app.services.metrics.loop_lagged, relay.gate.loop_lagged)
         lag.start()
         stack.callback(lag.stop)
-        relay = app.services.relay
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
@@ -282,9 +283,11 @@ async def reload(config: Config, app: App) -> None:
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
 
 
-def _standing(fleet: Fleet, ledger: Ledger) -> Standing:
+def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:
     now_s = time.monotonic()
-    return standing([fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=0)
+    return standing(
+        [fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=relay.gate.places.waiting
+    )
 
 
 def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:

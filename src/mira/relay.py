@@ -1,6 +1,6 @@
 """The way of a request, from the key to the ledger, as one straight line.
 
-    authenticate → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
+    authenticate → take a place → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
 
 The relay receives its collaborators and knows neither ASGI nor SQL. Its rules of money:
 
@@ -21,6 +21,7 @@ from mira.calls.admission import admit
 from mira.calls.authentication import authenticate
 from mira.calls.books import Books
 from mira.calls.call import AttemptFailed, Call, Surface
+from mira.calls.gate import Gate
 from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import recall, remember
@@ -77,6 +78,7 @@ class Relay:
         memory: Memory,
         loader: Loader,
         observer: Observer,
+        most_calls: int,
         instance: str,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
@@ -90,6 +92,7 @@ class Relay:
         self.memory = memory
         self.loader = loader
         self.observer = observer
+        self.gate = Gate(most_calls, monotonic_s)
         self.instance = instance
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
@@ -104,6 +107,8 @@ class Relay:
         self.observer.began(call.record.request_id)
         try:
             await self._authenticate(call)
+            await self.gate.enter(call.caller.workspace_id, exchange)
+            call.placed = True
             route = await self._decode(call)
             route = await self._admit(call, route)
             if call.envelope.stream:
@@ -120,6 +125,8 @@ class Relay:
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
         finally:
             self.awaited.pop(call.record.request_id, None)
+            if call.placed:
+                self.gate.leave()
             self.observer.ended(call.record)
 
     def _begin(self, exchange: Exchange, surface: Surface) -> Call:

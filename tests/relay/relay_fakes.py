@@ -379,11 +379,11 @@ class World:
             memory=FakeMemory(),
             loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
             observer=self.observer,
+            **{"most_calls": 100, **settings},
             instance="here",
             now_ms=lambda: 1_700_000_000_000,
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",
-            **settings,
         )
 
     def serve(

@@ -55,8 +55,8 @@ class Books:
         call.settled = True
         hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
-        if call.known_caller is None:
-            return  # a row is a workspace's
+        if not call.placed:
+            return  # nobody's row, or one of a flood that must cost little
         try:
             if hold is not None:
                 async with asyncio.timeout(BOOKS_WAIT_S):

@@ -36,6 +36,8 @@ class Call(Struct):
     record: CallRecord
     started_s: float
     known_caller: Caller | None = None
+    #: whether it has a place among those that run
+    placed: bool = False
     opened: Envelope | None = None
     output_cap: int = 0
     #: the Miras that the request has passed, this one included

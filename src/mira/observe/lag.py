@@ -7,10 +7,9 @@ EVERY_S = 0.1
 
 
 class LoopLag:
-    """Sets a timer ten times a second and looks how late it fires; `late_s` is the last measure."""
+    """Sets a timer ten times a second and tells how many seconds late it fires."""
 
-    def __init__(self, on_measure: Callable[[float], object], *, every_s: float = EVERY_S) -> None:
-        self.late_s = 0.0
+    def __init__(self, *on_measure: Callable[[float], object], every_s: float = EVERY_S) -> None:
         self._on_measure = on_measure
         self._every_s = every_s
         self._timer: asyncio.TimerHandle | None = None
@@ -29,6 +28,7 @@ class LoopLag:
         self._timer = loop.call_later(self._every_s, self._measure, loop, loop.time() + self._every_s)
 
     def _measure(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
-        self.late_s = max(0.0, loop.time() - due_s)
-        self._on_measure(self.late_s)
+        late_s = max(0.0, loop.time() - due_s)
+        for hear in self._on_measure:
+            hear(late_s)
         self._set(loop)
