@@ -168,7 +168,7 @@ class Relay:
         route = self.catalog.find(envelope.model)
         call.record.model = route.model
         call.capabilities = route.capabilities
-        if call.caller.models is not None and route.model not in call.caller.models:
+        if not call.caller.may_use(route.model):
             raise MiraError(
                 Kind.MODEL_NOT_ALLOWED,
                 f"this key may not use the model {route.model}; ask for a wider scope",
@@ -379,7 +379,7 @@ class Relay:
                 continue
             if hold is not None and hold.durable.done() and not is_lost(hold):
                 call.silent_ticks = 0
-                self._send_head(call)
+                self._send_head(call, early=True)
                 exchange.write(call.surface.codec.keepalive)
 
     def checkpoint(self) -> None:
@@ -412,11 +412,11 @@ class Relay:
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         self._send_head(call)
 
-    def _send_head(self, call: Call) -> None:
-        """Begins a streamed answer, once."""
+    def _send_head(self, call: Call, *, early: bool = False) -> None:
+        """Begins a streamed answer, once; `early`: before its node has said anything."""
         if not call.begun:
             call.begun = True
-            call.exchange.start(200, answer_headers(call, EVENT_STREAM))
+            call.exchange.start(200, answer_headers(call, EVENT_STREAM, early=early))
 
 
 def _printable(text: str | None) -> str | None:

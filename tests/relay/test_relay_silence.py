@@ -41,6 +41,9 @@ async def test_a_silent_answer_begins_with_a_sign_of_life_and_ends_as_any_other(
     assert exchange.heads == 0
     tick(world, 1)
     assert (exchange.status, exchange.sent) == (200, SIGN)
+    # Which node will have answered is not known yet.
+    assert "x-mira-node" not in exchange.headers
+    assert exchange.headers["x-mira-model"]
     tick(world)
     assert exchange.sent == SIGN * 2
     await script.feed(*REST)

@@ -111,18 +111,19 @@ def _starlette_route(services: Services, row: Row) -> Route:
     async def handle(request: Request) -> Response:
         request_id = services.new_id("req")
         REQUEST_ID.set(request_id)
+        protocol = MESSAGES if row.of_both and _is_of_anthropic(request) else row.errors
         try:
             caller = await _admit(services, row, request)
             response = await endpoint(services, Asked(request, caller, request_id))
         except MiraError as error:
-            return _error(error, request_id, row.errors)
+            return _error(error, request_id, protocol)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
             log.exception("request %s failed inside Mira", request_id)
             failure = MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why")
-            return _error(failure, request_id, row.errors)
-        for name in _request_id_headers(row.errors):
+            return _error(failure, request_id, protocol)
+        for name in _request_id_headers(protocol):
             response.headers[name.decode()] = request_id
         return response
 
@@ -175,16 +176,24 @@ def _request_id_headers(codec: Codec) -> tuple[bytes, ...]:
     return (b"x-request-id", b"request-id") if codec is MESSAGES else (b"x-request-id",)
 
 
-def _protocol_of(path: str) -> Codec:
+def _is_of_anthropic(request: Request) -> bool:
+    """Whether the client speaks as Anthropic's do: it names a version, or gives its key in their header alone."""
+    headers = request.headers
+    return "anthropic-version" in headers or ("x-api-key" in headers and "authorization" not in headers)
+
+
+def _protocol_of(request: Request) -> Codec:
     """Whose shape an error has on a path that no route answered."""
-    return MESSAGES if path == "/v1/messages" or path.startswith("/v1/messages/") else CHAT
+    path = request.scope["path"]
+    theirs = path == "/v1/messages" or path.startswith("/v1/messages/") or "anthropic-version" in request.headers
+    return MESSAGES if theirs else CHAT
 
 
 def _no_route(services: Services) -> Handler:
     async def answer(request: Request, _: Any) -> Response:
         path = request.scope["path"][:200]
         error = MiraError(Kind.NOT_FOUND, f"there is no route {path}; /docs lists them")
-        return _error(error, services.new_id("req"), _protocol_of(path))
+        return _error(error, services.new_id("req"), _protocol_of(request))
 
     return answer
 
@@ -192,7 +201,7 @@ def _no_route(services: Services) -> Handler:
 def _no_method(services: Services) -> Handler:
     async def answer(request: Request, _: Any) -> Response:
         error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
-        response = _error(error, services.new_id("req"), _protocol_of(request.scope["path"]))
+        response = _error(error, services.new_id("req"), _protocol_of(request))
         here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
         response.headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
         return response

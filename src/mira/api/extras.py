@@ -109,7 +109,7 @@ async def _count_upstream(
     """What the model's own node counts; None where no node can, or none should be asked for this key."""
     caller = _caller(asked)
     offers = tuple(offer for offer in route.offers if offer.node.kind.counter is not None)
-    if not offers or (caller.models is not None and route.model not in caller.models):
+    if not offers or not caller.may_use(route.model):
         return None
     try:
         offer = fleet.choose(replace(route, offers=offers), (), services.monotonic_s())

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from mira.api.bodies import answer
 from mira.api.services import Asked, Services
+from mira.core.caller import Caller
 from mira.observe.metrics import NodeSeen, Standing
 
 #: What a client may know of a node, in the words of the operator API.
@@ -15,10 +16,11 @@ SHOWN = ("name", "state", "reason", "latency_ms", "models")
 
 async def list_nodes(services: Services, asked: Asked) -> Response:
     """The nodes that serve models of the key's scope: name, state, models, latency."""
-    models = asked.caller.models if asked.caller is not None else None
+    caller = asked.caller
     now_s = services.monotonic_s()
-    shown = [_shown(services.fleet.describe(node, now_s), models) for node in services.fleet.nodes]
-    return answer({"object": "list", "data": [node for node in shown if node["models"] or models is None]})
+    shown = [_shown(services.fleet.describe(node, now_s), caller) for node in services.fleet.nodes]
+    scoped = caller is not None and caller.models is not None
+    return answer({"object": "list", "data": [node for node in shown if node["models"] or not scoped]})
 
 
 def standing(nodes: Sequence[dict[str, Any]], holds: int, held_nanocredits: int, waiting: int) -> Standing:
@@ -28,10 +30,10 @@ def standing(nodes: Sequence[dict[str, Any]], holds: int, held_nanocredits: int,
     )
 
 
-def _shown(node: dict[str, Any], models: frozenset[str] | None) -> dict[str, Any]:
+def _shown(node: dict[str, Any], caller: Caller | None) -> dict[str, Any]:
     shown = {name: node.get(name) for name in SHOWN}
-    if models is not None:
-        shown["models"] = [model for model in node["models"] if model in models]
+    if caller is not None:
+        shown["models"] = [model for model in node["models"] if caller.may_use(model)]
     return shown
 
 

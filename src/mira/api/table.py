@@ -50,7 +50,8 @@ Endpoint = Callable[[Services, Asked], Awaitable[Response]]
 class Row(Struct, frozen=True, kw_only=True):
     """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler).
 
-    `errors` is the protocol whose shape a handler's errors have.
+    `errors` is the protocol whose shape a handler's errors have; on a route `of_both` vendors, clients of Anthropic get
+    theirs.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Row(Struct, frozen=True, kw_only=True):
     endpoint: Endpoint | None = None
     surface: Surface | None = None
     errors: Codec = CHAT
+    of_both: bool = False
     body: type[Struct] | None = None
     answer: type[Struct] | None = None
 
@@ -112,8 +114,9 @@ TABLE: tuple[Row, ...] = (
               errors=MESSAGES),
     _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
     _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
-    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
-    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
+    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and capabilities",
+                  of_both=True),
+    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model", of_both=True),
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
             body=bodies.TokenCount, answer=bodies.CountedTokens),
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
@@ -125,7 +128,7 @@ TABLE: tuple[Row, ...] = (
            chat.Request),
     _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
            Embeddings),
-    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service"),
+    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service", of_both=True),
     _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),
     _health("GET", "/inference/v1/health", status.inference_health, "Health; no key", answer=bodies.Health),

@@ -28,9 +28,9 @@ class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cannot be switched off; `thinks_unasked`: it thinks unless it is told not to. `effort`: it takes an effort as such;
     `efforts` are the levels it knows, none where nobody says. `forced_tools`: a request may say that a tool must be
     called. `mid_system`: instructions may stand in mid-conversation. `structured_output`: it takes a JSON Schema for
-    its answer. `prefill`: a conversation may end in words of the model, which it continues. `responses_only`: at OpenAI
-    it answers under Responses alone. `chat_tools_with_thinking`: Chat Completions takes tools while it thinks,
-    otherwise Responses alone does.
+    its answer. `images`: it looks at pictures, and at documents page by page. `prefill`: a conversation may end in
+    words of the model, which it continues. `responses_only`: at OpenAI it answers under Responses alone.
+    `chat_tools_with_thinking`: Chat Completions takes tools while it thinks, otherwise Responses alone does.
     """
 
     sampling: bool = True
@@ -45,6 +45,7 @@ class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     forced_tools: bool = True
     mid_system: bool = False
     structured_output: bool = True
+    images: bool = True
     prefill: bool = True
     responses_only: bool = False
     chat_tools_with_thinking: bool = True
