@@ -129,6 +129,7 @@ def test_a_call_is_one_line_with_what_its_record_says():
     del first["time"]
     assert first == {
         "level": "info", "logger": "mira.calls", "message": "call", "request_id": "req_1", "client_request_id": "mine",
+        "upstream_request_id": None,
         "workspace_id": "ws", "key_id": "key_1", "surface": "proxy", "protocol": "chat", "model": "m/known",
         "node": "a", "stream": False, "attempts": 2, "status": 200, "error": None, "first_content_ms": 20,
         "duration_ms": 30, "failed_attempts": [{"node": "b", "reason": "upstream_timeout"}],

@@ -6,7 +6,7 @@ from typing import Any
 from mira.core.call import CallRecord
 from mira.core.money import credits_text
 from mira.observe.log import MEMBERS, REQUEST_ID
-from mira.observe.metrics import OTHER, TOKEN_CLASSES, Metrics
+from mira.observe.metrics import OTHER, TOKEN_CLASSES, Metrics, token_counts
 
 LOGGER = "mira.calls"
 SERVER_ERROR = 500
@@ -55,12 +55,10 @@ def members(record: CallRecord, model: str) -> dict[str, Any]:
     }
     if record.failed_attempts:
         told["failed_attempts"] = [{"node": failed.node, "reason": failed.reason} for failed in record.failed_attempts]
-    usage = record.usage
-    if usage.prompt_tokens or usage.completion_tokens:
-        told["tokens"] = {
-            token_class: count for name, token_class in TOKEN_CLASSES.items() if (count := getattr(usage, name))
-        }
-        told["estimated"] = usage.estimated
+    counts = token_counts(record.usage)
+    if any(counts):
+        told["tokens"] = {name: count for name, count in zip(TOKEN_CLASSES.values(), counts, strict=True) if count}
+        told["estimated"] = record.usage.estimated
     if record.held_nanocredits:
         told["cost"] = credits_text(record.billed_nanocredits)
     return told

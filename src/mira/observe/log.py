@@ -38,6 +38,8 @@ def configure(
     What libraries say is kept to warnings.
     """
     out = out or sys.stderr
+    # Looked up for every line otherwise, and shown in none.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(out)
     as_text = form == "text" or (form is None and out.isatty())
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
@@ -56,6 +58,10 @@ def on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: `time`, `level`, `logger`, `message`, `request_id` where known, then the members."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._encode = msgspec.json.Encoder().encode
+
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         line: dict[str, Any] = {
@@ -69,7 +75,7 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, MEMBERS, ()))
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = "".join(trace(record.exc_info[1]))
-        return msgspec.json.encode(line).decode()
+        return self._encode(line).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -112,7 +118,7 @@ def _words(error: BaseException) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(record.msecs):03}Z"
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _one_line(text: str) -> str:

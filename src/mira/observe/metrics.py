@@ -8,6 +8,7 @@ as `other`.
 import asyncio
 import platform
 from collections.abc import Callable, Collection, Iterator, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -43,6 +44,9 @@ TOKEN_CLASSES = {
     "image_output_tokens": "image_output",
 }
 
+#: Their counts in that order.
+token_counts = attrgetter(*TOKEN_CLASSES)
+
 Add = Callable[[float], None]
 
 
@@ -73,6 +77,8 @@ class _Bound(Struct):
     duration: Add
     first_content: Add
     cost: Add
+    attempts: Callable[[], None]
+    tokens: list[Add | None]
     model: str
     node: str
 
@@ -98,8 +104,8 @@ class Metrics:
         self._nodes = nodes
         self._look = standing
         self._standing = Standing()
+        self._in_flight = 0
         self._sets: dict[tuple[str, str, str, str | None, int], _Bound] = {}
-        self._tokens_of: dict[tuple[str, str, str], Add] = {}
         pair = ("model", "node")
         self._requests = Counter(
             "mira_requests", "Calls that are over.", ("surface", "protocol", *pair, "status"), registry=registry
@@ -117,7 +123,6 @@ class Metrics:
             "mira_failovers", "Attempts after which another node was tried.", ("node", "reason"), registry=registry
         )
         self._refusals = Counter("mira_refusals", "Calls that ended in an error.", ("kind",), registry=registry)
-        self._in_flight = Gauge("mira_requests_in_flight", "Calls under way.", registry=registry)
         self._batch = Histogram(
             "mira_ledger_batch_operations", "Operations of a transaction.", buckets=BATCH_OPERATIONS, registry=registry
         )
@@ -141,11 +146,11 @@ class Metrics:
 
     def began(self) -> None:
         """A call began."""
-        self._in_flight.inc()
+        self._in_flight += 1
 
     def ended(self, record: CallRecord) -> tuple[str, str]:
         """Counts a call that is over; returns the labels of its model and its node."""
-        self._in_flight.dec()
+        self._in_flight -= 1
         bound = self._bound(record)
         bound.requests()
         bound.duration(record.duration_ms / 1000)
@@ -153,10 +158,13 @@ class Metrics:
             bound.first_content(record.first_content_ms / 1000)
         if record.billed_nanocredits:
             bound.cost(record.billed_nanocredits * NANO)
-        if record.usage.prompt_tokens or record.usage.completion_tokens:
-            self._add_tokens(record, bound)
+        for position, count in enumerate(token_counts(record.usage)):
+            if count:
+                (bound.tokens[position] or self._bind_tokens(bound, position))(count)
         if record.attempts:
-            self._add_attempts(record, bound)
+            bound.attempts()
+            if record.failed_attempts:
+                self._add_failovers(record)
         if record.error is not None:
             self._refusals.labels(record.error).inc()
         return bound.model, bound.node
@@ -174,6 +182,7 @@ class Metrics:
         """How the process stood when it was asked, for the registry."""
         standing = self._standing
         for name, help_text, value in (
+            ("mira_requests_in_flight", "Calls under way.", self._in_flight),
             ("mira_holds", "Holds of calls under way.", standing.holds),
             ("mira_held_credits", "Credits set aside by them.", standing.held_nanocredits * NANO),
             ("mira_requests_waiting", "Calls that wait for a place.", standing.waiting),
@@ -212,27 +221,22 @@ class Metrics:
             duration=self._duration.labels(model, node).observe,
             first_content=self._first_content.labels(model, node).observe,
             cost=self._cost.labels(model, node).inc,
+            attempts=self._attempts.labels(node).inc,
+            tokens=[None] * len(TOKEN_CLASSES),
             model=model,
             node=node,
         )
         return bound
 
-    def _add_tokens(self, record: CallRecord, bound: _Bound) -> None:
-        usage = record.usage
-        for name, token_class in TOKEN_CLASSES.items():
-            count = getattr(usage, name)
-            if count:
-                key = (bound.model, bound.node, token_class)
-                add = self._tokens_of.get(key)
-                if add is None:
-                    add = self._tokens_of[key] = self._tokens.labels(*key).inc
-                add(count)
+    def _bind_tokens(self, bound: _Bound, position: int) -> Add:
+        token_class = tuple(TOKEN_CLASSES.values())[position]
+        add: Add = self._tokens.labels(bound.model, bound.node, token_class).inc
+        bound.tokens[position] = add
+        return add
 
-    def _add_attempts(self, record: CallRecord, bound: _Bound) -> None:
-        failed = record.failed_attempts
+    def _add_failovers(self, record: CallRecord) -> None:
         # The last attempt is the one whose node the record names.
-        for attempt in failed[: record.attempts - 1]:
+        for attempt in record.failed_attempts[: record.attempts - 1]:
             node = self.node_label(attempt.node)
             self._attempts.labels(node).inc()
             self._failovers.labels(node, attempt.reason).inc()
-        self._attempts.labels(bound.node).inc()
