@@ -59,6 +59,7 @@ FINAL_STATUSES = frozenset({400, 413, 422})
 #: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
 SILENT_TICKS = 2
 
+
 log = logging.getLogger("mira.relay")
 
 
@@ -383,9 +384,13 @@ class Relay:
                 exchange.write(call.surface.codec.keepalive)
 
     def checkpoint(self) -> None:
-        """Tells the ledger what each running stream has cost so far: what a crash would charge."""
+        """Tells the ledger what each running stream has cost so far: what a crash would charge.
+
+        One that has long passed its output cap is given up: its node would go on for ever, at its client's expense.
+        """
         for pump, call in tuple(self.streams.items()):
             self.books.checkpoint(call, pump)
+            pump.give_up_beyond(call.output_cap * call.envelope.choices)
 
     # 8–9 settle and record: `Books`, from wherever a call ends
 
