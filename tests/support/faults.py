@@ -192,7 +192,7 @@ async def _endless(turn: Turn) -> None:
         await turn.begin()
         while True:
             await turn.send(chunk(turn.pieces[1]))
-            await asyncio.sleep(0)
+            await asyncio.sleep(turn.behaviour.drip_s)
     await turn.send(STREAM_HEAD + chunk(b'data: {"id":"'))
     while True:
         await turn.send(chunk(FILLER))
