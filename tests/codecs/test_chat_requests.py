@@ -81,6 +81,33 @@ def test_a_request_without_stream_gets_no_stream_options() -> None:
     )
 
 
+SIGNED = (
+    b'{"model":"m","messages":[{"role":"assistant","content":null,"reasoning_content":"Hm.","reasoning_details":'
+    b'[{"type":"reasoning.text","text":"Hm.","signature":"c2ln","format":"anthropic-claude-v1","index":0}],"tool_calls":'
+    b'[{"id":"c","type":"function","function":{"name":"f","arguments":"{ }"},'
+    b'"extra_content":{"google":{"thought_signature":"Z29v"}}}]},{"role":"tool","tool_call_id":"c","content":"1.50"}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "thinking", "calls"),
+    [
+        ("", False, False),
+        ("vllm", False, False),
+        ("openrouter", True, False),
+        ("google", False, True),
+        ("mira", True, True),
+    ],
+)
+def test_what_was_signed_passes_only_to_nodes_that_take_it_back(dialect: str, thinking: bool, calls: bool) -> None:
+    out = CHAT.pass_request(CHAT.open_request(SIGNED), target(dialect))
+    assert (b'"signature":"c2ln"' in out) == thinking
+    assert (b'"thought_signature":"Z29v"' in out) == calls
+    assert b'"reasoning_content":"Hm."' in out
+    assert b'"function":{"name":"f","arguments":"{ }"}' in out
+    assert b'{"role":"tool","tool_call_id":"c","content":"1.50"}' in out
+
+
 def test_an_opened_request_tells_what_admission_needs() -> None:
     envelope = CHAT.open_request(BODY)
     assert (envelope.model, envelope.stream, envelope.include_usage) == ("openai/gpt-4o", True, False)
