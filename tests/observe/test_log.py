@@ -1,9 +1,11 @@
 """The log: one line per event, in two forms, with the request's id and without what exceptions quote."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
+import os
 
 import pytest
 
@@ -136,6 +138,32 @@ def test_a_call_is_one_line_with_what_its_record_says():
         "tokens": {"input": 11, "output": 3}, "estimated": False, "cost": "0.000017",
     }  # fmt: skip
     assert (second["level"], second["model"], second["error"]) == ("warning", None, "unavailable")
+
+
+def test_a_log_that_nobody_reads_does_not_hold_anybody_up_and_says_later_what_was_lost():
+    read_fd, write_fd = os.pipe()
+    record = logging.LogRecord("mira.test", logging.INFO, "", 0, "x" * 5000, None, None)
+    with os.fdopen(write_fd, "w") as out, os.fdopen(read_fd, "rb", buffering=0) as reader:
+        handler = log.Handler(out)
+        handler.setFormatter(log.JsonFormatter())
+        for _ in range(200):
+            handler.handle(record)  # a megabyte, into a pipe of 64 KiB
+        whole = reader.read(65_536)
+        handler.handle(record)
+        whole += reader.read(65_536)
+    *_, torn, told, line = whole.decode().splitlines()
+    assert torn.endswith("xxx"), "a line that was begun stays alone"
+    told, line = json.loads(told), json.loads(line)
+    assert (told["level"], told["message"]) == ("warning", "lines of the log were lost")
+    assert 180 < told["lines"] < 200
+    assert line["message"] == "x" * 5000
+
+
+def test_a_log_whose_reader_is_gone_is_no_trouble():
+    read_fd, write_fd = os.pipe()
+    os.close(read_fd)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(write_fd, "w") as out:
+        log.Handler(out).handle(logging.LogRecord("mira.test", logging.INFO, "", 0, "anybody?", None, None))
 
 
 async def test_what_the_event_loop_complains_of_is_logged_without_its_words(written):

@@ -6,6 +6,7 @@ it may quote what it failed on: its type and the places in the source say where 
 
 import asyncio
 import logging
+import select
 import sys
 import traceback
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 #: The attribute of a log record that holds its members, beside the message.
 MEMBERS = "members"
 MOST_FRAMES = 20
+#: What a pipe takes at once when it says that it takes something is 4 KiB; a character has at most four bytes.
+PIECE_CHARACTERS = 1000
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 loop_log = logging.getLogger("mira.loop")
@@ -40,13 +43,61 @@ def configure(
     out = out or sys.stderr
     # Looked up for every line otherwise, and shown in none.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(out)
+    handler = Handler(out)
     as_text = form == "text" or (form is None and out.isatty())
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("mira").setLevel(LEVELS[level])
+
+
+class Handler(logging.Handler):
+    """Writes lines, but never waits for whoever reads them: a gateway must not stand still because its log does.
+
+    What cannot be written is lost, and how much was is said as soon as lines can be written again.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__()
+        self._out = out
+        self._lost = 0
+        self._torn = False
+        self._poll: select.poll | None = None
+        try:
+            fd = out.fileno()
+        except OSError:
+            return  # a stream in memory, which takes everything
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the line of a record, or counts it as lost."""
+        try:
+            line = self.format(record)
+            if self._lost and self._takes():
+                lost, self._lost = self._lost, 0
+                word = logging.LogRecord(__name__, logging.WARNING, "", 0, "lines of the log were lost", None, None)
+                setattr(word, MEMBERS, {"lines": lost})
+                line = f"{self.format(word)}\n{line}"
+            self._write(f"{line}\n")
+        except Exception:  # noqa: BLE001 - a log that fails must not fail what it tells of
+            self._lost += 1
+
+    def _write(self, text: str) -> None:
+        for start in range(0, len(text), PIECE_CHARACTERS):
+            if not self._takes():
+                self._lost += 1
+                self._torn = self._torn or start > 0
+                return
+            if self._torn:
+                self._torn = False
+                self._out.write("\n")
+            self._out.write(text[start : start + PIECE_CHARACTERS])
+            self._out.flush()
+
+    def _takes(self) -> bool:
+        return self._poll is None or bool(self._poll.poll(0))
 
 
 def on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
