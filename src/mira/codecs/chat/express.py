@@ -13,6 +13,7 @@ from mira.codecs.chat.express_turns import express_turns
 from mira.codecs.chat.request import FORMAT
 from mira.codecs.codec import Target
 from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.free_form import as_function
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
     AllowedTools,
@@ -31,10 +32,6 @@ from mira.core.conversation import (
     ToolMode,
 )
 
-#: A free-form tool for nodes that know only functions.
-_FREE_TEXT = msgspec.Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
 #: What models refuse that draw their tokens by fixed rules.
 _SAMPLING = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias")
 
@@ -140,18 +137,6 @@ def _tool(tool: Tool, dialect: Dialect) -> Tool | None:
                 cache=cache,
             )
         case CustomTool():
-            return FunctionTool(
-                name=plain_name(tool.name, tool.namespace),
-                description=_with_grammar(tool),
-                parameters=_FREE_TEXT,
-                cache=cache,
-            )
+            return msgspec.structs.replace(as_function(tool), cache=cache)
         case ProviderTool(format=origin):
             return tool if origin == FORMAT else None
-
-
-def _with_grammar(tool: CustomTool) -> str | None:
-    if tool.grammar is None:
-        return tool.description
-    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
-    return f"{tool.description}\n\n{rule}" if tool.description else rule

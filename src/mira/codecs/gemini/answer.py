@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from mira.codecs.gemini.errors import parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
 from mira.codecs.gemini.wire import FORMAT, THOUGHTS, media_of
-from mira.codecs.lenient import compact, loose
+from mira.codecs.lenient import compact, loose, text_of
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import (
     Answer,
@@ -103,12 +103,6 @@ def number_of(candidate: dict[str, Any]) -> int:
     """The place of a candidate among several."""
     number = candidate.get("index")
     return number if isinstance(number, int) and number >= 0 else 0
-
-
-def text_of(value: dict[str, Any], name: str) -> str:
-    """The text under that name, "" where there is none."""
-    text = value.get(name)
-    return text if isinstance(text, str) else ""
 
 
 def call_of(part: dict[str, Any], taken: set[str], answer_id: str, choice: int) -> ToolCall:

@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from mira.codecs import in_words
+from mira.codecs.chat.answer import shown_name
 from mira.codecs.codec import Context
+from mira.codecs.free_form import wrapped
 from mira.codecs.growing import Arguments, Thought
-from mira.codecs.messages.answer import shown_name, signature_blocks, signature_of, thought_block, told_finish
+from mira.codecs.messages.answer import signature_blocks, signature_of, thought_block, told_finish
 from mira.codecs.messages.errors import render_error
 from mira.codecs.messages.names import wire_id
 from mira.codecs.messages.usage import usage_body
 from mira.codecs.messages.wire import FORMAT
-from mira.codecs.pictures import in_words
 from mira.codecs.sse import event_frame
 from mira.core.conversation import AssistantTurn, Conversation, Reasoning, SystemTurn, Text, ToolTurn, UserTurn
 from mira.core.events import (
@@ -164,7 +166,7 @@ class Encoder:
             case ImageBlock(source=source):
                 # A block of its own, so that words before and behind stay as the model wrote them.
                 out = self._close() + self._opened({"type": "text", "text": ""})
-                return out + self._delta({"type": "text_delta", "text": in_words(source)}) + self._closed()
+                return out + self._delta({"type": "text_delta", "text": in_words.picture(source)}) + self._closed()
             case OpaqueBlock(format=form, data=data) if form == FORMAT:
                 return self._close() + self._whole(data)
             case _:
@@ -207,7 +209,7 @@ class Encoder:
         if thought is not None:
             out = self._delta({"type": "signature_delta", "signature": signature_of(thought.block())})
         elif isinstance(was, _Call) and was.custom:
-            said = msgspec.json.encode({"input": was.told.text()}).decode()
+            said = wrapped(was.told.text())
             out = self._delta({"type": "input_json_delta", "partial_json": said})
         return out + self._closed()
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from mira.codecs.codec import Target
 from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.free_form import as_function
 from mira.codecs.lenient import loose
 from mira.codecs.responses.dialects import Dialect
 from mira.codecs.responses.express_turns import express_turns
@@ -38,10 +39,6 @@ from mira.core.conversation import (
 from mira.errors import Kind, MiraError
 
 ENCRYPTED = "reasoning.encrypted_content"
-#: A free-form tool for nodes that know only functions.
-_FREE_TEXT = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _TUNING = ("top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
 
@@ -180,18 +177,6 @@ def _tool(tool: Tool, dialect: Dialect) -> Tool | None:
                 name=plain_name(tool.name, tool.namespace), description=tool.description, grammar=tool.grammar
             )
         case CustomTool():
-            return FunctionTool(
-                name=plain_name(tool.name, tool.namespace),
-                description=_with_grammar(tool),
-                parameters=_FREE_TEXT,
-                strict=False,
-            )
+            return msgspec.structs.replace(as_function(tool), strict=False, cache=None)
         case ProviderTool(format=origin):
             return tool if origin == PROTOCOL else None
-
-
-def _with_grammar(tool: CustomTool) -> str | None:
-    if tool.grammar is None:
-        return tool.description
-    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
-    return f"{tool.description}\n\n{rule}" if tool.description else rule
