@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.asking import Seen, Surface
-from tests.e2e.matrix.nodes import BEHIND_DETAILS, DETAILS_MODEL, NODES, Node
+from tests.e2e.matrix.nodes import BEHIND_DETAILS, BEHIND_GEMINI_3, DETAILS_MODEL, GEMINI_3_MODEL, NODES, Node
 from tests.e2e.matrix.vendors import Vendors, check_view
 from tests.e2e.protocols import PRICES, cost_nanocredits, nodes, prices
 from tests.e2e.surfaces import SURFACES
@@ -36,14 +36,18 @@ def passes(surface: Surface, node: Node) -> bool:
 
 
 def matrix_nodes(upstream: Upstream) -> list[dict[str, Any]]:
-    """The nodes' tables of `mira.toml`: one of every kind, and one that carries signed thinking over Chat."""
+    """The nodes' tables of `mira.toml`: one of every kind, with the models of the further columns."""
     told = {"name": "openrouter", "kind": "openai-compatible", "provider": "openrouter", "base_url": upstream.url}
-    return [*nodes(upstream), {**told, "api_key": UPSTREAM_KEY, "models": [DETAILS_MODEL]}]
+    every = nodes(upstream)
+    for node in every:
+        if node["kind"] == "gemini":
+            node["models"].append(GEMINI_3_MODEL)
+    return [*every, {**told, "api_key": UPSTREAM_KEY, "models": [DETAILS_MODEL]}]
 
 
 def matrix_prices() -> list[dict[str, Any]]:
     """The prices' tables of `mira.toml`."""
-    return [*prices(), {"model": BEHIND_DETAILS.model, **PRICES}]
+    return [*prices(), *({"model": behind.model, **PRICES} for behind in (BEHIND_DETAILS, BEHIND_GEMINI_3))]
 
 
 class Ask:

@@ -17,6 +17,16 @@ IMAGE_URL = {"url": f"data:image/png;base64,{PNG}"}
 BEHIND_DETAILS = replace(
     BEHIND_CHAT, kind="openrouter", provider="openrouter", wire=DETAILS_WIRE, own_model=DETAILS_MODEL
 )
+#: The generation that takes pictures as results, wants its signatures back and thinks by levels.
+GEMINI_3_MODEL = "gemini-3-pro-preview"
+BEHIND_GEMINI_3 = replace(
+    BEHIND_GEMINI,
+    kind="gemini-3",
+    own_model=GEMINI_3_MODEL,
+    path=f"/v1beta/models/{GEMINI_3_MODEL}:generateContent",
+    stream_path=f"/v1beta/models/{GEMINI_3_MODEL}:streamGenerateContent?alt=sse",
+    thinks=lambda body: body["generationConfig"]["thinkingConfig"] == {"includeThoughts": True, "thinkingLevel": "LOW"},
+)
 
 
 class Node(Struct, frozen=True, kw_only=True):
@@ -214,6 +224,19 @@ NODE_GEMINI = Node(
     results=_gemini_results,
     told=_without_writes,
 )
+
+
+def _gemini_3_results(results: tuple[Result, ...], surface: Surface) -> Any:
+    """Gemini 3 takes a picture as part of its result."""
+    (content,) = _gemini_results(results, surface)
+    if surface.shows_pictures:
+        shown = content["parts"].pop()
+        body = content["parts"][-1]["functionResponse"]
+        body |= {"response": {"output": results[-1].text}, "parts": [shown]}
+    return [content]
+
+
+NODE_GEMINI_3 = replace(NODE_GEMINI, name="gemini-3", behind=BEHIND_GEMINI_3, results=_gemini_3_results)
 
 
 # Responses
