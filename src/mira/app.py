@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import random
 import secrets
 import socket
 import ssl
@@ -24,6 +25,8 @@ from mira.api.standing import standing
 from mira.bootstrap import bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
+from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
+from mira.core.fleet import Balancer
 from mira.core.model_rows import model_row
 from mira.core.models import Table
 from mira.core.price_rows import price_row
@@ -57,7 +60,6 @@ from mira.transport.client import Pool
 from mira.transport.pinned import PinnedOpener
 from mira.transport.proxy import proxy_for
 from mira.transport.resolver import system_lookup
-from mira.transport.settings import Timeouts
 from mira.transport.tls import system_tls
 from mira.workers.counter import Counter
 from mira.workers.side import SideProcess
@@ -69,8 +71,6 @@ logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
 #: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
 GC_THRESHOLD = 20_000
-#: The local model reads long prompts slowly: nothing bounds its first token.
-LOCAL_TIMEOUTS = Timeouts(head_s=None, idle_s=600.0, total_s=3600.0)
 
 
 class Ids:
@@ -156,6 +156,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             most_calls=config.server.max_streams,
             instance=await instance_name(settings),
             now_ms=now_ms,
+            balancer=Balancer(random.random),
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
             wait_for_durable_hold=config.ledger.dispatch == "durable",

@@ -11,11 +11,12 @@ from msgspec import Raw
 
 from mira.codecs.codec import NodeCodec
 from mira.codecs.translation import Adapter
-from mira.core import fleet
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
 from mira.core.conversation import Conversation, Inline
+from mira.core.deadlines import Timeouts
 from mira.core.fleet import Route
+from mira.core.health import Health
 from mira.core.ledger import Reserve
 from mira.core.links import Linked
 from mira.errors import MiraError
@@ -95,7 +96,8 @@ class Node(Protocol):
     cap_field: str
     dialect: str
     trusts_cost: bool
-    health: fleet.Health
+    health: Health
+    timeouts: Timeouts
     adapter: Adapter | None
 
     def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
@@ -110,6 +112,7 @@ class Node(Protocol):
         model: str,
         stream: bool,
         passed: RequestHeaders | None,
+        timeouts: Timeouts,
         via: str,
     ) -> Response:
         """Sends a request in a protocol that the node speaks.
@@ -153,12 +156,21 @@ class Ledger(Protocol):
         """Sets credits aside; returns a `Hold` on decision, MiraError NO_CREDITS with the figures."""
 
     async def settle(
-        self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold: bool = False
+        self,
+        hold_id: str,
+        actual_nanocredits: int,
+        record: CallRecord,
+        *,
+        cap_at_hold: bool = False,
+        attempt_cost_nanocredits: int = 0,
     ) -> int:
-        """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable."""
+        """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable.
 
-    async def void(self, hold_id: str, record: CallRecord) -> None:
-        """Gives a hold back."""
+        `attempt_cost_nanocredits` is what failed attempts cost: the operator's.
+        """
+
+    async def void(self, hold_id: str, record: CallRecord, *, attempt_cost_nanocredits: int = 0) -> None:
+        """Gives a hold back; `attempt_cost_nanocredits` as in `settle`."""
 
     def record(self, record: CallRecord) -> asyncio.Future[None]:
         """Records a call that took no hold; nobody has to wait for it."""

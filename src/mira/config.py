@@ -35,7 +35,10 @@ PROVIDER_KEYS: dict[str, tuple[str, NodeKind, str, str]] = {
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[nodes]]` entry. `origin` tells where it stands: file, environment or api."""
+    """One `[[nodes]]` entry. `origin` tells where it stands: file, environment or api.
+
+    `first_token_s` is how long its first content may take, 0 for any time.
+    """
 
     name: str
     kind: NodeKind
@@ -46,6 +49,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     markup: str = "1.0"
     reported_cost: bool = False
     max_in_flight: int | None = None
+    first_token_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
     origin: Literal["file", "environment", "api"] = "file"

@@ -82,5 +82,11 @@ class MiraError(Exception):
         return self.kind.value.status
 
 
+def refused_account(kind: Kind) -> MiraError:
+    """A node refuses our key (UPSTREAM_AUTH) or our account (UPSTREAM_CREDITS): clients are not told which."""
+    message = "The upstream refused this gateway's credentials or account; the operator must act."
+    return MiraError(kind, message, code=Kind.UPSTREAM_AUTH.value.openai_code)
+
+
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the setting and what to do."""

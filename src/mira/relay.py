@@ -25,6 +25,7 @@ from mira.calls.gate import Gate
 from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import recall, remember
+from mira.calls.routing import Router, refused, soonest
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import empty_answer, open_stream, read_answer
@@ -41,21 +42,20 @@ from mira.collaborators import (
     Observer,
     Response,
 )
-from mira.core import fleet, via
+from mira.core import via
 from mira.core.call import CallRecord, FailedAttempt
 from mira.core.conversation import Conversation
-from mira.core.fleet import Offer, Route
+from mira.core.fleet import Balancer, Offer, Route
+from mira.core.health import Trouble
 from mira.core.money import credits_text
+from mira.core.retrying import MAX_ATTEMPTS
 from mira.errors import Kind, MiraError
 
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
-MAX_ATTEMPTS = 3
 HELD_BACK_BYTES = 64 * 1024
 CLIENT_LEFT_STATUS = 499
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-#: Refusals of a node that every other node would repeat: the request itself is wrong.
-FINAL_STATUSES = frozenset({400, 413, 422})
 #: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
 SILENT_TICKS = 2
 
@@ -79,6 +79,7 @@ class Relay:
         memory: Memory,
         loader: Loader,
         observer: Observer,
+        balancer: Balancer,
         most_calls: int,
         instance: str,
         now_ms: Callable[[], int],
@@ -93,6 +94,8 @@ class Relay:
         self.memory = memory
         self.loader = loader
         self.observer = observer
+        self.balancer = balancer
+        self.router = Router(balancer, monotonic_s)
         self.gate = Gate(most_calls, monotonic_s)
         self.instance = instance
         self.now_ms = now_ms
@@ -198,43 +201,39 @@ class Relay:
     async def _converse(self, call: Call, route: Route) -> None:
         tried: list[Any] = []
         last: MiraError | None = None
-        while len(tried) < MAX_ATTEMPTS:
+        self.router.plan(call, route)
+        while True:
             try:
-                offer = fleet.choose(route, tried, self.monotonic_s())
+                offer = await self.router.choose(call, route, tried)
             except MiraError as none_left:
-                raise last or none_left from None
-            node: Node = offer.node
-            tried.append(node)
+                raise soonest(last, none_left) from None
+            tried.append(offer.node)
             call.record.attempts = len(tried)
-            call.record.node = node.name
-            node.health.in_flight += 1
+            call.record.node = offer.node.name
+            self.router.begin(call, offer)
             try:
-                await self._ask(call, offer)
+                await self._ask(call, offer, others=len(tried) < min(MAX_ATTEMPTS, len(route.offers)))
                 return
             except AttemptFailed as failure:
                 last = failure.error
-                call.record.failed_attempts += (FailedAttempt(node.name, last.kind.name.lower()),)
-                if failure.retryable:
-                    node.health.failed(self.monotonic_s(), rest_s=failure.error.retry_after_s)
-                    if not call.begun:
-                        continue
-                raise failure.error from None
+                call.record.failed_attempts += (FailedAttempt(offer.node.name, last.kind.name.lower()),)
+                self.router.failed(call, failure)
+                if failure.trouble is Trouble.INNOCENT or not self.router.may_retry(call, route, tried):
+                    raise last from None
             finally:
-                node.health.in_flight -= 1
-        assert last is not None
-        raise last
+                self.router.end(call)
 
-    async def _ask(self, call: Call, offer: Offer) -> None:
+    async def _ask(self, call: Call, offer: Offer, *, others: bool) -> None:
         """Asks a node, and once more without the earlier reasoning where it cannot read that."""
         try:
-            await self._attempt(call, offer)
+            await self._attempt(call, offer, others=others)
         except AttemptFailed as failure:
             if failure.error.code != UNREADABLE or call.forgets:
                 raise
             call.forgets = True
-            await self._attempt(call, offer)
+            await self._attempt(call, offer, others=others)
 
-    async def _attempt(self, call: Call, offer: Offer) -> None:
+    async def _attempt(self, call: Call, offer: Offer, *, others: bool) -> None:
         exchange = call.exchange
         node: Node = offer.node
         codec = codec_for(call, node)
@@ -242,6 +241,7 @@ class Relay:
             await self._answer_empty(call, offer)
             return
         body, conversation = await render(self.loader, call, offer, codec)
+        call.timeouts = self.router.timeouts(call, offer, others=others)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
@@ -255,16 +255,19 @@ class Relay:
                     model=offer.upstream_model,
                     stream=call.envelope.stream,
                     passed=exchange if conversation is None else None,
+                    timeouts=call.timeouts,
                     via=call.via,
                 )
+                if others:
+                    self.router.note(offer, response)
                 call.record.upstream_request_id = _printable(response.header(b"x-request-id"))
                 if response.status != 200:
-                    raise _attempt_failed(codec, response, await response.read(HELD_BACK_BYTES))
+                    raise refused(codec, response, await response.read(HELD_BACK_BYTES))
                 raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
             except (MiraError, AttemptFailed):
                 raise
             except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
-                raise AttemptFailed(node.fault(broken), retryable=True) from None
+                raise self.router.failure(call, offer, node.fault(broken)) from None
             exchange.on_gone = None
             if call.envelope.stream:
                 await self._stream(call, offer, codec, response, conversation)
@@ -297,8 +300,8 @@ class Relay:
         try:
             answer = read_answer(call.surface.codec, codec, offer.node.adapter, raw, context)
         except MiraError as error:
-            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES) from None
-        offer.node.health.succeeded()
+            raise self.router.failure(call, offer, error) from None
+        self.router.succeeded(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
         billed = await self.books.settle(call, offer, usage, status=200)
@@ -307,7 +310,12 @@ class Relay:
         await call.exchange.respond(200, headers, await remember(self.memory, call, answer.render(usage, billed)))
 
     async def _stream(
-        self, call: Call, offer: Offer, codec: NodeCodec, response: Response, conversation: Conversation | None
+        self,
+        call: Call,
+        offer: Offer,
+        codec: NodeCodec,
+        response: Response,
+        conversation: Conversation | None,
     ) -> None:
         node: Node = offer.node
         stream = open_stream(call.surface.codec, codec, node.adapter, context_of(call, conversation))
@@ -324,7 +332,8 @@ class Relay:
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
-            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
+            self.books.attempt_cost(call, offer, stream.usage or stream.tally().prompt)
+            raise self.router.failure(call, offer, error)
         if not pump.flowing:
             await asyncio.shield(call.hold.durable)
             pump.start()
@@ -333,16 +342,17 @@ class Relay:
         usage = stream.usage or await self.books.estimate(call, stream.tally())
         billed = await self.books.settle(call, offer, usage, status=200, error=error)
         if error is None:
-            node.health.succeeded()
+            self.router.succeeded(call)
             await call.exchange.end(await remember(self.memory, call, stream.finish(usage, billed)))
         else:
-            node.health.failed(self.monotonic_s())
+            self.router.failed(call, self.router.failure(call, offer, error))
             await call.exchange.end(stream.abort(error))
 
     async def _flow(self, call: Call, node: Node, response: Response, pump: Pump) -> MiraError | None:
         """Carries a stream until it is over; returns what cut it, if anything but the client did."""
         self.streams[pump] = call
         call.exchange.on_gone = response.close
+        watch = self.router.watch(call, pump)
         try:
             if call.exchange.gone:
                 response.close()
@@ -357,8 +367,12 @@ class Relay:
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
             if call.exchange.gone or pump.stream.failed is not None:
                 return None  # closed from here
+            if watch is not None and watch.fired:
+                return MiraError(Kind.UPSTREAM_TIMEOUT, "the upstream did not answer in time")
             return node.fault(broken)
         finally:
+            if watch is not None:
+                watch.cancel()
             del self.streams[pump]
             pump.detach()
             call.exchange.on_gone = None
@@ -414,6 +428,7 @@ class Relay:
             await call.exchange.respond(status, headers, call.surface.codec.render_error(error, call.record.request_id))
 
     def _content_begins(self, call: Call) -> None:
+        self.router.content(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         self._send_head(call)
 
@@ -426,14 +441,6 @@ class Relay:
 
 def _printable(text: str | None) -> str | None:
     return text[:128] if text and text.isascii() and text.isprintable() else None
-
-
-def _attempt_failed(codec: NodeCodec, response: Response, body: bytes) -> AttemptFailed:
-    error = codec.parse_error(response.status, body)
-    wish = response.header(b"retry-after")
-    if wish and wish.isdecimal() and error.retry_after_s is None:
-        error.retry_after_s = float(wish)
-    return AttemptFailed(error, retryable=response.status not in FINAL_STATUSES)
 
 
 def _unwritten() -> MiraError:

@@ -29,6 +29,17 @@ def upstream(scripted: Upstream) -> Upstream:
     return scripted
 
 
+@pytest.fixture(autouse=True)
+def well_nodes(request: pytest.FixtureRequest) -> None:
+    """What a module's nodes did in earlier tests is forgotten: their states outlast the test that made them sick."""
+    if "gateway" in request.fixturenames:
+        gateway = request.getfixturevalue("gateway")
+        if isinstance(gateway, Gateway):
+            for node in gateway.admin("GET", "/nodes")["data"]:
+                if node["state"] not in ("active", "probing", "draining", "disabled", "loading") or node["conditions"]:
+                    gateway.admin("POST", f"/nodes/{node['name']}/probe")
+
+
 @pytest.fixture(scope="module")
 def make_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Gateway]]:
     """Starts gateways with settings of their own; they must end in order when the module is done."""

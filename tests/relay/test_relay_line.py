@@ -270,7 +270,8 @@ async def test_retry_after_reaches_the_client_and_rests_the_node():
     (node,) = world.serve(refuses(429, headers={b"retry-after": "7"}))
     exchange = await world.answered()
     assert (exchange.status, exchange.headers["retry-after"]) == (429, "7")
-    assert node.health.resting_until_s == world.now_s + 7
+    block = node.health.lanes[MODEL].block
+    assert (block.state, block.until_s) == ("limited", world.now_s + 7)
 
 
 @pytest.mark.parametrize("body", [b"", b"garbage", {"choices": []}, {"error": {"message": "x"}}, b"[1]", b"null"])

@@ -71,6 +71,7 @@ class NodeChange(Struct, forbid_unknown_fields=True):
     models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     markup: str | msgspec.UnsetType = msgspec.UNSET
     max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
+    first_token_s: float | msgspec.UnsetType = msgspec.UNSET
     reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
     endpoint: Literal["auto", "chat", "responses"] | msgspec.UnsetType = msgspec.UNSET
 
@@ -87,6 +88,7 @@ class NewNode(Struct, forbid_unknown_fields=True):
     markup: str = "1.0"
     reported_cost: bool = False
     max_in_flight: int | None = None
+    first_token_s: float = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
 

@@ -23,7 +23,6 @@ from mira.api.services import Asked, Services
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec, Envelope
 from mira.codecs.messages import MESSAGES, open_count
-from mira.core import fleet
 from mira.core.caller import Caller
 from mira.core.fleet import Route
 from mira.core.money import credits_text
@@ -112,7 +111,7 @@ async def _count_upstream(
     if not offers or not caller.may_use(route.model):
         return None
     try:
-        offer = fleet.choose(replace(route, offers=offers), (), services.monotonic_s())
+        offer = services.relay.balancer.choose(replace(route, offers=offers), (), services.monotonic_s())
     except MiraError:
         return None
     return await count_at(

@@ -49,6 +49,7 @@ class Catalog:
                     price=price,
                     markup=node.markup,
                     rates=flat_rates(price, node.markup),
+                    lane=node.health.lane(model),
                 )
                 offers.setdefault(model, []).append((offer, listing))
                 order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))
