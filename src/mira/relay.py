@@ -59,7 +59,6 @@ EVENT_STREAM = b"text/event-stream; charset=utf-8"
 #: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
 SILENT_TICKS = 2
 
-
 log = logging.getLogger("mira.relay")
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from tests.grammar.chat import check_chat_stream
-from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, Gateway, eventually, price
+from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, Gateway, eventually, openai_node, price
 from tests.support.upstream import DONE, FIN, USAGE, Moment, chunk, chunks, frames, streams
 from wire_client import WireClient
 
@@ -135,6 +135,27 @@ def test_two_miras_that_are_each_others_nodes_tell_of_the_loop(tmp_path):
         assert answer.json()["error"]["code"] == "loop_detected"
         assert answer.headers["x-should-retry"] == "false"
         assert [spent(each) for each in ring] == [0, 0]
+    finally:
+        for each in ring:
+            each.close()
+
+
+def test_a_way_round_is_no_fault_of_the_node_and_another_is_tried(upstream, scripted, tmp_path):
+    ring = [Gateway(tmp_path / name) for name in ("a", "b")]
+    for here, there in (ring, ring[::-1]):
+        node = {"name": "other", "kind": "mira", "base_url": f"{there.url}/inference/v1", "api_key": INFERENCE_KEY}
+        own = [openai_node(scripted.url, name="own", weight=0.001)] if here is ring[1] else []
+        here.write_config(nodes=[{**node, "models": [MODEL], "weight": 1000}, *own], prices=[price(MODEL)])
+    try:
+        for each in ring:
+            each.start()
+        for _ in range(4):
+            answer = ring[0].chat(MODEL)
+            assert answer.status_code == 200
+            call = ring[1].call(ring[0].call(answer.headers["x-request-id"])["upstream_request_id"])
+            assert (call["node"], call["attempts"]) == ("own", 2)
+        assert ring[1].admin("GET", "/nodes/other")["consecutive_faults"] == 0
+        ring[1].check_ledger()
     finally:
         for each in ring:
             each.close()

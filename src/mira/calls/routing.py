@@ -34,6 +34,7 @@ _TROUBLES = {
     Kind.UPSTREAM_CREDITS: Trouble.EXHAUSTED,
     Kind.UPSTREAM_AUTH: Trouble.CREDENTIALS,
     Kind.MODEL_NOT_FOUND: Trouble.MISSING,
+    Kind.LOOP_DETECTED: Trouble.LOOP,
 }
 
 

@@ -50,6 +50,8 @@ class Trouble(Enum):
     MISSING = "model-missing"
     #: the client allowed less time than the node's settings do: another may be quicker
     HASTE = "haste"
+    #: the request came round to a Mira that it had passed: another node may not lead back there
+    LOOP = "loop"
     #: the request itself, the client or Mira: says nothing about the node
     INNOCENT = "innocent"
 
@@ -301,7 +303,7 @@ class Attempt(Struct, eq=False):
                 if block is None or block.trial is self:
                     strikes = 0 if block is None else block.strikes + 1
                     lane.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
-            case Trouble.HASTE | Trouble.INNOCENT:
+            case Trouble.HASTE | Trouble.LOOP | Trouble.INNOCENT:
                 pass
 
     def over(self, now_s: float) -> None:
