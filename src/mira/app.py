@@ -250,6 +250,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         await serving
+    log.flush()
     announcer.stopped()
     return 0
 

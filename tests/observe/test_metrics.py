@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mira.core.call import CallRecord, FailedAttempt
 from mira.core.usage import Usage
-from mira.observe.metrics import MOST_SETS, Metrics, NodeSeen, Standing
+from mira.observe.metrics import MOST_REASONS, MOST_SETS, Metrics, NodeSeen, Standing
 
 MODEL = "openai/gpt-4o-mini"
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -127,6 +127,19 @@ async def test_the_standing_of_the_process_is_that_of_the_moment():
     assert of(found, "mira_node_credits", node="b") == 1.5
     assert (of(found, "mira_holds"), of(found, "mira_held_credits")) == (2, 3)
     assert of(found, "mira_requests_waiting") == 4
+
+
+async def test_reasons_of_nodes_are_bounded_too():
+    standings = iter(
+        Standing(nodes=[NodeSeen(name="a", state="ejected", reason=f"{number} faults")]) for number in range(100)
+    )
+    metrics = Metrics(version="1", models=set, nodes=lambda: {"a"}, standing=lambda: next(standings))
+    told = set()
+    for _ in range(100):
+        found = await samples(metrics)
+        told |= {dict(labels)["reason"] for name, labels in found if name == "mira_node_state"}
+    assert len(told) == MOST_REASONS + 1
+    assert "other" in told
 
 
 async def test_the_document_and_the_exposition_agree():

@@ -5,7 +5,9 @@ it may quote what it failed on: its type and the places in the source say where 
 """
 
 import asyncio
+import contextlib
 import logging
+import os
 import select
 import sys
 import traceback
@@ -23,8 +25,10 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 #: The attribute of a log record that holds its members, beside the message.
 MEMBERS = "members"
 MOST_FRAMES = 20
-#: What a pipe takes at once when it says that it takes something is 4 KiB; a character has at most four bytes.
-PIECE_CHARACTERS = 1000
+#: What a pipe takes at once when it says that it takes something.
+PIECE_BYTES = 4096
+GATHERED_S = 0.1
+MOST_GATHERED = 32 * 1024
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 loop_log = logging.getLogger("mira.loop")
@@ -52,49 +56,83 @@ def configure(
     logging.getLogger("mira").setLevel(LEVELS[level])
 
 
-class Handler(logging.Handler):
-    """Writes lines, but never waits for whoever reads them: a gateway must not stand still because its log does.
+def flush() -> None:
+    """Writes what is still gathered, for whoever says something else next."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
-    What cannot be written is lost, and how much was is said as soon as lines can be written again.
+
+class Handler(logging.Handler):
+    """Writes lines, several at a time, and never waits for whoever reads them: no gateway must stand still for its log.
+
+    On an event loop lines are gathered for `GATHERED_S`, since a write may cost more than what it carries; errors are
+    written at once. What cannot be written is lost, and how many lines that were is told as soon as it can be.
     """
 
     def __init__(self, out: TextIO) -> None:
         super().__init__()
         self._out = out
+        self._lines: list[str] = []
+        self._characters = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._lost = 0
         self._torn = False
         self._poll: select.poll | None = None
         try:
-            fd = out.fileno()
+            self._fd = out.fileno()
         except OSError:
             return  # a stream in memory, which takes everything
         self._poll = select.poll()
-        self._poll.register(fd, select.POLLOUT)
+        self._poll.register(self._fd, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the line of a record, or counts it as lost."""
+        """Takes the line of a record; what cannot be put into words counts as lost."""
         try:
             line = self.format(record)
-            if self._lost and self._takes():
-                lost, self._lost = self._lost, 0
-                word = logging.LogRecord(__name__, logging.WARNING, "", 0, "lines of the log were lost", None, None)
-                setattr(word, MEMBERS, {"lines": lost})
-                line = f"{self.format(word)}\n{line}"
-            self._write(f"{line}\n")
         except Exception:  # noqa: BLE001 - a log that fails must not fail what it tells of
             self._lost += 1
+            return
+        self._lines.append(line)
+        self._characters += len(line)
+        if record.levelno >= logging.ERROR or self._characters > MOST_GATHERED or not self._flushed_later():
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what was gathered."""
+        with self.lock or contextlib.nullcontext():
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            lines, self._lines, self._characters = self._lines, [], 0
+            if self._lost and lines and self._takes():
+                word = logging.LogRecord(__name__, logging.WARNING, "", 0, "lines of the log were lost", None, None)
+                setattr(word, MEMBERS, {"lines": self._lost})
+                self._lost = 0
+                lines.insert(0, self.format(word))
+            if lines:
+                self._write("\n".join((*lines, "")))
+
+    def _flushed_later(self) -> bool:
+        if self._timer is None:
+            try:
+                self._timer = asyncio.get_running_loop().call_later(GATHERED_S, self.flush)
+            except RuntimeError:
+                return False  # another thread, or no loop at all
+        return True
 
     def _write(self, text: str) -> None:
-        for start in range(0, len(text), PIECE_CHARACTERS):
-            if not self._takes():
-                self._lost += 1
-                self._torn = self._torn or start > 0
-                return
-            if self._torn:
-                self._torn = False
-                self._out.write("\n")
-            self._out.write(text[start : start + PIECE_CHARACTERS])
-            self._out.flush()
+        if self._poll is None:
+            self._out.write(text)
+            return
+        data = (b"\n" if self._torn else b"") + text.encode(errors="backslashreplace")
+        sent = 0
+        try:
+            while sent < len(data) and self._takes():
+                sent += os.write(self._fd, data[sent : sent + PIECE_BYTES])
+        except OSError:
+            pass  # whoever read it is gone
+        self._lost += data[sent:].count(b"\n")
+        self._torn = sent > 0 and data[sent - 1 : sent] != b"\n"
 
     def _takes(self) -> bool:
         return self._poll is None or bool(self._poll.poll(0))

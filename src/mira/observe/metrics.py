@@ -22,6 +22,8 @@ OTHER = "other"
 NO_NODE = "none"
 #: Sets of labels that calls may make: a scrape of more would cost more than it tells.
 MOST_SETS = 1000
+#: Reasons of nodes' states that are told by name.
+MOST_REASONS = 64
 NANO = 1e-9
 
 FIRST_CONTENT_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
@@ -105,6 +107,7 @@ class Metrics:
         self._look = standing
         self._standing = Standing()
         self._in_flight = 0
+        self._reasons: set[str] = set()
         self._sets: dict[tuple[str, str, str, str | None, int], _Bound] = {}
         pair = ("model", "node")
         self._requests = Counter(
@@ -193,13 +196,20 @@ class Metrics:
         latency = GaugeMetricFamily("mira_node_latency_seconds", "Moving mean of first content.", labels=("node",))
         balance = GaugeMetricFamily("mira_node_credits", "Credits that are left at a node.", labels=("node",))
         for node in standing.nodes:
-            state.add_metric((node.name, node.state, node.reason or ""), 1)
+            state.add_metric((node.name, node.state, self._reason(node.reason or "")), 1)
             in_flight.add_metric((node.name,), node.in_flight)
             if node.latency_s is not None:
                 latency.add_metric((node.name,), node.latency_s)
             if node.credits is not None:
                 balance.add_metric((node.name,), node.credits)
         yield from (state, in_flight, latency, balance)
+
+    def _reason(self, reason: str) -> str:
+        if reason not in self._reasons:
+            if len(self._reasons) >= MOST_REASONS:
+                return OTHER
+            self._reasons.add(reason)
+        return reason
 
     def _bound(self, record: CallRecord) -> _Bound:
         key = (record.face, record.protocol, record.model, record.node, record.status // 100)
