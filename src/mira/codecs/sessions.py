@@ -39,7 +39,7 @@ def session_of(fields: Mapping[str, Raw]) -> bytes:
             user_id = None
         if isinstance(user_id, str) and "session" in user_id:
             return user_id.encode()
-    parts = [bytes(value)[:MOST_BYTES] for name in _NAMES if (value := fields.get(name)) is not None]
+    parts = [name.encode() + bytes(value)[:MOST_BYTES] for name in _NAMES if (value := fields.get(name)) is not None]
     parts += _beginning(fields.get("messages") or fields.get("input"))
     return b"\0".join(parts)
 
