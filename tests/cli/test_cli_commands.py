@@ -1,6 +1,7 @@
 """Every command, beside a running gateway and without one: one code path, the same answers."""
 
 import json
+import re
 import urllib.request
 
 import pytest
@@ -80,7 +81,10 @@ def test_a_node_is_added_probed_drained_disabled_and_removed(mira_cli, upstream_
     assert added["models"] == ["openai/gpt-4o-mini"]
     assert [row["name"] for row in mira_cli.json("nodes", "list")["data"]] == ["up"]
     assert "up" in mira_cli("nodes", "list").stdout
-    assert upstream_url in mira_cli("nodes", "show", "up").stdout
+    shown = mira_cli("nodes", "show", "up").stdout
+    assert upstream_url in shown
+    assert re.search(r"^state +\w+$", shown, re.MULTILINE)
+    assert re.search(r"^reason ", shown, re.MULTILINE)
     (listed,) = mira_cli.json("models", "list")["data"]
     assert (listed["id"], listed["available"]) == ("openai/gpt-4o-mini", True)
     assert listed["nodes"] == [{"name": "up", "state": "active"}]

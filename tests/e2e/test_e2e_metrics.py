@@ -128,6 +128,19 @@ def test_what_is_said_of_a_request_on_its_way_carries_its_id(gateway, upstream):
     assert all(one["logger"].startswith("mira") for one in said)
 
 
+def test_a_node_that_left_shows_why_in_the_metrics_and_to_clients(make_gateway, scripted, upstream):
+    gateway = make_gateway(nodes=[openai_node(scripted.url, name="sick")], prices=[price(MODEL)])
+    upstream.script("gpt-4o-mini", answers({"error": {"message": "no"}}, 500))
+    for _ in range(3):
+        assert gateway.chat(MODEL).status_code >= 500
+    found = scrape(gateway)
+    (state,) = [dict(labels) for name, labels in found if name == "mira_node_state"]
+    (shown,) = gateway.get("/v1/extras/nodes").json()["data"]
+    assert state == {"node": "sick", "state": "ejected", "reason": "upstream_failed"}
+    assert (shown["state"], shown["reason"]) == ("ejected", "upstream_failed")
+    assert figure(found, "mira_attempts_total", node="sick") >= 3
+
+
 def test_the_nodes_are_told_to_a_key_without_secrets_and_addresses(gateway, scripted):
     answer = gateway.get("/v1/extras/nodes")
     assert answer.status_code == 200

@@ -7,14 +7,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mira.core.call import CallRecord, FailedAttempt
 from mira.core.usage import Usage
-from mira.observe.metrics import MOST_REASONS, MOST_SETS, Metrics, NodeSeen, Standing
+from mira.observe.metrics import MOST_REASONS, MOST_SETS, ConditionSeen, Metrics, NodeSeen, Standing
 
 MODEL = "openai/gpt-4o-mini"
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 STANDING = Standing(
     nodes=[
         NodeSeen(name="a", state="active", in_flight=3, latency_s=0.25),
-        NodeSeen(name="b", state="ejected", reason="upstream_timeout", credits=1.5),
+        NodeSeen(
+            name="b",
+            state="ejected",
+            reason="upstream_timeout",
+            credits=1.5,
+            conditions=[ConditionSeen(model=MODEL, state="limited", reason="rate_limited")],
+        ),
     ],
     holds=2,
     held_nanocredits=3_000_000_000,
@@ -121,6 +127,7 @@ async def test_the_standing_of_the_process_is_that_of_the_moment():
     found = await samples(counting())
     assert of(found, "mira_node_state", node="b", state="ejected", reason="upstream_timeout") == 1
     assert of(found, "mira_node_state", node="a", state="active", reason="") == 1
+    assert of(found, "mira_node_condition", node="b", model=MODEL, state="limited", reason="rate_limited") == 1
     assert of(found, "mira_node_in_flight", node="a") == 3
     assert of(found, "mira_node_latency_seconds", node="a") == 0.25
     assert of(found, "mira_node_latency_seconds", node="b") is None

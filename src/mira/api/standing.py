@@ -8,7 +8,7 @@ from starlette.responses import Response
 from mira.api.bodies import answer
 from mira.api.services import Asked, Services
 from mira.core.caller import Caller
-from mira.observe.metrics import NodeSeen, Standing
+from mira.observe.metrics import ConditionSeen, NodeSeen, Standing
 
 #: What a client may know of a node, in the words of the operator API.
 SHOWN = ("name", "state", "reason", "latency_ms", "models")
@@ -31,19 +31,24 @@ def standing(nodes: Sequence[dict[str, Any]], holds: int, held_nanocredits: int,
 
 
 def _shown(node: dict[str, Any], caller: Caller | None) -> dict[str, Any]:
-    shown = {name: node.get(name) for name in SHOWN}
+    shown = {name: node[name] for name in SHOWN}
     if caller is not None:
         shown["models"] = [model for model in node["models"] if caller.may_use(model)]
     return shown
 
 
 def _seen(node: dict[str, Any]) -> NodeSeen:
-    latency_ms, credits_left = node.get("latency_ms"), node.get("credits")
+    latency_ms, credits_left = node["latency_ms"], node["credits"]
     return NodeSeen(
         name=node["name"],
         state=node["state"],
-        reason=node.get("reason"),
+        # What a model that is being fetched tells of itself changes all the time.
+        reason=None if node["state"] == "loading" else node["reason"],
         in_flight=node["in_flight"],
         latency_s=None if latency_ms is None else latency_ms / 1000,
         credits=None if credits_left is None else float(credits_left),
+        conditions=[
+            ConditionSeen(model=each["model"], state=each["state"], reason=each["reason"])
+            for each in node["conditions"]
+        ],
     )

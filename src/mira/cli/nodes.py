@@ -13,6 +13,14 @@ from mira.cli.output import Column, field
 from mira.cli.session import Session, members, operator_command, segment
 
 KINDS = ("mira", "openai", "anthropic", "gemini", "openai-compatible")
+
+
+def _conditions(row: dict[str, Any]) -> str | None:
+    """The models that the node is not asked for now, each with its state and why."""
+    told = [f"{each['model']} {each['state']} ({each['reason']})" for each in row["conditions"]]
+    return "; ".join(told) or None
+
+
 COLUMNS = (
     field("name"),
     field("kind"),
@@ -20,16 +28,20 @@ COLUMNS = (
     field("reason"),
     Column("MODELS", lambda row: len(row["models"]), right=True),
     field("in_flight", right=True),
+    field("latency_ms", right=True),
+    field("credits", right=True),
     field("weight", right=True),
     field("origin"),
     field("last_error"),
 )
-DETAILS = tuple(
-    field(name)
-    for name in (
-        "name", "kind", "state", "reason", "base_url", "provider", "endpoint", "has_api_key", "origin", "weight",
-        "markup", "max_in_flight", "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
-    )
+DETAILS = (
+    *map(field, ("name", "kind", "state", "reason", "returns_in_s")),
+    Column("CONDITIONS", _conditions),
+    *map(field, (
+        "base_url", "provider", "endpoint", "has_api_key", "origin", "weight", "markup", "max_in_flight", "in_flight",
+        "latency_ms", "first_token_s", "credits", "runway_s", "reported_cost", "consecutive_faults", "last_error",
+        "models",
+    )),
 )  # fmt: skip
 
 

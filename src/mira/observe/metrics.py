@@ -61,6 +61,15 @@ class NodeSeen(Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     latency_s: float | None = None
     credits: float | None = None
+    conditions: Sequence["ConditionSeen"] = ()
+
+
+class ConditionSeen(Struct, frozen=True, kw_only=True):
+    """A model that a node is not asked for now, or only on trial."""
+
+    model: str
+    state: str
+    reason: str | None = None
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -192,17 +201,24 @@ class Metrics:
         ):
             yield GaugeMetricFamily(name, help_text, value=value)
         state = GaugeMetricFamily("mira_node_state", "1 for the state of a node.", labels=("node", "state", "reason"))
+        condition = GaugeMetricFamily(
+            "mira_node_condition",
+            "1 for a model that a node is not asked for.",
+            labels=("node", "model", "state", "reason"),
+        )
         in_flight = GaugeMetricFamily("mira_node_in_flight", "Calls at a node.", labels=("node",))
         latency = GaugeMetricFamily("mira_node_latency_seconds", "Moving mean of first content.", labels=("node",))
         balance = GaugeMetricFamily("mira_node_credits", "Credits that are left at a node.", labels=("node",))
         for node in standing.nodes:
             state.add_metric((node.name, node.state, self._reason(node.reason or "")), 1)
+            for each in node.conditions:
+                condition.add_metric((node.name, each.model, each.state, self._reason(each.reason or "")), 1)
             in_flight.add_metric((node.name,), node.in_flight)
             if node.latency_s is not None:
                 latency.add_metric((node.name,), node.latency_s)
             if node.credits is not None:
                 balance.add_metric((node.name,), node.credits)
-        yield from (state, in_flight, latency, balance)
+        yield from (state, condition, in_flight, latency, balance)
 
     def _reason(self, reason: str) -> str:
         if reason not in self._reasons:
