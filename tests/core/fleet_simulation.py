@@ -37,12 +37,13 @@ class SimNode:
 class SimCall:
     """What became of one call."""
 
-    def __init__(self, at_s: float, session: int | None) -> None:
+    def __init__(self, at_s: float, session: int | None, *, stream: bool) -> None:
         self.at_s = at_s
         self.session = session
         self.tried: list[SimNode] = []
         self.first_content_s: float | None = None
         self.failed = False
+        self.stream = stream
 
     @property
     def node(self) -> SimNode:
@@ -73,7 +74,7 @@ class Simulation:
         self._numbers = itertools.count()
 
     def by_mira(self, call: SimCall) -> SimNode | None:
-        need = Need(session=call.session)
+        need = Need(session=call.session, stream=call.stream)
         try:
             chosen: SimNode = self.balancer.choose(self.route, call.tried, self.now_s, need).node
         except MiraError:
@@ -100,7 +101,7 @@ class Simulation:
             self.at(at_s, self.call)
 
     def call(self, session: int | None = None, then: Callable[[], Any] | None = None) -> SimCall:
-        call = SimCall(self.now_s, session)
+        call = SimCall(self.now_s, session, stream=len(self.calls) % 2 == 0)
         self.calls.append(call)
         self.balancer.budget.request()
         self._attempt(call, then)
@@ -114,7 +115,7 @@ class Simulation:
             return
         call.tried.append(node)
         node.asked += 1
-        attempt = self.balancer.begin(self._offers[node], self.now_s)
+        attempt = self.balancer.begin(self._offers[node], self.now_s, Need(stream=call.stream))
 
         def content() -> None:
             attempt.content(self.now_s)

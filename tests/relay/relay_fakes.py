@@ -222,6 +222,7 @@ class FakeNode:
         via: str,
     ) -> FakeResponse:
         self.diary.append(f"open {self.name}")
+        self.given = timeouts
         self.bodies.append(json.loads(body))
         self.asked.set()
         return await self._script(self, len(self.bodies) - 1)

@@ -172,13 +172,13 @@ class Balancer:
         found = scores(well, now_s, stream=need.stream)
         best = min(found)
         if first:
-            shunned = _shunned(well, found, best, now_s, 1)
+            shunned = _shunned(well, found, now_s, need, weight=1)
             if shunned is not None:
                 return shunned
         alike = [offer for offer, score in zip(well, found, strict=True) if score <= best * ALIKE]
         if need.session is None or not route.keeps_sessions:
             return self._any(alike)
-        return self._at_home(route.model, well, found, alike=alike, now_s=now_s, session=need.session, first=first)
+        return self._at_home(route.model, well, found, alike=alike, now_s=now_s, need=need, first=first)
 
     def _of_two(self, well: list[Offer], now_s: float, need: Need) -> Offer:
         """The better of two, compared with the median of some more."""
@@ -188,7 +188,7 @@ class Balancer:
             drawn.setdefault(place, well[place])
         sample = list(drawn.values())
         pair = scores(sample, now_s, stream=need.stream)[:2]
-        shunned = _shunned(sample[:2], pair, min(pair), now_s, len(well) // 2)
+        shunned = _shunned(sample[:2], pair, now_s, need, weight=len(well) // 2)
         return shunned or sample[pair.index(min(pair))]
 
     def _at_home(
@@ -199,12 +199,13 @@ class Balancer:
         *,
         alike: list[Offer],
         now_s: float,
-        session: int,
+        need: Need,
         first: bool,
     ) -> Offer:
         """The session's own node while that is not much worse than the best; else it moves."""
+        session = need.session
         caching = [offer for offer in well if offer.caches]
-        if not caching:
+        if session is None or not caching:
             return self._any(alike)
         sessions = self._sessions.get(model)
         if sessions is None:
@@ -212,7 +213,7 @@ class Balancer:
         # A second attempt is no reason to move: the next turn may find the first node well.
         nodes = [(offer.node.name, offer.node.weight) for offer in caching]
         home = sessions.home(session, nodes, now_s) if first else sessions.where(session)
-        eased = [_eased(offer, score) for offer, score in zip(well, found, strict=True)]
+        eased = [_eased(offer, score, need) for offer, score in zip(well, found, strict=True)]
         limit = AFFINITY * min(eased)
         for offer, score in zip(well, eased, strict=True):
             if offer.node.name == home and score <= limit:
@@ -264,18 +265,19 @@ def _state(offer: Offer, now_s: float) -> str:
     return state
 
 
-def _shunned(offers: Sequence[Offer], found: Sequence[float], best: float, now_s: float, weight: int) -> Offer | None:
+def _shunned(offers: Sequence[Offer], found: Sequence[float], now_s: float, need: Need, *, weight: int) -> Offer | None:
     """An offer that lost for too long because of what is known of it; counts those that lose now."""
     due: Offer | None = None
+    best = min(found)
     for offer, score in zip(offers, found, strict=True):
-        lane = offer.lane
-        if score <= best * ALIKE or lane.slowness <= ALIKE:
+        timed = offer.lane.timed(stream=need.stream)
+        if score <= best * ALIKE or timed.slowness <= ALIKE:
             continue
-        lane.passed_over += weight
-        if lane.streams.waiting or lane.wholes.waiting:
+        timed.passed_over += weight
+        if timed.waiting:
             continue
-        silent_s = now_s - lane.asked_s
-        if silent_s >= SHUNNED_LONGEST_S or (silent_s >= SHUNNED_S and lane.passed_over >= SHUNNED_CALLS):
+        silent_s = now_s - timed.asked_s
+        if silent_s >= SHUNNED_LONGEST_S or (silent_s >= SHUNNED_S and timed.passed_over >= SHUNNED_CALLS):
             due = offer
     return due
 
@@ -285,11 +287,12 @@ def _blocked_until_s(offer: Offer) -> float:
     return max((block.until_s for block in blocks if block is not None), default=0.0)
 
 
-def _eased(offer: Offer, score: float) -> float:
+def _eased(offer: Offer, score: float, need: Need) -> float:
     """A score with a few more calls in flight on every side, and without small differences in time."""
     in_flight: int = offer.node.health.in_flight
-    if offer.lane.slowness < AFFINITY_SLOWNESS:
-        score /= offer.lane.slowness
+    slowness = offer.lane.timed(stream=need.stream).slowness
+    if slowness < AFFINITY_SLOWNESS:
+        score /= slowness
     return score * (in_flight + 1 + AFFINITY_SLACK) / (in_flight + 1)
 
 

@@ -36,6 +36,7 @@ ERRORS_HALVE_S = 10.0
 DEGRADED_ERRORS = 0.05
 DEGRADED_SLOWNESS = 4.0
 SLOWNESS_LASTS_S = 600.0
+SCARCE_CREDITS = 0.2
 
 
 @unique
@@ -113,25 +114,24 @@ class Outcomes(Struct):
 
 
 class Lane(Struct, eq=False):
-    """One model at one node. `streams` and `wholes` are timed apart, for a whole answer takes as long as it is.
-
-    `slowness` is its time over the fleet's median when it was last compared (at `compared_s`); `passed_over` are the
-    choices that it lost since then because of what is known of it, `asked_s` is when it was last asked.
-    """
+    """One model at one node. `streams` and `wholes` are timed apart, for a whole answer takes as long as it is."""
 
     block: Block | None = None
     strikes: int = 0
     streams: Latency = field(default_factory=Latency)
     wholes: Latency = field(default_factory=Latency)
     windows: tuple[Window, ...] = ()
-    slowness: float = 1.0
-    compared_s: float = 0.0
-    passed_over: int = 0
-    asked_s: float = 0.0
+
+    def timed(self, *, stream: bool) -> Latency:
+        """The times of streams or of whole answers."""
+        return self.streams if stream else self.wholes
 
     def slow(self, now_s: float) -> bool:
         """Whether it took much longer than others when last compared, and that is not long ago."""
-        return self.slowness >= DEGRADED_SLOWNESS and now_s - self.compared_s < SLOWNESS_LASTS_S
+        return any(
+            timed.slowness >= DEGRADED_SLOWNESS and now_s - timed.compared_s < SLOWNESS_LASTS_S
+            for timed in (self.streams, self.wholes)
+        )
 
 
 class Health(Struct, eq=False):
@@ -162,11 +162,11 @@ class Health(Struct, eq=False):
 
     def begin(self, lane: Lane, now_s: float, *, stream: bool, worst_case_nanocredits: int = 0) -> "Attempt":
         """A call goes to this node now; it must end in `Attempt.over`."""
-        attempt = Attempt(self, lane, lane.streams if stream else lane.wholes, now_s, worst_case_nanocredits)
+        timed = lane.timed(stream=stream)
+        attempt = Attempt(self, lane, timed, now_s, worst_case_nanocredits)
         self.in_flight += 1
-        attempt.timed.waiting[attempt] = now_s
-        lane.asked_s = now_s
-        lane.passed_over = 0
+        timed.waiting[attempt] = timed.asked_s = now_s
+        timed.passed_over = 0
         for block in (self.block, lane.block):
             if block is not None and block.ready(now_s):
                 block.trial = attempt
@@ -205,23 +205,32 @@ class Health(Struct, eq=False):
         if block is not None and block.state == "bad-credentials" and block.ready(now_s):
             self.block = _renewed(block, block.state, block.reason, now_s, jitter, strikes=block.strikes + 1)
 
-    def told_credits(self, available_nanocredits: int | None, now_s: float) -> None:
-        """The balance of our account at the node; None where it does not tell."""
-        self.purse.tell(available_nanocredits, now_s)
+    def told_credits(
+        self, available_nanocredits: int | None, now_s: float, spent_before_nanocredits: int | None = None
+    ) -> None:
+        """The balance of our account at the node; None where it does not tell (see `Purse.tell`).
+
+        One that still refused to pay although it had told of credits has to wait its time.
+        """
+        self.purse.tell(available_nanocredits, now_s, spent_before_nanocredits)
         block = self.block
-        if block is not None and block.state == "exhausted" and available_nanocredits:
+        if block is not None and block.state == "exhausted" and available_nanocredits and not block.strikes:
             block.until_s = min(block.until_s, block.since_s)
 
     def standing(self, now_s: float) -> Standing:
         """The state of the node as a whole."""
         if self.block is not None:
             return self.block.standing(now_s)
+        if self.purse.told_nanocredits is not None and self.purse.told_nanocredits <= self.purse.spent_nanocredits:
+            return Standing("exhausted", "no credits are left")
         if self.errors_now(now_s) > DEGRADED_ERRORS:
             return Standing("degraded", "failed lately")
         if now_s - self.returned_s < SLOW_START_S:
             return Standing("degraded", "slow start", round(self.returned_s + SLOW_START_S - now_s, 1))
         if any(lane.slow(now_s) for lane in self.lanes.values()):
             return Standing("degraded", "slow")
+        if self.purse.headroom < SCARCE_CREDITS:
+            return Standing("degraded", "short of credits")
         return Standing("active") if self.heard else Standing("probing", "nothing was heard of it yet")
 
     def latency_ms(self) -> int | None:
@@ -298,6 +307,8 @@ class Attempt(Struct, eq=False):
                 if block is None or block.trial is self:
                     strikes = 0 if block is None else block.strikes + 1
                     health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+                if trouble is Trouble.EXHAUSTED and health.purse.told_nanocredits is not None:
+                    health.purse.exhausted(now_s)
             case Trouble.MISSING:
                 block = lane.block
                 if block is None or block.trial is self:

@@ -10,11 +10,19 @@ AGED_S = 2.0
 
 
 class Latency(Struct, eq=False):
-    """`mean_s` of the samples so far (0 before the first), and by attempt, oldest first, since when it `waiting`s."""
+    """`mean_s` of the samples so far, 0 before the first; `waiting` are the unanswered calls, oldest first, by begin.
+
+    `slowness` is the time over the fleet's median when it was last compared (at `compared_s`). `passed_over` are the
+    choices that were lost because of what is known, since the last call at `asked_s`.
+    """
 
     mean_s: float = 0.0
     sampled_s: float = 0.0
     waiting: "dict[object, float]" = field(default_factory=dict)
+    slowness: float = 1.0
+    compared_s: float = 0.0
+    passed_over: int = 0
+    asked_s: float = 0.0
 
     def sample(self, took_s: float, now_s: float) -> None:
         """First content came after `took_s`."""

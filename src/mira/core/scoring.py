@@ -11,6 +11,7 @@ from typing import Any
 
 from mira.core.headroom import headroom
 from mira.core.health import Health, Lane
+from mira.core.latency import Latency
 
 SLOWEST, FASTEST = 8.0, 0.5
 ERROR_FACTOR = 20.0
@@ -22,16 +23,17 @@ ALIKE_S = 0.05
 
 def scores(offers: Sequence[Any], now_s: float, *, stream: bool) -> list[float]:
     """The scores of offers (see `mira.core.fleet.Offer`), in their order; notes at each lane how slow it is."""
-    times = [_time_s(offer.lane, now_s, stream=stream) for offer in offers]
+    timed: list[Latency] = [offer.lane.timed(stream=stream) for offer in offers]
+    times = [_time_s(each, now_s) for each in timed]
     median_s = _median([time_s for time_s in times if time_s])
     found: list[float] = []
-    for offer, time_s in zip(offers, times, strict=True):
+    for offer, latency, time_s in zip(offers, timed, times, strict=True):
         health: Health = offer.node.health
         lane: Lane = offer.lane
         slowness = 1.0
         if median_s and time_s:
             slowness = min(max(time_s / median_s, FASTEST), SLOWEST)
-        lane.slowness, lane.compared_s = slowness, now_s
+        latency.slowness, latency.compared_s = slowness, now_s
         score = (health.in_flight + 1) / (offer.node.weight * health.share(now_s)) * slowness
         if health.errors:
             score *= 1 + ERROR_FACTOR * health.errors_now(now_s)
@@ -43,9 +45,8 @@ def scores(offers: Sequence[Any], now_s: float, *, stream: bool) -> list[float]:
     return found
 
 
-def _time_s(lane: Lane, now_s: float, *, stream: bool) -> float:
-    """What a lane takes to its first content; 0 where nothing is known. A young unanswered call says nothing yet."""
-    timed = lane.streams if stream else lane.wholes
+def _time_s(timed: Latency, now_s: float) -> float:
+    """What a node takes to its first content; 0 where nothing is known. A young unanswered call says nothing yet."""
     oldest_s = timed.oldest_s(now_s)
     if timed.mean_s:
         return max(timed.mean_s, oldest_s, ALIKE_S)

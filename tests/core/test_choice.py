@@ -196,7 +196,7 @@ def test_of_very_many_nodes_two_are_compared_and_the_sick_one_loses():
     route = fleet(*many)
     for offer in route.offers:
         offer.lane.streams.mean_s = 1.0
-        offer.lane.asked_s = NOW_S
+        offer.lane.streams.asked_s = NOW_S
     route.offers[7].lane.streams.mean_s = 50.0
     counts = chosen(route, 5000)
     assert counts["node-7"] <= 1
