@@ -109,6 +109,16 @@ async def test_a_wrong_key_takes_no_place():
     await over(first)
 
 
+async def test_a_call_that_no_node_has_room_for_takes_no_hold():
+    world = World()
+    for node in world.serve(says(completion()), says(completion())):
+        node.max_in_flight = 0
+    exchange = await world.answered()
+    assert (exchange.status, exchange.headers["retry-after"]) == (503, "1")
+    assert "reserve" not in world.diary
+    assert [record.error for record in world.ledger.recorded] == ["unavailable"]
+
+
 async def test_workspaces_take_turns():
     world = World(most_calls=1)
     world.keyring.callers["other-key"] = Caller("other", "k2", Face.PROXY)

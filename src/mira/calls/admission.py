@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from mira.calls.call import Call
 from mira.collaborators import Ledger
 from mira.core import pricing, tokens
-from mira.core.fleet import Offer, Route
+from mira.core.fleet import Offer, Route, is_full, no_room
 from mira.core.ledger import Reserve
 from mira.core.models import default_output_cap
 from mira.errors import Kind, MiraError
@@ -15,8 +15,13 @@ LEAST_OUTPUT_CAP = 256
 
 
 async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
-    """Takes the hold; returns the route with the offers that it covers. MiraError UNPRICED, NO_CREDITS and others."""
+    """Takes the hold; returns the route with the offers that it covers. MiraError UNPRICED, NO_CREDITS and others.
+
+    A call that no node has room for is sent away first: a hold to give back at once is what overload needs least.
+    """
     offers = _offers(call, route)
+    if is_full(route):
+        raise no_room(route)
     envelope = call.envelope
     asked = envelope.output_cap
     if asked is None:

@@ -250,6 +250,16 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
             return refused_account(Kind.UPSTREAM_CREDITS)
         if "bad-credentials" in states:
             return refused_account(Kind.UPSTREAM_AUTH)
+    return no_room(route)
+
+
+def is_full(route: Route) -> bool:
+    """Whether every node that serves the model has as many calls as it may, so that none needs to be paid for."""
+    return all(_full(offer.node) for offer in route.offers)
+
+
+def no_room(route: Route) -> MiraError:
+    """What a client is told then."""
     message = f"no node can take a call for {route.model} now; try again shortly"
     return MiraError(Kind.UNAVAILABLE, message, retry_after_s=1)
 
