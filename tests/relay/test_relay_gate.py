@@ -109,14 +109,15 @@ async def test_a_wrong_key_takes_no_place():
     await over(first)
 
 
-async def test_a_call_that_no_node_has_room_for_takes_no_hold():
+async def test_a_call_that_no_node_has_room_for_takes_no_hold_and_no_row():
     world = World()
     for node in world.serve(says(completion()), says(completion())):
         node.max_in_flight = 0
     exchange = await world.answered()
     assert (exchange.status, exchange.headers["retry-after"]) == (503, "1")
     assert "reserve" not in world.diary
-    assert [record.error for record in world.ledger.recorded] == ["unavailable"]
+    assert not world.ledger.recorded
+    assert [record.error for record in world.observer.records] == ["unavailable"]
 
 
 async def test_workspaces_take_turns():

@@ -21,6 +21,7 @@ async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
     """
     offers = _offers(call, route)
     if is_full(route):
+        call.shed = True
         raise no_room(route)
     envelope = call.envelope
     asked = envelope.output_cap

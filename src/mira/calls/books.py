@@ -63,7 +63,7 @@ class Books:
         call.settled = True
         hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
-        if not call.placed:
+        if not call.placed or call.shed:
             return  # nobody's row, or one of a flood that must cost little
         try:
             if hold is not None:

@@ -41,6 +41,8 @@ class Call(Struct):
     known_caller: Caller | None = None
     #: whether it has a place among those that run
     placed: bool = False
+    #: whether it was sent away since no node has room; one of a flood, which must cost little
+    shed: bool = False
     opened: Envelope | None = None
     output_cap: int = 0
     #: the Miras that the request has passed, this one included
