@@ -12,6 +12,7 @@ from mira.errors import Kind, MiraError
 from mira.store.batch import HOLD_TTL_MS
 from mira.store.database import Database
 from mira.store.ledger import CHECKPOINTS_PER_RENEWAL, Ledger
+from mira.store.sqlite import SqliteEngine
 from mira.store.transfers import Transfers
 from mira.store.workspaces import Workspaces
 
@@ -262,9 +263,10 @@ async def doubtful(database_url, clock):
     database = Database.open(database_url)
     await Workspaces(database).create("w", "w", clock())
     await database.close()
-    connection = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False, factory=Doubtful)
+    path = database.engine.path
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Doubtful)
     lock = os.open(os.devnull, os.O_RDONLY)
-    database = Database(database.path, lock, connection)
+    database = Database(SqliteEngine(path, lock, connection))
     ledger = Ledger(database, clock=clock, epoch_id="doubtful")
     await ledger.start()
     yield ledger, connection

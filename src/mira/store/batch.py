@@ -1,9 +1,10 @@
 """One batch of the ledger: loads the touched rows, decides on them in the order of the queue, writes the result.
 
-A batch lives inside one transaction. The ledger's memory of live holds changes as it decides; `undo` takes back
-what must not stand where the transaction fails.
+A batch lives inside one transaction, and with PostgreSQL `run` is in a thread of its own: it ends no future. The
+ledger's memory of live holds changes as it decides; `undo` takes back what must not stand where the transaction fails.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from mira.core import ledger as rules
@@ -19,7 +20,7 @@ from mira.core.ledger import (
 )
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
-from mira.store.ledger_sql import SWEEP_LIMIT, WIDTHS, Statements, row_of
+from mira.store.ledger_sql import SWEEP_LIMIT, Statements, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.statements import Driver
 
@@ -31,29 +32,35 @@ class StaleMemoryError(Exception):
 
 
 class Batch:
-    """The operations of one transaction and everything decided about them."""
+    """The operations of one transaction and everything decided about them.
 
-    def __init__(self, ops: list[Op], live: dict[str, Hold], *, epoch: str, now_ms: int) -> None:
+    `clock` gives Unix milliseconds; without it the database's own time counts, read when the rows are locked.
+    """
+
+    def __init__(self, ops: list[Op], live: dict[str, Hold], *, epoch: str, clock: Callable[[], int] | None) -> None:
         self.ops = ops
         self.released = False
         self._maintained = False
         self._sweeps: list[CloseOp] = []
         self._live = live
         self._epoch = epoch
-        self.now_ms = now_ms
+        self._clock = clock
+        self.now_ms = 0
         self._accounts: dict[str, Account] = {}
         self._loaded: list[tuple[str, int, int]] = []
         self._opened: list[tuple[ReserveOp, Hold]] = []
         self._closed: dict[str, int] = {}
-        self._refused: list[tuple[ReserveOp, MiraError]] = []
+        self._refused: list[tuple[ReserveOp | TopUpOp, MiraError]] = []
         self._answers: list[tuple[Any, Any]] = []
+        self._found: dict[str, FoundHold] = {}
+        self._counted: dict[str, int] = {}
         self._hold_rows: list[tuple[Any, ...]] = []
         self._gone_rows: list[tuple[str]] = []
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
 
     def run(self, connection: Driver, sql: Statements) -> bool:
-        """Decides and writes; returns whether anything was written. Refusals and holds are told before the commit."""
+        """Decides and writes; returns whether anything was written."""
         self._look_up(connection, sql)
         self._load(connection, sql)
         for op in self.ops:
@@ -70,9 +77,21 @@ class Batch:
                 self._answers.append((op.future, None))
         for sweep in self._sweeps:
             self._close(sweep)
-        wrote = self._write(connection, sql)
-        self._release()
-        return wrote
+        return self._write(connection, sql)
+
+    def tell(self) -> list[Hold]:
+        """Answers what need not wait for the disk: holds and refusals. Returns the holds whose askers have left."""
+        self.released = True
+        left = []
+        for op, hold in self._opened:
+            if op.future.done():
+                left.append(hold)
+            else:
+                op.future.set_result(hold)
+        for refused, error in self._refused:
+            if not refused.future.done():
+                refused.future.set_exception(error)
+        return left
 
     def succeed(self) -> None:
         """Answers what waited for the disk."""
@@ -100,24 +119,21 @@ class Batch:
     # Looking up what is not in memory
 
     def _look_up(self, connection: Driver, sql: Statements) -> None:
+        closes = {op.hold_id: op for op in self.ops if isinstance(op, CloseOp) and self._is_unknown(op)}
+        top_ups = {_top_up_idem(op): op for op in self.ops if isinstance(op, TopUpOp)}
+        if closes or top_ups:
+            idems = [*map(_settle_idem, closes), *top_ups]
+            holds, transfers = connection.load((sql.holds, list(closes)), (sql.transfers, idems))
+            self._found = {hold_id: FoundHold(workspace_id, amount) for hold_id, workspace_id, amount in holds}
+            self._counted = dict(transfers)
         for op in self.ops:
-            if isinstance(op, CloseOp):
-                if op.from_row or op.hold_id not in self._live:
-                    self._find(connection, sql, op)
-            elif isinstance(op, TopUpOp):
-                op.counted_before = connection.execute(sql.transfer_find, (_top_up_idem(op),)).fetchone() is not None
-            elif isinstance(op, MaintainOp):
+            if isinstance(op, MaintainOp):
                 self._maintain(connection, sql, op)
 
-    def _find(self, connection: Driver, sql: Statements, op: CloseOp) -> None:
-        op.from_row, op.found, op.billed_before_nanocredits = True, None, 0
-        row = connection.execute(sql.hold_find, (op.hold_id,)).fetchone()
-        if row is not None:
-            op.found = FoundHold(*row)
-            return
-        billed = connection.execute(sql.transfer_find, (_settle_idem(op.hold_id),)).fetchone()
-        if billed is not None:
-            op.billed_before_nanocredits = billed[0]
+    def _is_unknown(self, op: CloseOp) -> bool:
+        """Whether a close has to be found by its row; so it stays when it is decided again."""
+        op.from_row = op.from_row or op.hold_id not in self._live
+        return op.from_row
 
     def _maintain(self, connection: Driver, sql: Statements, op: MaintainOp) -> None:
         """Writes checkpoints; on a renewal first proves its own life, then finds the holds of the dead."""
@@ -127,44 +143,40 @@ class Batch:
             for hold_id, amount in op.checkpoints.items()
             if hold_id in live
         ]
-        connection.executemany(sql.hold_checkpoint, rows)
+        if rows:
+            connection.change(sql.hold_checkpoint, rows)
         self._maintained = True
         if not op.renew:
             return
+        self._read_time(connection)
         connection.execute(sql.epoch_beat, (self._epoch, self.now_ms))
         connection.execute(sql.hold_renew, (self.now_ms + HOLD_TTL_MS, self._epoch))
         dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - HOLD_TTL_MS, SWEEP_LIMIT, 0)).fetchall()
-        self._sweeps = [
-            CloseOp(hold_id, checkpoint, None, True, 0, None, True, FoundHold(workspace_id, amount))
-            for hold_id, workspace_id, amount, checkpoint in dead
-        ]
+        self._sweeps = [CloseOp(hold_id, checkpoint, None, True, 0, None, True) for hold_id, _, _, checkpoint in dead]
+        self._found.update({hold_id: FoundHold(workspace_id, amount) for hold_id, workspace_id, amount, _ in dead})
 
     def _load(self, connection: Driver, sql: Statements) -> None:
         """Loads and locks every account that may be touched, in the order of ids."""
-        workspaces = set()
+        workspaces = {hold.workspace_id for hold in self._found.values()}
         live = self._live
         for op in self.ops:
             if isinstance(op, ReserveOp):
                 workspaces.add(op.request.workspace_id)
             elif isinstance(op, CloseOp):
-                hold = op.found if op.from_row else live[op.hold_id]
-                if hold is not None:
-                    workspaces.add(hold.workspace_id)
+                if not op.from_row:
+                    workspaces.add(live[op.hold_id].workspace_id)
             elif isinstance(op, TopUpOp):
                 workspaces.add(op.workspace_id)
-        workspaces.update(sweep.found.workspace_id for sweep in self._sweeps if sweep.found is not None)
         if not workspaces:
             return
         ids = sorted([*SYSTEM_ACCOUNTS, *map(workspace_account, workspaces)])
-        width = next((width for width in WIDTHS if len(ids) <= width), WIDTHS[-1])
-        text = sql.accounts[width]
-        for start in range(0, len(ids), width):
-            part = ids[start : start + width]
-            part += part[-1:] * (width - len(part))
-            rows = connection.execute(text, part).fetchall()
-            self._loaded += rows
-            for account_id, posted, held in rows:
-                self._accounts[account_id] = Account(account_id, posted, held)
+        [self._loaded] = connection.load((sql.accounts, ids))
+        self._read_time(connection)
+        for account_id, posted, held in self._loaded:
+            self._accounts[account_id] = Account(account_id, posted, held)
+
+    def _read_time(self, connection: Driver) -> None:
+        self.now_ms = connection.now_ms() if self._clock is None else self._clock()
 
     # Deciding
 
@@ -196,10 +208,11 @@ class Batch:
             self._answer(op, self._closed[hold_id])
             return
         memory = self._live.pop(hold_id, None)
-        found = op.found if op.from_row else memory
+        found = self._found.get(hold_id) if op.from_row else memory
         if found is None:
-            self._closed[hold_id] = op.billed_before_nanocredits
-            self._answer(op, op.billed_before_nanocredits)
+            billed_before: int = self._counted.get(_settle_idem(hold_id), 0)
+            self._closed[hold_id] = billed_before
+            self._answer(op, billed_before)
             return
         workspace_id = found.workspace_id
         account_id = workspace_account(workspace_id)
@@ -234,12 +247,12 @@ class Batch:
         account = self._accounts.get(workspace_account(op.workspace_id))
         idem = _top_up_idem(op)
         if account is None:
-            if not op.future.done():
-                op.future.set_exception(MiraError(Kind.NOT_FOUND, "There is no such workspace."))
+            self._refused.append((op, MiraError(Kind.NOT_FOUND, "There is no such workspace.")))
             return
-        if op.counted_before or any(row[0] == idem for row in self._transfer_rows):
+        if idem in self._counted:
             self._answers.append((op.future, False))
             return
+        self._counted[idem] = op.amount_nanocredits
         rules.move(self._accounts[TOPUP], account, op.amount_nanocredits)
         self._transfer(idem, TOPUP, account.id, op.amount_nanocredits, op.workspace_id)
         self._answers.append((op.future, True))
@@ -247,7 +260,7 @@ class Batch:
     def _transfer(self, idem: str, debit: str, credit: str, amount_nanocredits: int, workspace_id: str) -> None:
         self._transfer_rows.append((idem, debit, credit, amount_nanocredits, workspace_id, self.now_ms))
 
-    # Writing and telling
+    # Writing
 
     def _write(self, connection: Driver, sql: Statements) -> bool:
         changed = []
@@ -255,30 +268,21 @@ class Batch:
             account = self._accounts[account_id]
             if account.posted_nanocredits != posted or account.held_nanocredits != held:
                 changed.append((account.posted_nanocredits, account.held_nanocredits, account_id))
-        if changed:
-            connection.executemany(sql.account_update, changed)
-        if self._hold_rows:
-            connection.executemany(sql.hold_insert, self._hold_rows)
-        if self._gone_rows and connection.executemany(sql.hold_delete, self._gone_rows).rowcount != len(
-            self._gone_rows
+        gone = connection.change(sql.hold_delete, self._gone_rows) if self._gone_rows else None
+        for change, rows in (
+            (sql.account_update, changed),
+            (sql.hold_insert, self._hold_rows),
+            (sql.transfer_insert, self._transfer_rows),
+            (sql.call_insert, self._call_rows),
         ):
+            if rows:
+                connection.change(change, rows)
+        connection.flush()
+        if gone is not None and gone.rowcount != len(self._gone_rows):
             raise StaleMemoryError
-        if self._transfer_rows:
-            connection.executemany(sql.transfer_insert, self._transfer_rows)
-        if self._call_rows:
-            connection.executemany(sql.call_insert, self._call_rows)
         return bool(
             changed or self._hold_rows or self._gone_rows or self._transfer_rows or self._call_rows or self._maintained
         )
-
-    def _release(self) -> None:
-        self.released = True
-        for op, hold in self._opened:
-            if not op.future.done():
-                op.future.set_result(hold)
-        for op, error in self._refused:
-            if not op.future.done():
-                op.future.set_exception(error)
 
 
 def no_credits(account: Account, request: Reserve) -> MiraError:

@@ -7,13 +7,12 @@ look; a batch that finds it wrong is decided again from the rows.
 """
 
 import asyncio
-import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from mira.core.call import CallRecord
 from mira.core.ledger import Reserve, workspace_account
@@ -22,11 +21,11 @@ from mira.errors import Kind, MiraError
 from mira.store import invariants
 from mira.store.batch import Batch, StaleMemoryError
 from mira.store.database import Database
+from mira.store.failures import Failure, store_down
 from mira.store.ledger_sql import SWEEP_LIMIT, statements
 from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.schema import account, epoch
 from mira.store.statements import Driver
-from mira.store.writer import store_down, unavailable
 
 MAX_BATCH = 1024
 CHECKPOINT_S = 5.0
@@ -38,14 +37,15 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
 class Ledger:
     """Reserves, settles and voids holds; counts payments. Belongs to the event loop that starts it.
 
-    `clock` gives Unix milliseconds; `epoch_id` names this process's life and is never used again.
+    `epoch_id` names this process's life and is never used again. `clock` gives Unix milliseconds; without it the
+    database's own time counts, as it must where several processes share one.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], int], epoch_id: str) -> None:
+    def __init__(self, database: Database, *, epoch_id: str, clock: Callable[[], int] | None = None) -> None:
         self._database = database
         self._clock = clock
         self._epoch_id = epoch_id
-        self._sql = statements(database.engine.dialect)
+        self._sql = statements(database.dialect)
         self._queue: deque[Op] = deque()
         self._live: dict[str, Hold] = {}
         self._checkpoints: dict[str, int] = {}
@@ -64,15 +64,11 @@ class Ledger:
     async def start(self) -> None:
         """Opens this process's epoch and sweeps what dead ones left.
 
-        One process has a SQLite file at a time, so every other epoch is of a dead one.
+        One process has a SQLite file at a time, so every other epoch there is of a dead one.
         """
         self._loop = asyncio.get_running_loop()
-
-        def open_epoch(connection: Connection) -> None:
-            connection.execute(delete(epoch))
-            connection.execute(insert(epoch).values(id=self._epoch_id, heartbeat_at_ms=self._clock()))
-
-        await self._database.write(open_epoch)
+        if not self._database.shared:
+            await self._database.write(lambda connection: connection.execute(delete(epoch)).rowcount)
         await self.maintain()
         self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
 
@@ -182,19 +178,30 @@ class Ledger:
 
     async def check(self) -> dict[str, object]:
         """Every invariant of the ledger with its figures: `{"ok": bool, "invariants": {...}}`."""
-        now_ms = self._clock()
-        return await self._database.read(lambda connection: invariants.check(connection, now_ms=now_ms))
+        clock = self._clock or self._database.now_ms
+
+        return await self._database.read(lambda connection: invariants.check(connection, now_ms=clock()))
 
     # A batch, as a job of the database's writer
 
-    def run(self, connection: Driver) -> bool:
-        """Takes up to 1,024 operations from the queue and decides them."""
+    def prepare(self) -> None:
+        """Takes up to 1,024 operations from the queue."""
         queue = self._queue
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
         ops = [queue.popleft() for _ in range(count)]
         self.size = count
-        batch = self._batch = Batch(ops, self._live, epoch=self._epoch_id, now_ms=self._clock())
-        return batch.run(connection, self._sql)
+        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock)
+
+    def run(self, connection: Driver) -> bool:
+        """Decides and writes them."""
+        assert self._batch is not None
+        return self._batch.run(connection, self._sql)
+
+    def tell(self) -> None:
+        """Answers reserves; what was granted to one who has left meanwhile is voided."""
+        assert self._batch is not None
+        for hold in self._batch.tell():
+            self._enqueue(CloseOp(hold.id, 0, None, False, 0, None))
 
     def done(self, error: BaseException | None) -> None:
         """Answers the batch, or undoes it and queues again what must not be lost."""
@@ -220,18 +227,18 @@ class Ledger:
     def _failed(self, batch: Batch | None, error: BaseException) -> None:
         if batch is not None:
             batch.undo()
-        if isinstance(error, StaleMemoryError):
-            assert batch is not None
-            self._requeue([_distrusted(op) for op in batch.ops])
-        elif batch is None or batch.released or unavailable(error):
+        failure = self._database.failure(error)
+        if batch is None or batch.released or failure is Failure.DOWN:
             self._fall_down(batch)
+        elif isinstance(error, StaleMemoryError) or failure is Failure.AGAIN or _trusting(batch, failure):
+            self._requeue([_distrusted(op) for op in batch.ops])
         elif len(batch.ops) > 1:
             # One row is wrong: each operation alone, so that the others go through.
             self._singles = len(batch.ops)
             self._requeue(batch.ops)
         else:
             self._singles = max(0, self._singles - 1)
-            self._reject(batch.ops[0], error)
+            self._reject(batch.ops[0], error, taken=failure is Failure.TAKEN)
 
     def _fall_down(self, batch: Batch | None) -> None:
         """The database does not work: refuse what may be refused, keep the rest, try again soon."""
@@ -265,15 +272,15 @@ class Ledger:
         if self._queue and not self._scheduled:
             self._schedule()
 
-    def _reject(self, op: Op, error: BaseException) -> None:
+    def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
         """An operation that fails alone is refused; a charge is tried once more without its record."""
         if isinstance(op, CloseOp) and op.record is not None:
             op.record = None
             self._requeue([_distrusted(op)])
             return
         if op.future is not None and not op.future.done():
-            taken = isinstance(op, ReserveOp) and isinstance(error, sqlite3.IntegrityError)
-            op.future.set_exception(MiraError(Kind.CONFLICT, "This request is already under way.") if taken else error)
+            known = taken and isinstance(op, ReserveOp)
+            op.future.set_exception(MiraError(Kind.CONFLICT, "This request is already under way.") if known else error)
             op.future.exception()
 
     def _requeue(self, ops: list[Op]) -> None:
@@ -305,6 +312,11 @@ class Ledger:
     def _take_checkpoints(self) -> dict[str, int]:
         taken, self._checkpoints = self._checkpoints, {}
         return taken
+
+
+def _trusting(batch: Batch, failure: Failure) -> bool:
+    """Whether a close that relied on memory may be what broke a rule: another process may have closed its hold."""
+    return failure is Failure.TAKEN and any(isinstance(op, CloseOp) and not op.from_row for op in batch.ops)
 
 
 def _distrusted(op: Op) -> Op:

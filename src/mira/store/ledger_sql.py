@@ -5,15 +5,13 @@ from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Dialect, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Dialect, Table, bindparam, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from mira.core.call import CallRecord
 from mira.store.schema import USAGE_COLUMNS, account, call, epoch, hold, transfer
-from mira.store.statements import compile_sql, upsert
+from mira.store.statements import Change, Lookup, compile_sql, delete_many, insert_many, look_up, update_many, upsert
 
-#: How many accounts one statement loads; a batch takes the narrowest that has room.
-WIDTHS = (8, 24, 96)
 #: Dead holds that one batch sweeps.
 SWEEP_LIMIT = 512
 
@@ -25,81 +23,61 @@ call_row = attrgetter(*(f"usage.{name}" if name in USAGE_FIELDS else name for na
 
 
 class Statements(Struct, frozen=True):
-    """The text of each statement; parameters go by position, in the order of the table unless said."""
+    """What the ledger says to its database."""
 
-    accounts: dict[int, str]
-    account_update: str
-    hold_insert: str
-    hold_delete: str
-    hold_find: str
+    accounts: Lookup
+    holds: Lookup
+    transfers: Lookup
+    account_update: Change
+    hold_insert: Change
+    hold_delete: Change
+    hold_checkpoint: Change
     hold_renew: str
-    hold_checkpoint: str
     holds_dead: str
     epoch_beat: str
-    transfer_insert: str
-    transfer_find: str
-    call_insert: str
+    transfer_insert: Change
+    call_insert: Change
 
 
 def statements(dialect: Dialect) -> Statements:
-    """Compiles every statement of the ledger.
+    """Compiles every statement of the ledger; `dialect` takes parameters by position.
 
-    Parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, id, epoch);
-    holds_dead (now, earliest living heartbeat, limit, offset); epoch_beat (id, now).
+    Rows and parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, id,
+    epoch); holds_dead (now, earliest living heartbeat, limit, offset); epoch_beat (id, now); inserts in the order of
+    the table. Found: accounts (id, posted, held); holds (id, workspace, amount); transfers (idem, amount).
     """
 
     def text(statement: ClauseElement, *names: str) -> str:
         return compile_sql(statement, dialect, *names)
 
     return Statements(
-        accounts={width: text(_accounts(width), *_numbered(width)) for width in WIDTHS},
-        account_update=text(
-            update(account)
-            .where(account.c.id == bindparam("of"))
-            .values(posted_nanocredits=bindparam("posted"), held_nanocredits=bindparam("held")),
-            "posted",
-            "held",
-            "of",
-        ),
-        hold_insert=text(insert(hold), *_names(hold)),
-        hold_delete=text(delete(hold).where(hold.c.id == bindparam("of")), "of"),
-        hold_find=text(
-            select(hold.c.workspace_id, hold.c.amount_nanocredits)
-            .where(hold.c.id == bindparam("of"))
+        # Locked always in the order of their ids, so that two batches never wait for each other.
+        accounts=look_up(
+            dialect,
+            select(account.c.id, account.c.posted_nanocredits, account.c.held_nanocredits)
+            .order_by(account.c.id)
             .with_for_update(),
-            "of",
+            account.c.id,
         ),
+        holds=look_up(
+            dialect,
+            select(hold.c.id, hold.c.workspace_id, hold.c.amount_nanocredits).order_by(hold.c.id).with_for_update(),
+            hold.c.id,
+        ),
+        transfers=look_up(dialect, select(transfer.c.idem, transfer.c.amount_nanocredits), transfer.c.idem),
+        account_update=update_many(dialect, account, ("posted_nanocredits", "held_nanocredits"), ("id",)),
+        hold_insert=insert_many(dialect, hold, _names(hold)[:7]),
+        hold_delete=delete_many(dialect, hold, "id"),
+        hold_checkpoint=update_many(dialect, hold, ("checkpoint_nanocredits",), ("id", "owner_epoch")),
         hold_renew=text(
             update(hold).where(hold.c.owner_epoch == bindparam("of")).values(expires_at_ms=bindparam("expires")),
             "expires",
             "of",
         ),
-        hold_checkpoint=text(
-            update(hold)
-            .where(hold.c.id == bindparam("of"), hold.c.owner_epoch == bindparam("by"))
-            .values(checkpoint_nanocredits=bindparam("amount")),
-            "amount",
-            "of",
-            "by",
-        ),
         holds_dead=text(_dead(), "now", "since", "most", "skip"),
         epoch_beat=text(_beat(), "id", "heartbeat_at_ms"),
-        transfer_insert=text(insert(transfer).values(_bound(_names(transfer)[1:])), *_names(transfer)[1:]),
-        transfer_find=text(select(transfer.c.amount_nanocredits).where(transfer.c.idem == bindparam("of")), "of"),
-        call_insert=text(
-            upsert(call).values(_bound(CALL_COLUMNS)).on_conflict_do_nothing(index_elements=["request_id"]),
-            *CALL_COLUMNS,
-        ),
-    )
-
-
-def _accounts(width: int) -> ClauseElement:
-    """Loads and locks accounts, always in the order of their ids, so that two batches never wait for each other."""
-    return (
-        select(account.c.id, account.c.posted_nanocredits, account.c.held_nanocredits)
-        .where(account.c.id.in_([bindparam(name) for name in _numbered(width)]))
-        .order_by(account.c.id)
-        .with_for_update()
+        transfer_insert=insert_many(dialect, transfer, _names(transfer)[1:]),
+        call_insert=insert_many(dialect, call, CALL_COLUMNS, ignore="request_id"),
     )
 
 
@@ -127,10 +105,6 @@ def _bound(names: Sequence[str]) -> dict[str, Any]:
 
 def _names(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns)
-
-
-def _numbered(width: int) -> tuple[str, ...]:
-    return tuple(f"id{number}" for number in range(width))
 
 
 def row_of(record: CallRecord) -> tuple[Any, ...]:
