@@ -7,9 +7,9 @@ from itertools import count
 
 import pytest
 from sqlalchemy.engine import make_url
+from tests.support import postgres
 
 from mira.store.database import Database
-from tests.support import postgres
 
 
 @pytest.fixture(scope="session")
