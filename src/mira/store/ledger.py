@@ -23,7 +23,7 @@ from mira.store.batch import Batch, StaleMemoryError
 from mira.store.database import Database
 from mira.store.failures import Failure, store_down
 from mira.store.ledger_sql import SWEEP_LIMIT, statements
-from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
+from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, Render, ReserveOp, TopUpOp
 from mira.store.schema import account, epoch
 from mira.store.statements import Driver
 
@@ -98,8 +98,9 @@ class Ledger:
     async def reserve(self, request: Reserve) -> Hold:
         """Holds credits; returns once decided, before it is durable (see `Hold.durable`).
 
-        MiraError NO_CREDITS (402) with balance, held, available and needed; CONFLICT where the id is under way;
-        STORE_DOWN; ValueError where the amounts are not 0 <= least <= amount within 64 bits.
+        MiraError NO_CREDITS and BUDGET_EXCEEDED (402) and RATE_LIMITED (429) with their figures; CONFLICT where the
+        id or its Idempotency-Key is under way, KEY_REUSED; STORE_DOWN. `Answered` where it was answered before.
+        ValueError where the amounts are not 0 <= least <= amount within 64 bits.
         """
         if not 0 <= request.least_nanocredits <= request.amount_nanocredits <= MAX_NANOCREDITS:
             raise ValueError("a hold needs 0 <= least <= amount within 64 bits")
@@ -123,17 +124,20 @@ class Ledger:
         *,
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
+        render: Render | None = None,
     ) -> int:
         """Charges a call and ends its hold; returns what was billed, once durable. Also done where the caller leaves.
 
         Billed is min(actual, hold + free balance), or min(actual, hold) with `cap_at_hold` (costs that only the
         upstream vouches for); the rest goes to `overrun`. `attempt_cost_nanocredits` is what failed attempts cost, the
         operator's. The record is stored with `billed_nanocredits` filled in, once: a second settlement or void of the
-        same hold changes nothing and returns what was billed (0 where there never was such a hold).
+        same hold changes nothing and returns what was billed (0 where there never was such a hold). For a call with an
+        Idempotency-Key `render` makes the answer that is kept in the same transaction.
         """
         _require_amount(actual_nanocredits, attempt_cost_nanocredits)
         future: asyncio.Future[int] = self._loop.create_future()
-        self._enqueue(CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future))
+        op = CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future, render=render)
+        self._enqueue(op)
         return await future
 
     async def void(self, hold_id: str, record: CallRecord | None, *, attempt_cost_nanocredits: int = 0) -> None:
@@ -322,6 +326,8 @@ def _trusting(batch: Batch, failure: Failure) -> bool:
 def _distrusted(op: Op) -> Op:
     if isinstance(op, CloseOp):
         op.from_row = True
+    elif isinstance(op, RecordOp):
+        op.again = True
     return op
 
 

@@ -5,17 +5,42 @@ from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Dialect, Table, bindparam, or_, select, update
+from sqlalchemy import Dialect, Table, bindparam, delete, literal_column, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from mira.core.call import CallRecord
-from mira.store.schema import USAGE_COLUMNS, account, call, epoch, hold, transfer
-from mira.store.statements import Change, Lookup, compile_sql, delete_many, insert_many, look_up, update_many, upsert
+from mira.store.schema import USAGE_COLUMNS, USAGE_SUMS, account, call, cap, claim, epoch, hold, transfer, usage_hour
+from mira.store.statements import (
+    Change,
+    Lookup,
+    compile_sql,
+    delete_many,
+    insert_many,
+    look_up,
+    update_many,
+    upsert,
+    upsert_many,
+)
 
 #: Dead holds that one batch sweeps.
 SWEEP_LIMIT = 512
 
 USAGE_FIELDS = (*USAGE_COLUMNS, "estimated", "reported_cost_nanocredits")
+HOLD_FOUND = (hold.c.id, hold.c.workspace_id, hold.c.amount_nanocredits, hold.c.caps, hold.c.tokens, hold.c.claim)
+#: What a batch changes of a cap.
+CAP_STATE = (
+    "spent_nanocredits",
+    "held_nanocredits",
+    "period_ends_ms",
+    "requests_level",
+    "tokens_level",
+    "tokens_held",
+    "levels_at_ms",
+    "live",
+)
+CLAIM_KEY = ("workspace_id", "key")
+CLAIM_OUTCOME = ("state", "status", "headers", "body", "expires_at_ms")
+USAGE_HOUR_KEY = tuple(column.name for column in usage_hour.columns if column.name not in USAGE_SUMS)
 CALL_COLUMNS = tuple(column.name for column in call.columns)
 
 #: A call record's row, in the order of the table's columns.
@@ -28,6 +53,9 @@ class Statements(Struct, frozen=True):
     accounts: Lookup
     holds: Lookup
     transfers: Lookup
+    recorded: Lookup
+    caps: Lookup
+    claims: Lookup
     account_update: Change
     hold_insert: Change
     hold_delete: Change
@@ -35,16 +63,23 @@ class Statements(Struct, frozen=True):
     hold_renew: str
     holds_dead: str
     epoch_beat: str
+    epochs_forget: str
     transfer_insert: Change
     call_insert: Change
+    cap_update: Change
+    claim_open: Change
+    claim_close: Change
+    claim_free: Change
+    usage_add: Change
 
 
 def statements(dialect: Dialect) -> Statements:
     """Compiles every statement of the ledger; `dialect` takes parameters by position.
 
     Rows and parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, id,
-    epoch); holds_dead (now, earliest living heartbeat, limit, offset); epoch_beat (id, now); inserts in the order of
-    the table. Found: accounts (id, posted, held); holds (id, workspace, amount); transfers (idem, amount).
+    epoch); holds_dead (now, earliest living heartbeat, limit); epochs_forget (earliest heartbeat); epoch_beat (id,
+    now); inserts in the order of the table. Found: accounts (id, posted, held); holds (id, workspace, amount, caps,
+    tokens, claim); transfers (idem, amount); caps and claims in the order of their tables.
     """
 
     def text(statement: ClauseElement, *names: str) -> str:
@@ -61,12 +96,16 @@ def statements(dialect: Dialect) -> Statements:
         ),
         holds=look_up(
             dialect,
-            select(hold.c.id, hold.c.workspace_id, hold.c.amount_nanocredits).order_by(hold.c.id).with_for_update(),
+            select(*HOLD_FOUND).order_by(hold.c.id).with_for_update(),
             hold.c.id,
         ),
         transfers=look_up(dialect, select(transfer.c.idem, transfer.c.amount_nanocredits), transfer.c.idem),
+        recorded=look_up(dialect, select(call.c.request_id), call.c.request_id),
+        caps=look_up(dialect, select(cap).order_by(cap.c.id).with_for_update(), cap.c.id),
+        # The lock on the account of their workspace guards these.
+        claims=look_up(dialect, select(claim), claim.c.workspace_id, claim.c.key),
         account_update=update_many(dialect, account, ("posted_nanocredits", "held_nanocredits"), ("id",)),
-        hold_insert=insert_many(dialect, hold, _names(hold)[:7]),
+        hold_insert=insert_many(dialect, hold, _names(hold)),
         hold_delete=delete_many(dialect, hold, "id"),
         hold_checkpoint=update_many(dialect, hold, ("checkpoint_nanocredits",), ("id", "owner_epoch")),
         hold_renew=text(
@@ -74,10 +113,16 @@ def statements(dialect: Dialect) -> Statements:
             "expires",
             "of",
         ),
-        holds_dead=text(_dead(), "now", "since", "most", "skip"),
+        holds_dead=text(_dead(), "now", "since", "most"),
+        epochs_forget=text(delete(epoch).where(epoch.c.heartbeat_at_ms < bindparam("since")), "since"),
         epoch_beat=text(_beat(), "id", "heartbeat_at_ms"),
         transfer_insert=insert_many(dialect, transfer, _names(transfer)[1:]),
         call_insert=insert_many(dialect, call, CALL_COLUMNS, ignore="request_id"),
+        cap_update=update_many(dialect, cap, CAP_STATE, ("id",)),
+        claim_open=upsert_many(dialect, claim, _names(claim), CLAIM_KEY),
+        claim_close=update_many(dialect, claim, CLAIM_OUTCOME, CLAIM_KEY),
+        claim_free=delete_many(dialect, claim, *CLAIM_KEY),
+        usage_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_HOUR_KEY, add=True),
     )
 
 
@@ -85,11 +130,11 @@ def _dead() -> ClauseElement:
     """Holds that nobody renews: past their time, or of a process whose heart stopped."""
     living = select(epoch.c.id).where(epoch.c.heartbeat_at_ms >= bindparam("since"))
     return (
-        select(hold.c.id, hold.c.workspace_id, hold.c.amount_nanocredits, hold.c.checkpoint_nanocredits)
+        select(*HOLD_FOUND, hold.c.checkpoint_nanocredits)
         .where(or_(hold.c.expires_at_ms < bindparam("now"), hold.c.owner_epoch.not_in(living)))
         .order_by(hold.c.id)
         .limit(bindparam("most"))
-        .offset(bindparam("skip"))
+        .offset(literal_column("0"))
         .with_for_update(skip_locked=True)
     )
 

@@ -79,7 +79,7 @@ class Driver(Protocol):
         """Runs a statement."""
         ...
 
-    def load(self, *wanted: tuple[Lookup, Sequence[str]]) -> list[list[Any]]:
+    def load(self, *wanted: tuple[Lookup, Sequence[Any]]) -> list[list[Any]]:
         """The rows of each look-up, in order, in as few round trips as there can be; then reads the time."""
         ...
 
@@ -161,13 +161,18 @@ def update_many(dialect: Dialect, table: Table, names: Sequence[str], keys: Sequ
     return _change(dialect, statement, table, (*names, *keys))
 
 
-def delete_many(dialect: Dialect, table: Table, key: str) -> Change:
-    """Compiles a delete of the rows whose `key` is given, in rows of one."""
-    column = table.c[key]
+def delete_many(dialect: Dialect, table: Table, *keys: str) -> Change:
+    """Compiles a delete of the rows named by `keys`."""
     if dialect.name == "sqlite":
-        return Change(compile_sql(delete(table).where(column == bindparam(key)), dialect, key), None)
-    keys = cast(bindparam(key), postgresql.ARRAY(column.type))
-    return _change(dialect, delete(table).where(column == any_(keys)), table, (key,))
+        where = [table.c[name] == bindparam(name) for name in keys]
+        return Change(compile_sql(delete(table).where(*where), dialect, *keys), None)
+    if len(keys) > 1:
+        given = _rows(table, keys)
+        gone = delete(table).where(*(table.c[name] == given.c[name] for name in keys))
+    else:
+        column = table.c[keys[0]]
+        gone = delete(table).where(column == any_(cast(bindparam(keys[0]), postgresql.ARRAY(column.type))))
+    return _change(dialect, gone, table, keys)
 
 
 def upsert(table: Table) -> postgresql.Insert:
