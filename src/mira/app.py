@@ -42,6 +42,7 @@ from mira.store.database import Database
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
+from mira.store.members import Members
 from mira.store.nodes import Nodes
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
@@ -153,6 +154,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             ledger=ledger,
             workspaces=workspaces,
             keys=keys,
+            members=Members(database),
             calls=Calls(database),
             transfers=Transfers(database),
             fleet=fleet,

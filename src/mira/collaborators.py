@@ -16,7 +16,7 @@ from mira.core.call import CallRecord
 from mira.core.caller import Caller
 from mira.core.conversation import Conversation, Inline
 from mira.core.fleet import Route
-from mira.core.ledger import Reserve
+from mira.core.ledger import Reserve, StoredAnswer
 from mira.core.links import Linked
 from mira.errors import MiraError
 
@@ -132,6 +132,7 @@ class Hold(Protocol):
 
     id: str
     amount_nanocredits: int
+    tokens: int
     durable: asyncio.Future[None]
 
 
@@ -142,9 +143,18 @@ class Ledger(Protocol):
         """Sets credits aside; returns a `Hold` on decision, MiraError NO_CREDITS with the figures."""
 
     async def settle(
-        self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold: bool = False
+        self,
+        hold_id: str,
+        actual_nanocredits: int,
+        record: CallRecord,
+        *,
+        cap_at_hold: bool = False,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
-        """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable."""
+        """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable.
+
+        `render` makes what is kept for the call's Idempotency-Key, once the bill is known.
+        """
 
     async def void(self, hold_id: str, record: CallRecord) -> None:
         """Gives a hold back."""

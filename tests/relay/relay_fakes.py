@@ -13,7 +13,7 @@ from mira.collaborators import ClientLeft, Headers
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
 from mira.core.fleet import Health, Offer, Route
-from mira.core.ledger import Reserve
+from mira.core.ledger import Reserve, StoredAnswer
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.fetch.egress import Egress
@@ -219,8 +219,9 @@ class FakeNode:
 
 
 class FakeHold:
-    def __init__(self, hold_id: str, amount_nanocredits: int) -> None:
+    def __init__(self, hold_id: str, amount_nanocredits: int, tokens: int = 0) -> None:
         self.id = hold_id
+        self.tokens = tokens
         self.amount_nanocredits = amount_nanocredits
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -256,7 +257,7 @@ class FakeLedger:
         granted = min(request.amount_nanocredits, self.funds)
         if granted < request.least_nanocredits:
             raise MiraError(Kind.NO_CREDITS, "Not enough credits.", details={"needed": "1"})
-        hold = FakeHold(request.hold_id, granted)
+        hold = FakeHold(request.hold_id, granted, request.tokens)
         self.holds.append(hold)
         if self.durable_at_once:
             hold.durable.set_result(None)
@@ -264,7 +265,13 @@ class FakeLedger:
         return hold
 
     async def settle(
-        self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold: bool = False
+        self,
+        hold_id: str,
+        actual_nanocredits: int,
+        record: CallRecord,
+        *,
+        cap_at_hold: bool = False,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
         self.capped = cap_at_hold
         self._close("settle", hold_id, actual_nanocredits, record)

@@ -12,6 +12,7 @@ from mira.store.calls import Calls
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
+from mira.store.members import Members
 from mira.store.transfers import Transfers
 from mira.store.workspaces import Workspaces
 
@@ -30,6 +31,7 @@ class Services(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     workspaces: Workspaces
     keys: Keys
+    members: Members
     calls: Calls
     transfers: Transfers
     fleet: Any

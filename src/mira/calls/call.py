@@ -11,6 +11,7 @@ from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.conversation import Inline
+from mira.core.ledger import Claim
 from mira.core.links import Linked
 from mira.errors import MiraError
 
@@ -52,6 +53,7 @@ class Call(Struct):
     loaded: dict[Linked, Inline] = {}
     capabilities: Capabilities = UNKNOWN
     forgets: bool = False
+    claim: Claim | None = None
 
     @property
     def caller(self) -> Caller:

@@ -16,6 +16,7 @@ class Caller(Struct, frozen=True):
     """An authenticated key.
 
     `models` is the scope as canonical ids, None for all. `expires_at_ms` is Unix time in milliseconds, None for never.
+    `caps` are the ids of the limits that count the key's calls (`mira.core.limits`), its own and its member's.
     """
 
     workspace_id: str
@@ -23,3 +24,4 @@ class Caller(Struct, frozen=True):
     face: Face
     models: frozenset[str] | None = None
     expires_at_ms: int | None = None
+    caps: tuple[str, ...] = ()

@@ -33,6 +33,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     budget_period: Period | None = None
 
 
+UNLIMITED = Limits()
+
+
 class Cap(Struct, gc=False):
     """The limits of one key or member, and what is taken of them.
 

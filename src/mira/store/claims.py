@@ -64,7 +64,7 @@ class Claims:
             {
                 "open": "a request with this Idempotency-Key is under way",
                 "large": "the answer to this Idempotency-Key was larger than 1 MiB and was not kept",
-            }.get(known.state, "the request with this Idempotency-Key was cut by a restart, and charged for what came"),
+            }.get(known.state, "the request with this Idempotency-Key was cut, and charged for what had come"),
             param="Idempotency-Key",
         )
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from mira.core.call import CallRecord
 from mira.core.ledger import Reserve, StoredAnswer
 
-#: Renders what a call's client is sent, once the billed nano-credits are known.
-Render = Callable[[int], StoredAnswer]
+#: Renders what a call's client is sent, once the billed nano-credits are known; None where it was sent nothing.
+Render = Callable[[int], StoredAnswer | None]
 
 
 class Hold(Struct):
