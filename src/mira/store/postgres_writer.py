@@ -184,9 +184,10 @@ class PostgresWriter:
         assert self._driver is not None
         with self._connection.pipeline() as pipeline:
             self._driver.begin(pipeline)
-            wrote = job.run(self._driver)
+            job.run(self._driver)
             self._loop.call_soon_threadsafe(job.tell)
-            self._driver.execute("COMMIT" if wrote else "ROLLBACK")
+            # Also where nothing was written: after a ROLLBACK psycopg forgets every statement that it has prepared.
+            self._driver.execute("COMMIT")
             pipeline.sync()
 
     def _recover(self, error: Exception) -> None:
