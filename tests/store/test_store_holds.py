@@ -13,7 +13,7 @@ from waiting import eventually
 from mira.errors import Kind, MiraError
 from mira.store.batch import HOLD_TTL_MS
 from mira.store.database import Database
-from mira.store.ledger import CHECKPOINTS_PER_RENEWAL, Ledger
+from mira.store.ledger import CHECKPOINTS_PER_BEAT, Ledger
 from mira.store.sqlite import SqliteEngine
 from mira.store.transfers import Transfers
 from mira.store.workspaces import Workspaces
@@ -32,7 +32,7 @@ async def restarted(database, ledger, clock) -> Ledger:
     for timer in ledger._timers.values():
         timer.cancel()
     clock.now_ms += HOLD_TTL_MS + 1
-    successor = Ledger(database, clock=clock, epoch_id="next life")
+    successor = Ledger(database, clock=clock, epoch_id="next life", patience_s=0)
     await successor.start()
     return successor
 
@@ -51,6 +51,7 @@ async def test_the_holds_of_a_dead_process_are_charged_their_checkpoint_or_voide
     idems = [line.idem for line in (await Transfers(database).page("w")).rows]
     assert idems == ["settle:r2", "settle:r1", "topup:w:x"]
     assert (await successor.check())["ok"]
+    await successor.maintain()
     assert await rows(database, "SELECT id FROM epoch") == [("next life",)]
     await successor.close()
 
@@ -133,10 +134,10 @@ async def test_changed_checkpoints_are_written_by_the_tick(database, ledger, res
     await eventually(written)
 
 
-async def test_every_sixth_tick_renews(database, ledger, clock, reserving):
+async def test_every_second_tick_beats_and_renews(database, ledger, clock, reserving):
     await ledger.reserve(reserving("r1", 0))
     clock.now_ms += 30_000
-    for _ in range(CHECKPOINTS_PER_RENEWAL):
+    for _ in range(CHECKPOINTS_PER_BEAT):
         ledger._tick()
 
     async def renewed():

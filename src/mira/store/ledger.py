@@ -29,8 +29,11 @@ from mira.store.statements import Driver
 
 MAX_BATCH = 1024
 CHECKPOINT_S = 5.0
-#: A renewal is every sixth checkpoint: 30 s, a third of a hold's life.
-CHECKPOINTS_PER_RENEWAL = 6
+#: A heartbeat is every second checkpoint, with a renewal of the holds and a sweep of dead ones.
+CHECKPOINTS_PER_BEAT = 2
+#: A database that was away makes every heart look still. So nobody is declared dead by a process that has not had the
+#: database for this long itself, in which the others come back too.
+PATIENCE_S = 10.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
 
 
@@ -38,10 +41,18 @@ class Ledger:
     """Reserves, settles and voids holds; counts payments. Belongs to the event loop that starts it.
 
     `epoch_id` names this process's life and is never used again. `clock` gives Unix milliseconds; without it the
-    database's own time counts, as it must where several processes share one.
+    database's own time counts, as it must where several processes share one. `patience_s` is how long it must have had
+    a shared database before it ends the holds of other processes.
     """
 
-    def __init__(self, database: Database, *, epoch_id: str, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        epoch_id: str,
+        clock: Callable[[], int] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._epoch_id = epoch_id
@@ -54,6 +65,8 @@ class Ledger:
         self._down = False
         self._closed = False
         self._retry_s = FIRST_RETRY_S
+        self._patience_s = patience_s if database.shared else 0.0
+        self._patient_until_s = 0.0
         self._singles = 0
         self._ticks = 0
         self.size = 0
@@ -67,6 +80,7 @@ class Ledger:
         One process has a SQLite file at a time, so every other epoch there is of a dead one.
         """
         self._loop = asyncio.get_running_loop()
+        self._patient_until_s = self._loop.time() + self._patience_s
         if not self._database.shared:
             await self._database.write(lambda connection: connection.execute(delete(epoch)).rowcount)
         await self.maintain()
@@ -84,11 +98,8 @@ class Ledger:
             self._idle = self._loop.create_future()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle, timeout_s)
-        for timer in self._timers.values():
-            timer.cancel()
         self._closed = True
-        while self._queue:
-            self._refuse(self._queue.popleft())
+        self._refuse_all()
         with suppress(MiraError):
             await self._database.write(self._close_epoch)
 
@@ -165,7 +176,7 @@ class Ledger:
         return await future
 
     async def maintain(self) -> None:
-        """Writes checkpoints, renews this process's holds and sweeps dead ones; a timer does so every 30 s."""
+        """Writes checkpoints, renews this process's holds and sweeps dead ones; a timer does so every 10 s."""
         future: asyncio.Future[None] = self._loop.create_future()
         self._enqueue(MaintainOp(True, self._take_checkpoints(), future))
         await future
@@ -194,7 +205,8 @@ class Ledger:
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
         ops = [queue.popleft() for _ in range(count)]
         self.size = count
-        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock)
+        sweep = self._loop.time() >= self._patient_until_s
+        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock, sweep=sweep)
 
     def run(self, connection: Driver) -> bool:
         """Decides and writes them."""
@@ -216,7 +228,9 @@ class Ledger:
         else:
             self._failed(batch, error)
         self._scheduled = False
-        if self._queue and not self._down:
+        if self._closed:
+            self._refuse_all()
+        elif self._queue and not self._down:
             self._schedule()
         elif self._idle is not None and not self._queue and not self._idle.done():
             self._idle.set_result(None)
@@ -272,6 +286,8 @@ class Ledger:
 
     def _rise(self) -> None:
         self._down = False
+        self._patient_until_s = self._loop.time() + self._patience_s
+        self._queue.append(MaintainOp(True, self._take_checkpoints(), None))
         self._timers.pop("retry", None)
         if self._queue and not self._scheduled:
             self._schedule()
@@ -302,13 +318,19 @@ class Ledger:
         if op.future is not None:
             _fail(op.future)
 
+    def _refuse_all(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        while self._queue:
+            self._refuse(self._queue.popleft())
+
     def _schedule(self) -> None:
         self._scheduled = True
         self._database.submit(self)
 
     def _tick(self) -> None:
         self._ticks += 1
-        renew = self._ticks % CHECKPOINTS_PER_RENEWAL == 0
+        renew = self._ticks % CHECKPOINTS_PER_BEAT == 0
         if renew or self._checkpoints:
             self._enqueue(MaintainOp(renew, self._take_checkpoints(), None))
         self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
