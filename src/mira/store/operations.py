@@ -59,7 +59,6 @@ class CloseOp(Struct):
     attempt_cost_nanocredits: int
     future: asyncio.Future[int] | None
     from_row: bool = False
-    recorded_before: bool = False
     swept: bool = False
     render: Render | None = None
 
