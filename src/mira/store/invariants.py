@@ -141,25 +141,7 @@ def _never_below_zero(connection: Connection) -> dict[str, Any]:
 
 def _settled_once(connection: Connection) -> dict[str, Any]:
     count, distinct = connection.execute(_SETTLEMENTS).one()
-    both = connection.execute(#: Each cap against the live holds that it counts.
-_BY_CAPS = text(
-    """
-    SELECT cap.id, cap.held_nanocredits, cap.tokens_held, cap.live,
-        coalesce(sum(hold.amount_nanocredits), 0), coalesce(sum(hold.tokens), 0), count(hold.id)
-    FROM cap LEFT JOIN hold ON ' ' || hold.caps || ' ' LIKE '% ' || cap.id || ' %'
-    GROUP BY cap.id, cap.held_nanocredits, cap.tokens_held, cap.live
-    HAVING cap.held_nanocredits <> coalesce(sum(hold.amount_nanocredits), 0)
-        OR cap.tokens_held <> coalesce(sum(hold.tokens), 0) OR cap.live <> count(hold.id)
-    """
-)
-_USAGE_SUMS = text(
-    """
-    SELECT coalesce(sum(overrun_nanocredits), 0), coalesce(sum(attempt_cost_nanocredits), 0), coalesce(sum(drifted), 0),
-        coalesce(sum(drift_nanocredits), 0)
-    FROM usage_hour
-    """
-)
-_OPEN_AND_SETTLED).scalar_one()
+    both = connection.execute(_OPEN_AND_SETTLED).scalar_one()
     return {
         "ok": count == distinct and both == 0,
         "promise": "a call is settled at most once",
