@@ -41,6 +41,7 @@ async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
             caps=caps,
             tokens=asked_tokens,
             claim=call.claim,
+            model=route.model,
         )
     )
     call.hold = hold

@@ -75,6 +75,7 @@ class Reserve(Struct, frozen=True, kw_only=True, gc=False):
     caps: tuple[str, ...] = ()
     tokens: int = 0
     claim: Claim | None = None
+    model: str = ""
 
 
 def workspace_account(workspace_id: str) -> str:

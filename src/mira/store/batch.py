@@ -55,6 +55,8 @@ class Batch:
         sweep: bool = True,
     ) -> None:
         self.ops = ops
+        #: calls that cost the operator: id, nano-credits to overrun, nano-credits of failed attempts
+        self.losses: list[tuple[str, int, int]] = []
         self.released = False
         self._maintained = False
         self._sweeps: list[CloseOp] = []
@@ -252,11 +254,10 @@ class Batch:
         hold = Hold(request.hold_id, request.workspace_id, grant, durable, request.caps, tokens, claim)
         self._live[hold.id] = hold
         self._opened.append((op, hold))
-        expires_at_ms = self.now_ms + HOLD_TTL_MS
         caps = " ".join(request.caps) or None
-        self._hold_rows.append(
-            (hold.id, hold.workspace_id, request.key_id, grant, 0, expires_at_ms, self._epoch, caps, tokens, claim)
-        )
+        until_ms = self.now_ms + HOLD_TTL_MS
+        owner = (hold.id, hold.workspace_id, request.key_id)
+        self._hold_rows.append((*owner, grant, 0, until_ms, self._epoch, caps, tokens, claim, request.model))
 
     def _close(self, op: CloseOp) -> None:
         hold_id = op.hold_id
@@ -296,6 +297,10 @@ class Batch:
             used = found.tokens if op.swept else _used_tokens(op.record)
             self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
         self._claims.close(op, found, billed)
+        if op.swept and billed and isinstance(found, FoundHold):
+            self._record(_lost_call(hold_id, found, billed, self.now_ms), 0, 0)
+        if charge.overrun_nanocredits or op.attempt_cost_nanocredits:
+            self.losses.append((hold_id, charge.overrun_nanocredits, op.attempt_cost_nanocredits))
         self._answer(op, billed, charge.overrun_nanocredits)
 
     def _answer(self, op: CloseOp, billed_nanocredits: int, overrun_nanocredits: int = 0) -> None:
@@ -359,9 +364,26 @@ class Batch:
         )
 
 
-def _found(workspace_id: str, amount_nanocredits: int, caps: str | None, tokens: int, claim: str | None) -> FoundHold:
+def _found(workspace_id: str, amount_nanocredits: int, caps: str | None, *others: Any) -> FoundHold:
     """A hold of its row's columns."""
-    return FoundHold(workspace_id, amount_nanocredits, tuple(caps.split()) if caps else (), tokens, claim)
+    return FoundHold(workspace_id, amount_nanocredits, tuple(caps.split()) if caps else (), *others)
+
+
+def _lost_call(hold_id: str, hold: FoundHold, billed_nanocredits: int, now_ms: int) -> CallRecord:
+    """All that is known of a call whose process died: enough to tell its customer what it paid for."""
+    return CallRecord(
+        request_id=hold_id,
+        workspace_id=hold.workspace_id,
+        key_id=hold.key_id,
+        face="",
+        protocol="",
+        model=hold.model,
+        started_at_ms=now_ms,
+        status=500,
+        error="lost",
+        held_nanocredits=hold.amount_nanocredits,
+        billed_nanocredits=billed_nanocredits,
+    )
 
 
 def _used_tokens(record: CallRecord | None) -> int:

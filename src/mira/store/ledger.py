@@ -7,6 +7,7 @@ look; a batch that finds it wrong is decided again from the rows.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, delete, select
 
 from mira.core.call import CallRecord
 from mira.core.ledger import Reserve, workspace_account
-from mira.core.money import MAX_NANOCREDITS
+from mira.core.money import MAX_NANOCREDITS, credits_text
 from mira.errors import Kind, MiraError
 from mira.store import invariants
 from mira.store.batch import Batch, StaleMemoryError
@@ -35,6 +36,8 @@ CHECKPOINTS_PER_BEAT = 2
 #: database for this long itself, in which the others come back too.
 PATIENCE_S = 10.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
+
+log = logging.getLogger("mira.ledger")
 
 
 class Ledger:
@@ -239,6 +242,13 @@ class Ledger:
         self._retry_s = FIRST_RETRY_S
         self._singles = max(0, self._singles - 1)
         batch.succeed()
+        for call_id, overrun, attempts in batch.losses:
+            log.warning(
+                "request %s cost the operator %s credits beyond what its customer could pay, %s for failed attempts",
+                call_id,
+                credits_text(overrun),
+                credits_text(attempts),
+            )
         if batch.swept >= SWEEP_LIMIT:
             self._queue.append(MaintainOp(True, {}, None))
 

@@ -26,7 +26,16 @@ from mira.store.statements import (
 SWEEP_LIMIT = 512
 
 USAGE_FIELDS = (*USAGE_COLUMNS, "estimated", "reported_cost_nanocredits")
-HOLD_FOUND = (hold.c.id, hold.c.workspace_id, hold.c.amount_nanocredits, hold.c.caps, hold.c.tokens, hold.c.claim)
+HOLD_FOUND = (
+    hold.c.id,
+    hold.c.workspace_id,
+    hold.c.amount_nanocredits,
+    hold.c.caps,
+    hold.c.tokens,
+    hold.c.claim,
+    hold.c.key_id,
+    hold.c.model,
+)
 #: What a batch changes of a cap.
 CAP_STATE = (
     "spent_nanocredits",

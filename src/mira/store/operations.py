@@ -37,6 +37,8 @@ class FoundHold(Struct, frozen=True):
     caps: tuple[str, ...] = ()
     tokens: int = 0
     claim: str | None = None
+    key_id: str = ""
+    model: str = ""
 
 
 class ReserveOp(Struct):

@@ -55,6 +55,7 @@ hold = Table(
     Column("caps", Text),
     Column("tokens", BigInteger, nullable=False, server_default="0"),
     Column("claim", Text),
+    Column("model", Text, nullable=False, server_default=""),
     CheckConstraint("amount_nanocredits >= 0", name="hold_amount"),
     sqlite_with_rowid=False,
 )
@@ -121,6 +122,7 @@ call = Table(
     Column("billed_nanocredits", BigInteger, nullable=False),
     Index("call_workspace", "workspace_id", "started_at_ms"),
     Index("call_key", "key_id", "started_at_ms"),
+    Index("call_started", "started_at_ms"),
     sqlite_with_rowid=False,
 )
 
@@ -264,4 +266,21 @@ answer = Table(
     Column("content", LargeBinary, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Index("answer_expiry", "expires_at_ms"),
+)
+
+#: What one process does for all: who does it, and until when that is certain.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+)
+
+#: How often a kind of rows has changed, for processes that remember some of them.
+version = Table(
+    "version",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )

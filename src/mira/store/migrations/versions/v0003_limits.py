@@ -8,6 +8,20 @@ down_revision = "0002"
 
 USAGE = ("calls", "failed", "prompt_tokens", "completion_tokens", "cache_read_tokens", "reasoning_tokens")
 MONEY = ("billed", "computed", "reported", "overrun", "attempt_cost")
+#: The calls that there are, summed up as each will be from now on.
+_SUM_UP = """
+INSERT INTO usage_hour
+SELECT started_at_ms - started_at_ms % 3600000, workspace_id, key_id, model, coalesce(node, ''), count(*),
+    sum(CASE WHEN status >= 400 OR error IS NOT NULL THEN 1 ELSE 0 END),
+    sum(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + audio_input_tokens
+        + image_input_tokens),
+    sum(output_tokens + reasoning_tokens + audio_output_tokens + image_output_tokens),
+    sum(cache_read_tokens), sum(reasoning_tokens), sum(billed_nanocredits), sum(computed_nanocredits),
+    sum(coalesce(reported_nanocredits, 0)), 0, 0,
+    sum(CASE WHEN reported_nanocredits <> computed_nanocredits THEN 1 ELSE 0 END),
+    sum(coalesce(reported_nanocredits - computed_nanocredits, 0))
+FROM call GROUP BY 1, 2, 3, 4, 5
+"""
 
 
 def upgrade() -> None:
@@ -44,6 +58,7 @@ def upgrade() -> None:
     op.add_column("hold", sa.Column("caps", sa.Text))
     op.add_column("hold", sa.Column("tokens", sa.BigInteger, nullable=False, server_default="0"))
     op.add_column("hold", sa.Column("claim", sa.Text))
+    op.add_column("hold", sa.Column("model", sa.Text, nullable=False, server_default=""))
     op.create_table(
         "claim",
         sa.Column("workspace_id", sa.Text, primary_key=True),
@@ -71,15 +86,18 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("usage_hour_workspace", "usage_hour", ["workspace_id", "hour_ms"])
+    op.execute(_SUM_UP)
     op.create_index("call_key", "call", ["key_id", "started_at_ms"])
+    op.create_index("call_started", "call", ["started_at_ms"])
 
 
 def downgrade() -> None:
     """Drops them."""
+    op.drop_index("call_started", "call")
     op.drop_index("call_key", "call")
     op.drop_table("usage_hour")
     op.drop_table("claim")
-    for column in ("claim", "tokens", "caps"):
+    for column in ("model", "claim", "tokens", "caps"):
         op.drop_column("hold", column)
     op.drop_table("cap")
     op.drop_column("key", "member_id")
