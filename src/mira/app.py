@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -38,15 +38,18 @@ from mira.observe import log
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
-from mira.store.database import Database
+from mira.store.database import Database, without_password
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
+from mira.store.leases import Leases
 from mira.store.ledger import Ledger
 from mira.store.members import Members
 from mira.store.nodes import Nodes
+from mira.store.retention import Retention
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
 from mira.store.transfers import Transfers
+from mira.store.usage import UsageSheets
 from mira.store.users import Users
 from mira.store.workspaces import Workspaces
 from mira.transport.client import Pool
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
+RETENTION_S = 300.0
 #: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
 GC_THRESHOLD = 20_000
 #: The local model reads long prompts slowly: nothing bounds its first token.
@@ -84,8 +88,9 @@ class Ids:
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstRun | None) -> None:
+    def __init__(self, services: Services, first: FirstRun | None, retention: Retention) -> None:
         self.services = services
+        self.retention = retention
         self.first = first
         self.draining = False
         self.asgi = application.build(services)
@@ -99,16 +104,18 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     """
     allowed = allowed_addresses(config)
     make_home(config.home)
-    box = SecretBox(installation_secret(config))
     ids = Ids()
     async with AsyncExitStack() as stack:
         database = Database.open(config.database_url)
         stack.push_async_callback(database.close)
-        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"))
+        epoch_id = ids("epoch")
+        ledger = Ledger(database, epoch_id=epoch_id)
         await ledger.start()
         stack.push_async_callback(ledger.close)
         settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
+        box = SecretBox(await installation_secret(config, settings, shared=database.shared))
         await check_secret(settings, box.fingerprint())
+        leases = Leases(database, holder=epoch_id)
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
         passwords = Passwords()
         first: FirstRun | None = None
@@ -116,6 +123,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             first = await bootstrap(
                 config,
                 settings=settings,
+                leases=leases,
                 workspaces=workspaces,
                 keyring=keyring,
                 ledger=ledger,
@@ -157,6 +165,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             members=Members(database),
             calls=Calls(database),
             transfers=Transfers(database),
+            usage=UsageSheets(database),
             fleet=fleet,
             counter=counter,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
@@ -165,7 +174,8 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=ids,
             not_ready=lambda: "draining" if app.draining else None,
         )
-        app = App(services, first)
+        retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
+        app = App(services, first, retention)
         yield app
 
 
@@ -182,7 +192,7 @@ def migrate(config: Config) -> list[str]:
     async def run() -> list[str]:
         database = Database.open(config.database_url)
         await database.close()
-        return [f"{config.database_url} is up to date"]
+        return [f"{without_password(config.database_url)} is up to date"]
 
     make_home(config.home)
     return asyncio.run(run())
@@ -209,6 +219,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         fleet.start()
         relay = app.services.relay
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
+        stack.push_async_callback(_cancel, asyncio.create_task(_retain(app.retention)))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None
@@ -400,6 +411,14 @@ async def _forever(work: Callable[[], None], every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
         work()
+
+
+async def _retain(retention: Retention) -> None:
+    """Forgets what is due, every few minutes; a store that is down is tried again the next time."""
+    while True:
+        await asyncio.sleep(RETENTION_S)
+        with suppress(MiraError):
+            await retention.sweep()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

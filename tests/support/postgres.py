@@ -24,6 +24,8 @@ SETTINGS = {
     "logging_collector": "off",
 }
 START_TIMEOUT_S = 30.0
+#: Stops the server when the tests let go of its standard input, so that it does not outlive them however they end.
+KEEPER = ("sh", "-c", '"$@" <&- & read -r _; kill -INT $!; wait $!', "keeper")
 
 
 class Cluster:
@@ -55,7 +57,8 @@ class Cluster:
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *options],
+                [*KEEPER, self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *options],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -72,18 +75,17 @@ class Cluster:
                     raise RuntimeError((self.folder / "log").read_text()) from None
                 time.sleep(0.02)
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stops the server: SIGINT ends connections and transactions, SIGQUIT as if it had crashed."""
+    def stop(self) -> None:
+        """Stops the server; connections and transactions are ended."""
         if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(30)
+            self._process.communicate(timeout=30)
             self._process = None
 
     def kill(self) -> None:
         """Kills every process of the server."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self._process.communicate(timeout=30)
         self._process = None
 
     def freeze(self) -> None:
@@ -108,10 +110,9 @@ class Cluster:
         return self.url(name)
 
     def _processes(self) -> list[int]:
-        """The server's process and its children, which all have the same parent or are it."""
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-        return [self._process.pid, *map(int, children.split())]
+        """The server's process and its children."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def create(administration_url: str, name: str, template: str) -> None:

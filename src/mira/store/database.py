@@ -43,6 +43,11 @@ class Engine(Protocol):
         """Finishes what is queued and closes every connection."""
 
 
+def without_password(url: str) -> str:
+    """A database's address as it may be shown."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
 class Database:
     """An open database. `open` makes what is missing; a SQLite file is open in one process at a time."""
 

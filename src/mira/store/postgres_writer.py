@@ -17,13 +17,12 @@ from typing import Any
 
 import psycopg
 
-from mira.store.statements import Change, Cursor, Lookup, texts
+from mira.store.statements import NOW_MS, Change, Cursor, Lookup, texts
 from mira.store.writer import Job
 
 #: How long a transaction may take before its connection is given up: the server does not answer.
 TRANSACTION_TIMEOUT_S = 10.0
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-NOW_MS = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 
 
 class PostgresDriver:

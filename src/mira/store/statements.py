@@ -6,6 +6,7 @@ SQLite takes a row at a time, since a statement costs it next to nothing; Postgr
 that a batch is a handful of statements however many rows it has.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     Column,
+    Connection,
     Dialect,
     Integer,
     LargeBinary,
@@ -27,6 +29,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -34,6 +37,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ClauseElement, ColumnElement, Select
 from sqlalchemy.sql.selectable import TableValuedAlias
 
+NOW_MS = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 #: How many keys one statement of SQLite looks up; a list of them takes the narrowest that has room.
 WIDTHS = (8, 24, 96)
 
@@ -173,6 +177,13 @@ def delete_many(dialect: Dialect, table: Table, *keys: str) -> Change:
         column = table.c[keys[0]]
         gone = delete(table).where(column == any_(cast(bindparam(keys[0]), postgresql.ARRAY(column.type))))
     return _change(dialect, gone, table, keys)
+
+
+def now_ms(connection: Connection) -> int:
+    """The time that all who share the database agree on, in Unix milliseconds."""
+    if connection.dialect.name == "sqlite":
+        return time.time_ns() // 1_000_000
+    return int(connection.execute(text(NOW_MS)).scalar_one())
 
 
 def upsert(table: Table) -> postgresql.Insert:
