@@ -9,7 +9,7 @@ from waiting import eventually
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-from mira.store.calls import Calls
+from mira.store.calls import Calls, Wanted
 from mira.store.database import Database
 from mira.store.ledger import Ledger
 from mira.store.transfers import Transfers
@@ -279,7 +279,7 @@ async def test_a_settlement_goes_on_where_its_caller_leaves(ledger, reserving, r
 async def test_a_refusal_is_recorded_without_anybody_waiting(database, ledger, recording):
     ledger.record(recording("r1", status=402))
     await ledger.record(recording("r2", status=429))
-    assert [row.request_id for row in (await Calls(database).page("w")).rows] == ["r2", "r1"]
+    assert [row.request_id for row in (await Calls(database).page(Wanted(workspace_id="w"))).rows] == ["r2", "r1"]
 
 
 async def test_closing_writes_what_is_queued(database, clock, reserving, recording):

@@ -1,4 +1,4 @@
-"""The operator API: workspaces, credits, nodes, calls, and the check of the ledger."""
+"""The operator API: workspaces, credits, nodes, and the check of the ledger."""
 
 from typing import Any
 
@@ -14,10 +14,11 @@ from mira.api.bodies import (
     page_limit,
     read,
 )
-from mira.api.extras import call_body, credits_body, usage_page
+from mira.api.extras import credits_body
 from mira.api.services import Asked, Services
 from mira.api.tenants import found_workspace
-from mira.core.money import credits_text, nanocredits
+from mira.api.usage import transfer_body
+from mira.core.money import nanocredits
 from mira.errors import Kind, MiraError
 
 
@@ -71,17 +72,7 @@ async def transfers(services: Services, asked: Asked) -> Response:
     page = await services.transfers.page(
         row.id, after=asked.request.query_params.get("cursor"), limit=page_limit(asked)
     )
-    data = [
-        {
-            "id": str(line.id),
-            "reference": line.idem,
-            "debit": line.debit,
-            "credit": line.credit,
-            "amount": credits_text(line.amount_nanocredits),
-            "created_at_ms": line.created_at_ms,
-        }
-        for line in page.rows
-    ]
+    data = [transfer_body(line) for line in page.rows]
     return answer({"object": "list", "data": data, "next": page.next})
 
 
@@ -123,19 +114,6 @@ async def probe_node(services: Services, asked: Asked) -> Response:
     node = services.fleet.get(asked.request.path_params["name"])
     await services.fleet.probe(node)
     return answer(services.fleet.describe(node, services.monotonic_s()))
-
-
-async def usage(services: Services, asked: Asked) -> Response:
-    """Calls of every workspace or of one (`workspace`), newest first."""
-    return answer(await usage_page(services, asked, asked.request.query_params.get("workspace")))
-
-
-async def get_call(services: Services, asked: Asked) -> Response:
-    """One call by its request id."""
-    row = await services.calls.get(asked.request.path_params["id"])
-    if row is None:
-        raise MiraError(Kind.NOT_FOUND, "there is no such call")
-    return answer(call_body(row))
 
 
 async def check_ledger(services: Services, _: Asked) -> Response:

@@ -14,6 +14,7 @@ from mira.store.keys import Keys
 from mira.store.ledger import Ledger
 from mira.store.members import Members
 from mira.store.transfers import Transfers
+from mira.store.usage import UsageSheets
 from mira.store.workspaces import Workspaces
 
 
@@ -34,6 +35,7 @@ class Services(Struct, frozen=True, kw_only=True):
     members: Members
     calls: Calls
     transfers: Transfers
+    usage: UsageSheets
     fleet: Any
     counter: Any
     operator: Callable[[str], Awaitable[bool]]

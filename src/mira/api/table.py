@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, models, reference, status, tenants
+from mira.api import admin, bodies, extras, models, reference, status, tenants, usage
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -152,9 +152,9 @@ TABLE: tuple[Row, ...] = (
     _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API"),
     _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now"),
     _admin("GET", "/admin/v1/models", models.list_models, "The models of the fleet"),
-    _admin("GET", "/admin/v1/usage", admin.usage, "Calls of all workspaces"),
-    _admin("GET", "/admin/v1/calls", admin.usage, "Calls of all workspaces"),
-    _admin("GET", "/admin/v1/calls/{id}", admin.get_call, "One call"),
+    _admin("GET", "/admin/v1/usage", usage.usage, "Usage, as sums or calls"),
+    _admin("GET", "/admin/v1/calls", usage.calls, "Calls of all workspaces"),
+    _admin("GET", "/admin/v1/calls/{id}", usage.get_call, "One call and its transfers"),
     _admin("GET", "/admin/v1/ledger/check", admin.check_ledger, "Every invariant of the ledger"),
 )
 # fmt: on
