@@ -1,6 +1,7 @@
 """The ledger's statements, compiled once for the database's dialect."""
 
 from collections.abc import Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -82,6 +83,7 @@ class Statements(Struct, frozen=True):
     usage_add: Change
 
 
+@cache
 def statements(dialect: Dialect) -> Statements:
     """Compiles every statement of the ledger; `dialect` takes parameters by position.
 

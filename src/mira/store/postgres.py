@@ -28,6 +28,8 @@ from mira.store.writer import Job
 
 T = TypeVar("T")
 
+#: One for all databases, so that what is compiled for it is compiled once; parameters go by position.
+DIALECT = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
 READERS, WRITERS = 4, 2
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 30.0
@@ -53,7 +55,6 @@ class PostgresEngine:
     shared = True
 
     def __init__(self, url: URL) -> None:
-        self._dialect = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
         self._pool = create_engine(
             url, pool_size=READERS + WRITERS, max_overflow=0, pool_timeout=CONNECT_TIMEOUT_S, connect_args=_options(url)
         )
@@ -66,7 +67,7 @@ class PostgresEngine:
     @property
     def dialect(self) -> Dialect:
         """What the hot path's statements are compiled for."""
-        return self._dialect
+        return DIALECT
 
     def now_ms(self) -> int:
         """The database's time, as far as the ledger's last batch told it."""
@@ -132,7 +133,7 @@ class PostgresEngine:
         return running.result()
 
     def _connect(self) -> "psycopg.Connection[Any]":
-        _, options = self._dialect.create_connect_args(self._pool.url)  # type: ignore[no-untyped-call]
+        _, options = DIALECT.create_connect_args(self._pool.url)  # type: ignore[no-untyped-call]
         connection = psycopg.connect(autocommit=True, **{**_options(self._pool.url), **options})
         connection.execute(SESSION)
         return connection

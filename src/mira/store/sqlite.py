@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
@@ -23,6 +24,8 @@ from mira.store.writer import Job, Writer
 
 T = TypeVar("T")
 
+#: One for all files, so that what is compiled for it is compiled once.
+DIALECT = SQLiteDialect_pysqlite()
 MIN_SQLITE = (3, 35, 0)
 READERS = 4
 #: Pages of WAL before a commit also checkpoints: 16 MB, so that hot pages are copied back seldom.
@@ -47,7 +50,7 @@ class SqliteEngine:
     @property
     def dialect(self) -> Dialect:
         """What the hot path's statements are compiled for."""
-        return self._reading.dialect
+        return DIALECT
 
     def now_ms(self) -> int:
         """The machine's time."""
