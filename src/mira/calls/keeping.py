@@ -70,7 +70,8 @@ class Keeping:
 
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
-        self._status, self._headers = status, headers
+        # A copy, because what is under it adds headers of the connection to them.
+        self._status, self._headers = status, list(headers)
         self._exchange.start(status, headers)
 
     def write(self, data: bytes) -> None:
