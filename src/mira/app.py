@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ from mira.store.settings import Settings
 from mira.store.transfers import Transfers
 from mira.store.usage import UsageSheets
 from mira.store.users import Users
+from mira.store.versions import KEYS, NODES, Versions
 from mira.store.workspaces import Workspaces
 from mira.transport.client import Pool
 from mira.transport.pinned import PinnedOpener
@@ -88,8 +89,9 @@ class Ids:
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstRun | None, retention: Retention) -> None:
+    def __init__(self, services: Services, first: FirstRun | None, retention: Retention, leases: Leases) -> None:
         self.services = services
+        self.leases = leases
         self.retention = retention
         self.first = first
         self.draining = False
@@ -117,6 +119,8 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         await check_secret(settings, box.fingerprint())
         leases = Leases(database, holder=epoch_id)
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
+        versions = Versions(database, monotonic_s=time.monotonic)
+        await versions.poll()
         passwords = Passwords()
         first: FirstRun | None = None
         if first_start:
@@ -175,7 +179,10 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             not_ready=lambda: "draining" if app.draining else None,
         )
         retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
-        app = App(services, first, retention)
+        app = App(services, first, retention, leases)
+        if database.shared:
+            _follow(versions, app)
+            stack.push_async_callback(_cancel, asyncio.create_task(versions.run()))
         yield app
 
 
@@ -219,7 +226,8 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         fleet.start()
         relay = app.services.relay
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
-        stack.push_async_callback(_cancel, asyncio.create_task(_retain(app.retention)))
+        retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
+        stack.push_async_callback(_cancel, asyncio.create_task(retaining))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None
@@ -262,6 +270,18 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
         await reload(config, app)
 
     return Server(ListenConfig(app.asgi, listeners), on_drain=on_drain, on_reload=on_reload), sockets
+
+
+def _follow(versions: Versions, app: App) -> None:
+    """Takes in what other processes change: keys are forgotten, nodes loaded again."""
+    keyring, fleet = app.services.keyring, app.services.fleet
+
+    async def forget() -> None:
+        keyring.forget()
+
+    versions.watch(KEYS, forget)
+    versions.watch(NODES, fleet.reload)
+    versions.distrust(keyring.forget)
 
 
 async def reload(config: Config, app: App) -> None:
@@ -411,14 +431,6 @@ async def _forever(work: Callable[[], None], every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
         work()
-
-
-async def _retain(retention: Retention) -> None:
-    """Forgets what is due, every few minutes; a store that is down is tried again the next time."""
-    while True:
-        await asyncio.sleep(RETENTION_S)
-        with suppress(MiraError):
-            await retention.sweep()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

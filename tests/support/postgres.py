@@ -84,7 +84,10 @@ class Cluster:
     def kill(self) -> None:
         """Kills every process of the server."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # The keeper takes note of the death, so that the number of the dead process is free.
         self._process.communicate(timeout=30)
         self._process = None
 

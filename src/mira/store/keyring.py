@@ -1,7 +1,8 @@
 """Finds the caller behind a key without asking the database twice, and makes, changes and revokes keys.
 
-The memory is keyed by a digest of the whole key, under a secret of the process. One process has the database, and every
-change of a key goes through here, so a revoked key is refused with the next request.
+The memory is keyed by a digest of the whole key, under a secret of the process. Every change
+that this process makes goes through here, so a revoked key is refused with its next request; what other processes
+change is told by the poll of versions, which calls `forget` (see `versions`).
 """
 
 import secrets

@@ -14,7 +14,10 @@ from mira.store.database import Database
 from mira.store.limits import caps_of, limits_anything, set_limits
 from mira.store.schema import cap, key, member
 from mira.store.statements import upsert
+from mira.store.versions import KEYS, changed
 
+#: Whoever brings a key waits for this; a database that is slower is as good as away.
+FIND_TIMEOUT_S = 0.9
 CHANGEABLE = frozenset({"name", "models", "expires_at_ms", "disabled", "member_id"})
 
 
@@ -82,6 +85,7 @@ class Keys:
 
         def insert(connection: Connection) -> Key:
             connection.execute(upsert(key).values(row).on_conflict_do_nothing())
+            changed(connection, KEYS)
             [found] = _found(connection, (key.c.id == key_id) | (key.c.digest == digest))
             if found.id != key_id:
                 return found
@@ -121,7 +125,7 @@ class Keys:
             caps = tuple(connection.execute(limiting).scalars())
             return Caller(found.workspace_id, found.id, found.face, found.models, found.expires_at_ms, caps)
 
-        return await self._database.read(find)
+        return await self._database.read(find, FIND_TIMEOUT_S)
 
     async def change(
         self,
@@ -145,6 +149,7 @@ class Keys:
         def change(connection: Connection) -> Key | None:
             if values:
                 connection.execute(update(key).where(_of(key_id, workspace_id)).values(values))
+            changed(connection, KEYS)
             found = _found(connection, _of(key_id, workspace_id))
             if not found or limits is None:
                 return found[0] if found else None
@@ -159,6 +164,7 @@ class Keys:
         def revoke(connection: Connection) -> bool:
             first = update(key).where(_of(key_id, workspace_id), key.c.revoked_at_ms.is_(None))
             connection.execute(first.values(revoked_at_ms=now_ms))
+            changed(connection, KEYS)
             return connection.execute(select(key.c.id).where(_of(key_id, workspace_id))).first() is not None
 
         return await self._database.write(revoke)

@@ -36,6 +36,8 @@ CHECKPOINTS_PER_BEAT = 2
 #: database for this long itself, in which the others come back too.
 PATIENCE_S = 10.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
+#: A batch on a shared database that takes longer counts as one that will not come: nobody hears of it in a second.
+LATE_S = 0.8
 
 log = logging.getLogger("mira.ledger")
 
@@ -225,6 +227,10 @@ class Ledger:
     def done(self, error: BaseException | None) -> None:
         """Answers the batch, or undoes it and queues again what must not be lost."""
         batch, self._batch = self._batch, None
+        late = self._timers.pop("late", None)
+        if late is not None:
+            late.cancel()
+        self._down = False
         if error is None:
             assert batch is not None
             self._succeeded(batch)
@@ -295,12 +301,24 @@ class Ledger:
         self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
 
     def _rise(self) -> None:
-        self._down = False
-        self._patient_until_s = self._loop.time() + self._patience_s
-        self._queue.append(MaintainOp(True, self._take_checkpoints(), None))
+        """Tries the database again, with proof of life first; reserves are refused until that is in."""
         self._timers.pop("retry", None)
-        if self._queue and not self._scheduled:
+        self._patient_until_s = self._loop.time() + self._patience_s
+        self._queue.appendleft(MaintainOp(True, self._take_checkpoints(), None))
+        if not self._scheduled:
             self._schedule()
+
+    def _late(self) -> None:
+        """The database does not answer: refuses whom it may, now and until it does. The batch itself goes on."""
+        self._down = True
+        batch = self._batch
+        for op in [*(batch.ops if batch is not None else ()), *self._queue]:
+            if isinstance(op, (ReserveOp, TopUpOp)):
+                self._refuse(op)
+        if batch is not None and batch.released:
+            for _, hold in batch.opened():
+                _fail(hold.durable)
+                self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, True))
 
     def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
         """An operation that fails alone is refused; a charge is tried once more without its record."""
@@ -336,6 +354,8 @@ class Ledger:
 
     def _schedule(self) -> None:
         self._scheduled = True
+        if self._database.shared:
+            self._timers["late"] = self._loop.call_later(LATE_S, self._late)
         self._database.submit(self)
 
     def _tick(self) -> None:

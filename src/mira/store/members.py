@@ -11,6 +11,7 @@ from mira.store.database import Database
 from mira.store.limits import caps_of, set_limits
 from mira.store.schema import key, member
 from mira.store.statements import upsert
+from mira.store.versions import KEYS, changed
 
 CHANGEABLE = frozenset({"name", "email", "disabled"})
 
@@ -81,6 +82,7 @@ class Members:
             raise ValueError(f"only {', '.join(sorted(CHANGEABLE))} of a member can be changed")
 
         def change(connection: Connection) -> Member | None:
+            changed(connection, KEYS)
             if changes:
                 connection.execute(update(member).where(member.c.id == member_id).values(changes))
             if limits is not None and _find(connection, member_id, None) is not None:
