@@ -83,7 +83,7 @@ def test_a_call_larger_than_the_token_rate_is_clamped_to_it(gateway, upstream):
     answer = gateway.chat(MODEL, key=key, max_tokens=5000)
     cap = int(answer.headers["x-mira-max-tokens"])
     assert 900 < cap < 1000
-    assert upstream.chats("gpt-4o-mini")[0].json["max_tokens"] == cap
+    assert upstream.chats("gpt-4o-mini")[0].json["max_completion_tokens"] == cap
     again = gateway.chat(MODEL, key=key, max_tokens=900)
     assert again.status_code == 200, "what the first call did not use is free again"
 
