@@ -1,4 +1,4 @@
-.PHONY: check lint test clients run bench faults fmt
+.PHONY: check lint test clients run bench faults money fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -20,6 +20,9 @@ bench:
 
 faults:
 	uv run python -m benchmarks.faults
+
+money:
+	uv run python benchmarks/money.py
 
 fmt:
 	uv run ruff check --fix .

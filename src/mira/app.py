@@ -46,15 +46,20 @@ from mira.observe.metrics import Metrics, Standing
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
-from mira.store.database import Database
+from mira.store.database import Database, without_password
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
+from mira.store.leases import Leases
 from mira.store.ledger import Ledger
+from mira.store.members import Members
 from mira.store.nodes import Nodes
+from mira.store.retention import Retention
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
 from mira.store.transfers import Transfers
+from mira.store.usage import UsageSheets
 from mira.store.users import Users
+from mira.store.versions import KEYS, NODES, Versions
 from mira.store.workspaces import Workspaces
 from mira.transport.client import Pool
 from mira.transport.pinned import PinnedOpener
@@ -69,6 +74,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
+RETENTION_S = 300.0
 #: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
 GC_THRESHOLD = 20_000
 
@@ -88,8 +94,10 @@ class Ids:
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstRun | None) -> None:
+    def __init__(self, services: Services, first: FirstRun | None, retention: Retention, leases: Leases) -> None:
         self.services = services
+        self.leases = leases
+        self.retention = retention
         self.first = first
         self.draining = False
         self.asgi = application.build(services)
@@ -103,7 +111,6 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     """
     allowed = allowed_addresses(config)
     make_home(config.home)
-    box = SecretBox(installation_secret(config))
     ids = Ids()
     async with AsyncExitStack() as stack:
         database = Database.open(config.database_url)
@@ -114,18 +121,24 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             nodes=lambda: {node.name for node in fleet.nodes},
             standing=lambda: _standing(fleet, ledger, relay),
         )
-        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"), on_batch=metrics.batch_committed)
+        epoch_id = ids("epoch")
+        ledger = Ledger(database, epoch_id=epoch_id, on_batch=metrics.batch_committed)
         await ledger.start()
         stack.push_async_callback(ledger.close)
         settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
+        box = SecretBox(await installation_secret(config, settings, shared=database.shared))
         await check_secret(settings, box.fingerprint())
+        leases = Leases(database, holder=epoch_id)
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
+        versions = Versions(database, monotonic_s=time.monotonic)
+        await versions.poll()
         passwords = Passwords()
         first: FirstRun | None = None
         if first_start:
             first = await bootstrap(
                 config,
                 settings=settings,
+                leases=leases,
                 workspaces=workspaces,
                 keyring=keyring,
                 ledger=ledger,
@@ -168,8 +181,10 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             ledger=ledger,
             workspaces=workspaces,
             keys=keys,
+            members=Members(database),
             calls=Calls(database),
             transfers=Transfers(database),
+            usage=UsageSheets(database),
             fleet=fleet,
             counter=counter,
             metrics=metrics,
@@ -179,7 +194,11 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=ids,
             not_ready=lambda: "draining" if app.draining else None,
         )
-        app = App(services, first)
+        retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
+        app = App(services, first, retention, leases)
+        if database.shared:
+            _follow(versions, app)
+            stack.push_async_callback(_cancel, asyncio.create_task(versions.run()))
         yield app
 
 
@@ -196,7 +215,7 @@ def migrate(config: Config) -> list[str]:
     async def run() -> list[str]:
         database = Database.open(config.database_url)
         await database.close()
-        return [f"{config.database_url} is up to date"]
+        return [f"{without_password(config.database_url)} is up to date"]
 
     make_home(config.home)
     return asyncio.run(run())
@@ -227,6 +246,8 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         lag.start()
         stack.callback(lag.stop)
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
+        retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
+        stack.push_async_callback(_cancel, asyncio.create_task(retaining))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None
@@ -272,6 +293,18 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
     limits = config.server
     listening = ListenConfig(app.asgi, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s)
     return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
+
+
+def _follow(versions: Versions, app: App) -> None:
+    """Takes in what other processes change: keys are forgotten, nodes loaded again."""
+    keyring, fleet = app.services.keyring, app.services.fleet
+
+    async def forget() -> None:
+        keyring.forget()
+
+    versions.watch(KEYS, forget)
+    versions.watch(NODES, fleet.reload)
+    versions.distrust(keyring.forget)
 
 
 async def reload(config: Config, app: App) -> None:

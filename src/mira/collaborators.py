@@ -17,7 +17,7 @@ from mira.core.conversation import Conversation, Inline
 from mira.core.deadlines import Timeouts
 from mira.core.fleet import Route
 from mira.core.health import Health
-from mira.core.ledger import Reserve
+from mira.core.ledger import Reserve, StoredAnswer
 from mira.core.links import Linked
 from mira.errors import MiraError
 
@@ -146,6 +146,7 @@ class Hold(Protocol):
 
     id: str
     amount_nanocredits: int
+    tokens: int
     durable: asyncio.Future[None]
 
 
@@ -163,8 +164,11 @@ class Ledger(Protocol):
         *,
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
         """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable.
+
+        `render` makes what is kept for the call's Idempotency-Key, once the bill is known.
 
         `attempt_cost_nanocredits` is what failed attempts cost: the operator's.
         """

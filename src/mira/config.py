@@ -78,9 +78,13 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[ledger]` table. `durable` waits for the hold's disk sync before a call is dispatched."""
+    """The `[ledger]` table. `durable` waits for the hold's disk sync before a call is dispatched.
+
+    `retention_days` is how long call records are kept; without it, for ever.
+    """
 
     dispatch: Literal["decision", "durable"] = "decision"
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] | None = None
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -349,9 +353,12 @@ def _public_url(value: str | None) -> str | None:
 
 def _database_url(value: str | None, home: Path) -> str:
     url = value or f"sqlite:///{home / 'mira.db'}"
-    if not url.startswith("sqlite:///"):
+    if not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
         scheme = url.partition(":")[0]
-        raise ConfigError(f"MIRA_DATABASE_URL: {scheme} is not available in this version; use sqlite:///path")
+        raise ConfigError(
+            f"MIRA_DATABASE_URL: {scheme} is not a database that Mira knows; use sqlite:///path or "
+            "postgresql://user:password@host/name"
+        )
     return url
 
 

@@ -22,7 +22,8 @@ from mira.calls.authentication import authenticate
 from mira.calls.books import Books
 from mira.calls.call import AttemptFailed, Call, Surface
 from mira.calls.gate import Gate
-from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render
+from mira.calls.keeping import Final, Keeping, claim_of, head_of, keep_stream, keep_whole
+from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render, whole_headers
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import recall, remember
 from mira.calls.routing import Router, refused, soonest
@@ -47,6 +48,7 @@ from mira.core.call import CallRecord, FailedAttempt
 from mira.core.conversation import Conversation
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Trouble
+from mira.core.ledger import Answered, StoredAnswer
 from mira.core.money import credits_text
 from mira.core.retrying import MAX_ATTEMPTS
 from mira.errors import Kind, MiraError
@@ -119,6 +121,8 @@ class Relay:
             await self._converse(call, route)
         except MiraError as error:
             await self._refuse(call, error)
+        except Answered as before:
+            await self._repeat(call, before.answer)
         except ClientLeft:
             await self.books.close(call, status=CLIENT_LEFT_STATUS, error="client_left")
         except asyncio.CancelledError:
@@ -165,6 +169,9 @@ class Relay:
         if content_type.startswith(("multipart/", "image/", "audio/", "video/")):
             raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
         body = await exchange.body(MAX_BODY_BYTES)
+        call.claim = claim_of(call, body)
+        if call.claim is not None:
+            call.exchange = Keeping(exchange)
         envelope = call.opened = call.surface.codec.open_request(body)
         call.record.stream = envelope.stream
         call.record.model = envelope.model[:200]
@@ -187,7 +194,7 @@ class Relay:
         route = await admit(self.ledger, call, route)
         hold = call.hold
         assert hold is not None
-        if self.wait_for_durable_hold:
+        if self.wait_for_durable_hold or call.claim is not None:
             await asyncio.shield(hold.durable)
         elif not hold.durable.done():
             hold.durable.add_done_callback(
@@ -303,10 +310,10 @@ class Relay:
         self.router.succeeded(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
-        billed = await self.books.settle(call, offer, usage, status=200)
-        headers = answer_headers(call, b"application/json")
-        headers.append((b"x-mira-cost", credits_text(billed).encode()))
-        await call.exchange.respond(200, headers, await remember(self.memory, call, answer.render(usage, billed)))
+        final = Final(lambda billed: answer.render(usage, billed))
+        keep = partial(keep_whole, call, final)
+        billed = await self.books.settle(call, offer, usage, status=200, render=keep)
+        await call.exchange.respond(200, whole_headers(call, billed), await remember(self.memory, call, final(billed)))
 
     async def _stream(
         self,
@@ -325,9 +332,9 @@ class Relay:
         told = stream.failed
         last = stream.close()
         if call.exchange.gone and not stream.ended:
-            await self.books.settle(
-                call, offer, stream.usage or await self.books.estimate(call, stream.tally()), status=499
-            )
+            usage = stream.usage or await self.books.estimate(call, stream.tally())
+            keep = partial(keep_stream, call, Final(lambda _: stream.abort(_left())))
+            await self.books.settle(call, offer, usage, status=CLIENT_LEFT_STATUS, render=keep)
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
@@ -339,13 +346,15 @@ class Relay:
         if last:
             call.exchange.write(last)
         usage = stream.usage or await self.books.estimate(call, stream.tally())
-        billed = await self.books.settle(call, offer, usage, status=200, error=error)
+        final = Final(lambda billed: stream.finish(usage, billed) if error is None else stream.abort(error))
+        keep = partial(keep_stream, call, final)
+        billed = await self.books.settle(call, offer, usage, status=200, error=error, render=keep)
         if error is None:
             self.router.succeeded(call)
-            await call.exchange.end(await remember(self.memory, call, stream.finish(usage, billed)))
+            await call.exchange.end(await remember(self.memory, call, final(billed)))
         else:
             self.router.failed(call, self.router.failure(call, offer, error))
-            await call.exchange.end(stream.abort(error))
+            await call.exchange.end(final(billed))
 
     async def _flow(self, call: Call, node: Node, response: Response, pump: Pump) -> MiraError | None:
         """Carries a stream until it is over; returns what cut it, if anything but the client did."""
@@ -411,10 +420,12 @@ class Relay:
         pump = call.pump
         if pump is not None and pump.flowing:
             # The answer has begun: it ends in the protocol's error, and what was delivered is billed.
+            last = pump.stream.abort(error)
             if not call.settled:
                 usage = pump.stream.usage or await self.books.estimate(call, pump.stream.tally())
-                await self.books.settle(call, pump.offer, usage, status=200, error=error)
-            await call.exchange.end(pump.stream.abort(error))
+                keep = partial(keep_stream, call, Final(lambda _: last))
+                await self.books.settle(call, pump.offer, usage, status=200, error=error, render=keep)
+            await call.exchange.end(last)
             return
         if call.begun:
             await self.books.close(call, status=200, error=error.kind.name.lower())
@@ -425,6 +436,13 @@ class Relay:
         if not call.exchange.gone:
             headers = error_headers(error, call.record.request_id, call.surface.request_id_headers)
             await call.exchange.respond(status, headers, call.surface.codec.render_error(error, call.record.request_id))
+
+    async def _repeat(self, call: Call, answer: StoredAnswer) -> None:
+        """Sends what was sent before under the same Idempotency-Key; nothing is charged."""
+        call.record.attempts = 0
+        await self.books.close(call, status=answer.status, error=None)
+        if not call.exchange.gone:
+            await call.exchange.respond(answer.status, head_of(answer), answer.body)
 
     def _content_begins(self, call: Call) -> None:
         self.router.content(call)
@@ -444,6 +462,10 @@ def _printable(text: str | None) -> str | None:
 
 def _unwritten() -> MiraError:
     return MiraError(Kind.STORE_DOWN, "the ledger does not answer; try again", retry_after_s=1)
+
+
+def _left() -> MiraError:
+    return MiraError(Kind.UPSTREAM_FAILED, "the answer was cut, because its client left before it was complete")
 
 
 def _stopping() -> MiraError:

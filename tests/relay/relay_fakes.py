@@ -15,7 +15,7 @@ from mira.core.caller import Caller, Face
 from mira.core.deadlines import Timeouts
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Health
-from mira.core.ledger import Reserve
+from mira.core.ledger import Reserve, StoredAnswer
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.fetch.egress import Egress
@@ -232,8 +232,9 @@ class FakeNode:
 
 
 class FakeHold:
-    def __init__(self, hold_id: str, amount_nanocredits: int) -> None:
+    def __init__(self, hold_id: str, amount_nanocredits: int, tokens: int = 0) -> None:
         self.id = hold_id
+        self.tokens = tokens
         self.amount_nanocredits = amount_nanocredits
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -270,7 +271,7 @@ class FakeLedger:
         granted = min(request.amount_nanocredits, self.funds)
         if granted < request.least_nanocredits:
             raise MiraError(Kind.NO_CREDITS, "Not enough credits.", details={"needed": "1"})
-        hold = FakeHold(request.hold_id, granted)
+        hold = FakeHold(request.hold_id, granted, request.tokens)
         self.holds.append(hold)
         if self.durable_at_once:
             hold.durable.set_result(None)
@@ -285,6 +286,7 @@ class FakeLedger:
         *,
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
         self.capped = cap_at_hold
         self.attempt_costs += attempt_cost_nanocredits

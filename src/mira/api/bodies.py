@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from mira.api.arrival import deadline_s, too_slow
 from mira.api.services import Asked
+from mira.core.limits import MAX_RATE, Period
 from mira.errors import Kind, MiraError
 
 MAX_BODY_BYTES = 2**20
@@ -34,17 +35,28 @@ class NewCredits(Struct, forbid_unknown_fields=True):
     reference: Name
 
 
+Rate = Annotated[int, Meta(ge=1, le=MAX_RATE)]
+
+
+class Budget(Struct, forbid_unknown_fields=True):
+    """What may be spent in each day, week (from Monday), month (UTC) or in total: decimal credits."""
+
+    amount: str
+    period: Period
+
+
 class NewKey(Struct, forbid_unknown_fields=True):
-    """A key to be made. `expires_at` is an RFC 3339 time. The limits come in a later version and are refused."""
+    """A key to be made. `expires_at` is an RFC 3339 time; the limits are those of `mira.core.limits`."""
 
     name: Name
     kind: Literal["proxy", "inference"] = "proxy"
     models: list[str] | None = None
     expires_at: str | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    budget: dict[str, Any] | None = None
+    member: str | None = None
+    rpm: Rate | None = None
+    tpm: Rate | None = None
+    concurrency: Rate | None = None
+    budget: Budget | None = None
 
 
 class KeyChange(Struct, forbid_unknown_fields=True):
@@ -54,10 +66,34 @@ class KeyChange(Struct, forbid_unknown_fields=True):
     models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     expires_at: str | msgspec.UnsetType | None = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    budget: dict[str, Any] | None = None
+    member: str | msgspec.UnsetType | None = msgspec.UNSET
+    rpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    tpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    budget: Budget | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class NewMember(Struct, forbid_unknown_fields=True):
+    """A member of a workspace to be made; the limits count all keys of the member together."""
+
+    name: Name
+    email: Name | None = None
+    rpm: Rate | None = None
+    tpm: Rate | None = None
+    concurrency: Rate | None = None
+    budget: Budget | None = None
+
+
+class MemberChange(Struct, forbid_unknown_fields=True):
+    """What can be changed of a member; what is absent stays. The keys of a disabled member are refused."""
+
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    email: Name | msgspec.UnsetType | None = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    rpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    tpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    budget: Budget | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NodeChange(Struct, forbid_unknown_fields=True):

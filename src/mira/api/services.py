@@ -13,7 +13,9 @@ from mira.store.calls import Calls
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
+from mira.store.members import Members
 from mira.store.transfers import Transfers
+from mira.store.usage import UsageSheets
 from mira.store.workspaces import Workspaces
 
 
@@ -31,8 +33,10 @@ class Services(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     workspaces: Workspaces
     keys: Keys
+    members: Members
     calls: Calls
     transfers: Transfers
+    usage: UsageSheets
     fleet: Any
     counter: Any
     metrics: Metrics

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, models, reference, standing, status
+from mira.api import admin, bodies, extras, models, reference, standing, status, tenants, usage
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -145,10 +145,14 @@ TABLE: tuple[Row, ...] = (
     _admin("PATCH", "/admin/v1/workspaces/{id}", admin.change_workspace, "Rename", body=bodies.NewWorkspace),
     _admin("POST", "/admin/v1/workspaces/{id}/credits", admin.add_credits, "Top up", body=bodies.NewCredits),
     _admin("GET", "/admin/v1/workspaces/{id}/transfers", admin.transfers, "The statement"),
-    _admin("GET", "/admin/v1/workspaces/{id}/keys", admin.list_keys, "Keys, without secrets"),
-    _admin("POST", "/admin/v1/workspaces/{id}/keys", admin.create_key, "Make a key; secret once", body=bodies.NewKey),
-    _admin("PATCH", "/admin/v1/keys/{id}", admin.change_key, "Change or disable a key", body=bodies.KeyChange),
-    _admin("DELETE", "/admin/v1/keys/{id}", admin.revoke_key, "Revoke a key"),
+    _admin("GET", "/admin/v1/workspaces/{id}/keys", tenants.list_keys, "Keys, without secrets"),
+    _admin("POST", "/admin/v1/workspaces/{id}/keys", tenants.create_key, "Make a key; secret once", body=bodies.NewKey),
+    _admin("PATCH", "/admin/v1/keys/{id}", tenants.change_key, "Change or disable a key", body=bodies.KeyChange),
+    _admin("DELETE", "/admin/v1/keys/{id}", tenants.revoke_key, "Revoke a key"),
+    _admin("GET", "/admin/v1/workspaces/{id}/members", tenants.list_members, "Members with their limits"),
+    _admin("POST", "/admin/v1/workspaces/{id}/members", tenants.create_member, "Add a member", body=bodies.NewMember),
+    _admin("GET", "/admin/v1/members/{id}", tenants.get_member, "One member"),
+    _admin("PATCH", "/admin/v1/members/{id}", tenants.change_member, "Change or disable", body=bodies.MemberChange),
     _admin("GET", "/admin/v1/nodes", admin.list_nodes, "The fleet, without secrets"),
     _admin("POST", "/admin/v1/nodes", admin.create_node, "Add a node", body=bodies.NewNode),
     _admin("GET", "/admin/v1/nodes/{name}", admin.get_node, "One node"),
@@ -156,9 +160,9 @@ TABLE: tuple[Row, ...] = (
     _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API"),
     _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now"),
     _admin("GET", "/admin/v1/models", models.list_models, "The models of the fleet"),
-    _admin("GET", "/admin/v1/usage", admin.usage, "Calls of all workspaces"),
-    _admin("GET", "/admin/v1/calls", admin.usage, "Calls of all workspaces"),
-    _admin("GET", "/admin/v1/calls/{id}", admin.get_call, "One call"),
+    _admin("GET", "/admin/v1/usage", usage.usage, "Usage, as sums or calls"),
+    _admin("GET", "/admin/v1/calls", usage.calls, "Calls of all workspaces"),
+    _admin("GET", "/admin/v1/calls/{id}", usage.get_call, "One call and its transfers"),
     _admin("GET", "/admin/v1/ledger/check", admin.check_ledger, "Every invariant of the ledger"),
 )
 # fmt: on

@@ -12,6 +12,7 @@ from mira.codecs.codec import Tally
 from mira.collaborators import Counter, Ledger
 from mira.core import pricing, tokens
 from mira.core.fleet import Offer
+from mira.core.ledger import StoredAnswer
 from mira.core.usage import Usage
 from mira.errors import MiraError
 
@@ -30,9 +31,19 @@ class Books:
         self._monotonic_s = monotonic_s
 
     async def settle(
-        self, call: Call, offer: Offer, usage: Usage, *, status: int, error: MiraError | None = None
+        self,
+        call: Call,
+        offer: Offer,
+        usage: Usage,
+        *,
+        status: int,
+        error: MiraError | None = None,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
-        """Charges what was used; returns the nano-credits billed once they are durable."""
+        """Charges what was used; returns the nano-credits billed once they are durable.
+
+        `render` makes what is kept where the call has an Idempotency-Key.
+        """
         assert offer.price is not None
         assert call.hold is not None
         computed, reported, actual = pricing.bill(
@@ -54,6 +65,7 @@ class Books:
             record,
             cap_at_hold=told,
             attempt_cost_nanocredits=call.attempt_cost_nanocredits,
+            render=render if call.claim else None,
         )
 
     async def close(self, call: Call, *, status: int, error: str | None) -> None:

@@ -14,6 +14,7 @@ from mira.core.conversation import Inline
 from mira.core.deadlines import Timeouts
 from mira.core.fleet import ANY, Need
 from mira.core.health import Attempt, Trouble
+from mira.core.ledger import Claim
 from mira.core.links import Linked
 from mira.errors import MiraError
 
@@ -68,6 +69,7 @@ class Call(Struct):
     timeouts: Timeouts = Timeouts()
     #: what failed attempts cost at their nodes: the operator's, never the customer's
     attempt_cost_nanocredits: int = 0
+    claim: Claim | None = None
 
     @property
     def caller(self) -> Caller:

@@ -1,6 +1,7 @@
 """What goes out: the request as its node reads it, and the head of the answer as its client reads it."""
 
 import asyncio
+from math import ceil
 
 from mira.calls.call import Call
 from mira.codecs.carried import without_reasoning
@@ -10,6 +11,7 @@ from mira.core.caller import Face
 from mira.core.capabilities import needs_responses
 from mira.core.conversation import Conversation
 from mira.core.fleet import Offer
+from mira.core.money import credits_text
 from mira.errors import MiraError
 
 
@@ -73,6 +75,11 @@ def answer_headers(call: Call, content_type: bytes, *, early: bool = False) -> H
     return headers
 
 
+def whole_headers(call: Call, billed_nanocredits: int) -> Headers:
+    """The head of an answer that is sent whole, with its cost."""
+    return [*answer_headers(call, b"application/json"), (b"x-mira-cost", credits_text(billed_nanocredits).encode())]
+
+
 def error_headers(
     error: MiraError, request_id: str, request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
 ) -> Headers:
@@ -81,7 +88,7 @@ def error_headers(
     if error.kind.value.retry is not None:
         headers.append((b"x-should-retry", b"true" if error.kind.value.retry else b"false"))
     if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
+        headers.append((b"retry-after", str(max(1, ceil(error.retry_after_s))).encode()))
     return headers
 
 

@@ -18,6 +18,7 @@ class Caller(Struct, frozen=True):
     """An authenticated key.
 
     `models` is the scope as canonical ids, None for all. `expires_at_ms` is Unix time in milliseconds, None for never.
+    `caps` are the ids of the limits that count the key's calls (`mira.core.limits`), its own and its member's.
     """
 
     workspace_id: str
@@ -25,6 +26,7 @@ class Caller(Struct, frozen=True):
     face: Face
     models: frozenset[str] | None = None
     expires_at_ms: int | None = None
+    caps: tuple[str, ...] = ()
 
     def may_use(self, model: str) -> bool:
         """Whether a canonical id is in the scope, in which it may stand in its dot or its dash form."""

@@ -104,6 +104,11 @@ class Fleet:
         await self._price_and_rebuild()
         self._wake.set()
 
+    async def reload(self) -> None:
+        """Reads nodes of the API and overlays again: another process may have changed them."""
+        configs = [node.config for node in self.nodes if node.config.origin != "api" and node.kind.name != "local"]
+        await self.load(configs, self._operator_prices, self._own_models)
+
     def start(self) -> None:
         """Begins to ask the nodes for their models, now and every five minutes."""
         self._task = asyncio.create_task(self._refresh_forever(), name="fleet-refresh")
@@ -130,7 +135,8 @@ class Fleet:
             raise MiraError(Kind.CONFLICT, f"there is a node {name!r} already", param="name")
         node = self._make(_from_settings(settings))
         await self._saved.put(name, _without_key(settings), settings["api_key"])
-        self.nodes.append(node)
+        # A reload may have found it already.
+        self.nodes = [*(other for other in self.nodes if other.name != name), node]
         await self.probe(node)
         return node
 

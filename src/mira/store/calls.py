@@ -1,125 +1,137 @@
-"""Call records: usage as lists and sums. The ledger writes them together with their settlement."""
+"""Call records, one by one. The ledger writes them with their settlement; sums of them are `store/usage.py`."""
 
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from mira.core.call import CallRecord
 from mira.core.usage import Usage
 from mira.store.database import Database
 from mira.store.ledger_sql import USAGE_FIELDS
 from mira.store.pages import Page, size, wrong_cursor
-from mira.store.schema import call
+from mira.store.schema import call, usage_hour
+from mira.store.usage_sums import HOUR_MS
+
+#: Hours that are looked at for one page of calls that are rare.
+MOST_HOURS = 2000
 
 
-class Summary(Struct, frozen=True, kw_only=True):
-    """Sums over calls, by model. Tokens are all input or all output classes together."""
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which calls: started in [since, until), of a workspace, key, model or node; None for any.
 
-    model: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    billed_nanocredits: int
+    `status` is an exact one; `failed` is true for calls that ended in an error, false for others.
+    """
 
-
-_PROMPT = (
-    call.c.input_tokens
-    + call.c.cache_read_tokens
-    + call.c.cache_write_5m_tokens
-    + call.c.cache_write_1h_tokens
-    + call.c.audio_input_tokens
-    + call.c.image_input_tokens
-)
-_COMPLETION = call.c.output_tokens + call.c.reasoning_tokens + call.c.audio_output_tokens + call.c.image_output_tokens
+    workspace_id: str | None = None
+    key_id: str | None = None
+    model: str | None = None
+    node: str | None = None
+    status: int | None = None
+    failed: bool | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
 
 
 class Calls:
-    """Reads call records. `workspace_id` narrows to a workspace; None, all of them, is for operators."""
+    """Reads call records."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(
-        self,
-        workspace_id: str | None,
-        *,
-        after: str | None = None,
-        limit: int = 100,
-        since_ms: int | None = None,
-        until_ms: int | None = None,
-        model: str | None = None,
-        key_id: str | None = None,
-    ) -> Page[CallRecord]:
-        """A page of calls, newest first, started in [since, until); MiraError BAD_REQUEST for a wrong cursor.
+    async def page(self, wanted: Wanted, *, after: str | None = None, limit: int = 100) -> Page[CallRecord]:
+        """A page of calls, newest first; MiraError BAD_REQUEST for a wrong cursor.
 
-        Over all workspaces the order is that of the request ids, which grow with time, since that is the table's own.
+        Rare ones are looked for only in hours in which the sums know of some, so that no page reads the whole table.
         """
-        query = _filtered(select(call), workspace_id, since_ms, until_ms).limit(size(limit) + 1)
-        if model is not None:
-            query = query.where(call.c.model == model)
-        if key_id is not None:
-            query = query.where(call.c.key_id == key_id)
         position = _position(after) if after is not None else None
-        if workspace_id is None:
-            query = query.order_by(call.c.request_id.desc())
-            if position is not None:
-                query = query.where(call.c.request_id < position[1])
-        else:
-            query = query.order_by(call.c.started_at_ms.desc(), call.c.request_id.desc())
-            if position is not None:
-                started, request_id = position
-                query = query.where(
-                    call.c.started_at_ms <= started,
-                    or_(call.c.started_at_ms < started, call.c.request_id < request_id),
-                )
-        rows = await self._database.read(lambda connection: [_record(row) for row in connection.execute(query)])
+        most = size(limit) + 1
+        query = _query(wanted, position).limit(most)
+        rare = wanted.model is not None or wanted.node is not None or wanted.status is not None or wanted.failed
+
+        def read(connection: Connection) -> list[CallRecord]:
+            if not rare:
+                return [_record(row) for row in connection.execute(query)]
+            found: list[CallRecord] = []
+            for first_ms, last_ms in _spans(connection, wanted, position, most):
+                span = query.where(call.c.started_at_ms >= first_ms, call.c.started_at_ms < last_ms)
+                found += [_record(row) for row in connection.execute(span.limit(most - len(found)))]
+                if len(found) >= most:
+                    break
+            return found
+
+        rows = await self._database.read(read)
         shown = rows[: size(limit)]
         last = shown[-1] if len(rows) > len(shown) else None
         return Page(shown, f"{last.started_at_ms}.{last.request_id}" if last is not None else None)
 
     async def get(self, request_id: str, workspace_id: str | None = None) -> CallRecord | None:
         """One call by its request id, None where the workspace has none of it."""
-        query = _filtered(select(call).where(call.c.request_id == request_id), workspace_id, None, None)
+        query = select(call).where(call.c.request_id == request_id)
+        if workspace_id is not None:
+            query = query.where(call.c.workspace_id == workspace_id)
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return _record(row) if row is not None else None
 
-    async def summary(
-        self, workspace_id: str | None, *, since_ms: int | None = None, until_ms: int | None = None
-    ) -> list[Summary]:
-        """Sums by model over the calls started in [since, until), the dearest first."""
-        billed = func.sum(call.c.billed_nanocredits)
-        query = _filtered(
-            select(call.c.model, func.count(), func.sum(_PROMPT), func.sum(_COMPLETION), billed),
-            workspace_id,
-            since_ms,
-            until_ms,
+
+def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
+    query = select(call).order_by(call.c.started_at_ms.desc(), call.c.request_id.desc())
+    for column, value in (
+        (call.c.workspace_id, wanted.workspace_id),
+        (call.c.key_id, wanted.key_id),
+        (call.c.model, wanted.model),
+        (call.c.node, wanted.node),
+        (call.c.status, wanted.status),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.failed is not None:
+        failed = or_(call.c.status >= 400, call.c.error.is_not(None))
+        query = query.where(failed if wanted.failed else ~failed)
+    if wanted.since_ms is not None:
+        query = query.where(call.c.started_at_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        query = query.where(call.c.started_at_ms < wanted.until_ms)
+    if position is not None:
+        started_ms, request_id = position
+        query = query.where(
+            call.c.started_at_ms <= started_ms,
+            or_(call.c.started_at_ms < started_ms, call.c.request_id < request_id),
         )
-        query = query.group_by(call.c.model).order_by(billed.desc(), call.c.model)
-
-        def rows(connection: Any) -> list[Summary]:
-            return [
-                Summary(
-                    model=model,
-                    calls=count,
-                    prompt_tokens=int(prompt),
-                    completion_tokens=int(completion),
-                    billed_nanocredits=int(spent),
-                )
-                for model, count, prompt, completion, spent in connection.execute(query)
-            ]
-
-        return await self._database.read(rows)
-
-
-def _filtered(query: Select[Any], workspace_id: str | None, since_ms: int | None, until_ms: int | None) -> Select[Any]:
-    if workspace_id is not None:
-        query = query.where(call.c.workspace_id == workspace_id)
-    if since_ms is not None:
-        query = query.where(call.c.started_at_ms >= since_ms)
-    if until_ms is not None:
-        query = query.where(call.c.started_at_ms < until_ms)
     return query
+
+
+def _spans(
+    connection: Connection, wanted: Wanted, position: tuple[int, str] | None, most: int
+) -> list[tuple[int, int]]:
+    """The spans of time, newest first, in which there may be calls that are wanted: hours, side by side as one.
+
+    Hours side by side are one span only until they hold a page.
+    """
+    sums = usage_hour.c
+    failing = wanted.failed or (wanted.status is not None and wanted.status >= 400)
+    count = func.sum(sums.failed if failing else sums.calls)
+    query = select(sums.hour_ms, count).group_by(sums.hour_ms).having(count > 0).order_by(sums.hour_ms.desc())
+    for column, value in (
+        (sums.workspace_id, wanted.workspace_id),
+        (sums.key_id, wanted.key_id),
+        (sums.model, wanted.model),
+        (sums.node, wanted.node),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    until_ms = min(wanted.until_ms if wanted.until_ms is not None else 2**62, position[0] + 1 if position else 2**62)
+    query = query.where(and_(sums.hour_ms < until_ms, sums.hour_ms > (wanted.since_ms or 0) - HOUR_MS))
+    spans: list[tuple[int, int]] = []
+    in_span = 0
+    for hour_ms, calls in connection.execute(query.limit(MOST_HOURS)):
+        if spans and spans[-1][0] == hour_ms + HOUR_MS and in_span < most:
+            spans[-1] = hour_ms, spans[-1][1]
+            in_span += int(calls)
+        else:
+            spans.append((hour_ms, hour_ms + HOUR_MS))
+            in_span = int(calls)
+    return spans
 
 
 def _position(cursor: str) -> tuple[int, str]:

@@ -52,6 +52,10 @@ hold = Table(
     Column("checkpoint_nanocredits", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("owner_epoch", Text, nullable=False),
+    Column("caps", Text),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
+    Column("claim", Text),
+    Column("model", Text, nullable=False, server_default=""),
     CheckConstraint("amount_nanocredits >= 0", name="hold_amount"),
     sqlite_with_rowid=False,
 )
@@ -118,7 +122,87 @@ call = Table(
     Column("reported_nanocredits", BigInteger),
     Column("billed_nanocredits", BigInteger, nullable=False),
     Index("call_workspace", "workspace_id", "started_at_ms"),
+    Index("call_key", "key_id", "started_at_ms"),
+    Index("call_started", "started_at_ms"),
     sqlite_with_rowid=False,
+)
+
+USAGE_SUMS = (
+    "calls",
+    "failed",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_tokens",
+    "reasoning_tokens",
+    "billed_nanocredits",
+    "computed_nanocredits",
+    "reported_nanocredits",
+    "overrun_nanocredits",
+    "attempt_cost_nanocredits",
+    "drifted",
+    "drift_nanocredits",
+)
+
+#: Sums over the calls that began in an hour. `node` is "" where none was asked.
+usage_hour = Table(
+    "usage_hour",
+    metadata,
+    Column("hour_ms", BigInteger, primary_key=True),
+    Column("workspace_id", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("node", Text, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in USAGE_SUMS),
+    Index("usage_hour_workspace", "workspace_id", "hour_ms"),
+    sqlite_with_rowid=False,
+)
+
+#: The limits of a key (`key:<id>`) or a member (`member:<id>`) and what is taken of them: `mira.core.limits.Cap`.
+cap = Table(
+    "cap",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rpm", BigInteger),
+    Column("tpm", BigInteger),
+    Column("concurrency", BigInteger),
+    Column("budget_nanocredits", BigInteger),
+    Column("budget_period", Text),
+    Column("spent_nanocredits", BigInteger, nullable=False),
+    Column("held_nanocredits", BigInteger, nullable=False),
+    Column("period_ends_ms", BigInteger),
+    Column("requests_level", BigInteger, nullable=False),
+    Column("tokens_level", BigInteger, nullable=False),
+    Column("tokens_held", BigInteger, nullable=False),
+    Column("levels_at_ms", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: A client's Idempotency-Key. `state` is open, done, large (done, but too large to be kept) or lost (cut by a crash).
+claim = Table(
+    "claim",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("status", Integer),
+    Column("headers", LargeBinary),
+    Column("body", LargeBinary),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Index("claim_expiry", "expires_at_ms"),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
+    Column("created_at_ms", BigInteger, nullable=False),
 )
 
 key = Table(
@@ -136,6 +220,7 @@ key = Table(
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("revoked_at_ms", BigInteger),
     Column("created_at_ms", BigInteger, nullable=False),
+    Column("member_id", Text),
 )
 
 node = Table(
@@ -182,4 +267,21 @@ answer = Table(
     Column("content", LargeBinary, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Index("answer_expiry", "expires_at_ms"),
+)
+
+#: What one process does for all: who does it, and until when that is certain.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+)
+
+#: How often a kind of rows has changed, for processes that remember some of them.
+version = Table(
+    "version",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )

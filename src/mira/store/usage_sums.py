@@ -1,0 +1,45 @@
+"""Usage by the hour inside one batch: one row per hour, workspace, key, model and node."""
+
+from typing import Any
+
+from mira.core.call import CallRecord
+from mira.store.schema import USAGE_SUMS
+
+HOUR_MS = 3_600_000
+#: An absurd figure of a node is cut here, so that no sum leaves 64 bits.
+MOST = 2**48
+
+
+class UsageSums:
+    """The sums of a batch."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, str, str, str, str], list[int]] = {}
+
+    def add(self, record: CallRecord, overrun_nanocredits: int, attempt_cost_nanocredits: int) -> None:
+        """Counts a call. One that ended in an error, or that its client left, is a failed one."""
+        started = record.started_at_ms
+        name = (started - started % HOUR_MS, record.workspace_id, record.key_id, record.model, record.node or "")
+        sums = self._sums.get(name)
+        if sums is None:
+            sums = self._sums[name] = [0] * len(USAGE_SUMS)
+        usage, reported, computed = record.usage, record.reported_nanocredits, record.computed_nanocredits
+        sums[0] += 1
+        sums[1] += record.status >= 400 or record.error is not None
+        sums[2] += min(usage.prompt_tokens, MOST)
+        sums[3] += min(usage.completion_tokens, MOST)
+        sums[4] += min(usage.cache_read_tokens, MOST)
+        sums[5] += min(usage.reasoning_tokens, MOST)
+        sums[6] += record.billed_nanocredits
+        sums[7] += min(computed, MOST)
+        if reported is not None:
+            sums[8] += min(reported, MOST)
+            sums[11] += reported != computed
+            sums[12] += min(reported, MOST) - min(computed, MOST)
+        if overrun_nanocredits or attempt_cost_nanocredits:
+            sums[9] += min(overrun_nanocredits, MOST)
+            sums[10] += min(attempt_cost_nanocredits, MOST)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The rows to add, in the order of their names."""
+        return [(*name, *sums) for name, sums in sorted(self._sums.items())]
