@@ -223,6 +223,22 @@ def test_probes_and_balances_bring_a_node_back_sooner():
     assert state(health, NOW_S + 23) == "exhausted"
     health.told_credits(10**9, NOW_S + 24)
     assert state(health, NOW_S + 24) == "half-open"
+    tried(health, Trouble.EXHAUSTED, NOW_S + 25)
+    health.told_credits(10**9, NOW_S + 26)
+    assert state(health, NOW_S + 26) == "exhausted", "its word is not good"
+
+
+def test_a_node_says_that_its_credits_run_short_and_are_gone():
+    health = Health(heard=True)
+    health.told_credits(10_000, NOW_S)
+    assert state(health, NOW_S) == "active"
+    attempt = health.begin(health.lane("m"), NOW_S, stream=True, worst_case_nanocredits=9_000)
+    attempt.spent_nanocredits = 9_000
+    attempt.over(NOW_S + 1)
+    health.told_credits(1_000, NOW_S + 10)
+    assert state(health, NOW_S + 10) == "degraded"
+    health.told_credits(0, NOW_S + 11)
+    assert state(health, NOW_S + 11) == "exhausted"
 
 
 def test_whoever_gave_up_waiting_has_learnt_how_slow_the_node_is():

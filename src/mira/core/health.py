@@ -303,12 +303,7 @@ class Attempt(Struct, eq=False):
             case Trouble.LIMITED:
                 self._limit(reason, now_s, jitter, told_s)
             case Trouble.EXHAUSTED | Trouble.CREDENTIALS:
-                block = health.block
-                if block is None or block.trial is self:
-                    strikes = 0 if block is None else block.strikes + 1
-                    health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
-                if trouble is Trouble.EXHAUSTED and health.purse.told_nanocredits is not None:
-                    health.purse.exhausted(now_s)
+                self._leave(trouble, reason, now_s, jitter)
             case Trouble.MISSING:
                 block = lane.block
                 if block is None or block.trial is self:
@@ -351,6 +346,16 @@ class Attempt(Struct, eq=False):
         block = lane.block
         if block is not None and self.started_s >= block.since_s:
             lane.block = None
+
+    def _leave(self, trouble: Trouble, reason: str, now_s: float, jitter: float) -> None:
+        """The node refused our account."""
+        health = self.health
+        block = health.block
+        if block is None or block.trial is self:
+            strikes = 0 if block is None else block.strikes + 1
+            health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+        if trouble is Trouble.EXHAUSTED:
+            health.purse.exhausted(now_s)
 
     def _limit(self, reason: str, now_s: float, jitter: float, told_s: float | None) -> None:
         block = self.lane.block
