@@ -161,6 +161,18 @@ def test_late_faults_of_earlier_calls_do_not_prolong_an_ejection():
     assert health.standing(NOW_S + 1).returns_in_s == 10
 
 
+def test_what_hung_does_not_eject_a_node_that_answers_younger_calls():
+    health = Health()
+    hanging = [health.begin(health.lane("m"), NOW_S, stream=True) for _ in range(5)]
+    for second in range(20):
+        tried(health, None, NOW_S + 10 + second)
+    for attempt in hanging:
+        attempt.failed(Trouble.FAULT, "why", NOW_S + 60, MIDDLE)
+        attempt.over(NOW_S + 60)
+    assert health.faults == 0
+    assert state(health, NOW_S + 60) == "degraded"
+
+
 def test_a_late_answer_of_an_earlier_call_does_not_lift_a_limit():
     health = Health()
     early = health.begin(health.lane("m"), NOW_S, stream=True)

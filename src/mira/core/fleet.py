@@ -295,8 +295,6 @@ def _shunned(offers: Sequence[Offer], found: Sequence[float], now_s: float, need
         if score <= best * ALIKE or timed.slowness <= ALIKE:
             continue
         timed.passed_over += weight
-        if timed.waiting:
-            continue
         silent_s = now_s - timed.asked_s
         if silent_s >= SHUNNED_LONGEST_S or (silent_s >= SHUNNED_S and timed.passed_over >= SHUNNED_CALLS):
             due = offer
