@@ -60,7 +60,7 @@ async def one(way: Way, requests: int = REQUESTS) -> list[Figure]:
         for node in nodes[1 :: NODES // BAD]:
             await node.become(way.behaviour)
         outcomes = await at_rate(
-            PER_S, requests / PER_S, lambda number: up.client.ask(chat(NAME, stream=number % 2 == 0))
+            PER_S, requests / PER_S, lambda number: up.client.ask(chat(NAME, number, stream=number % 2 == 0))
         )
         records = await up.call_records(requests)
     return _figures(way, outcomes, records, nodes)

@@ -14,7 +14,7 @@ from tests.support.gateway import PROXY_KEY, UPSTREAM_KEY, Gateway
 
 PROVIDER = "fleet"
 NAME = f"{PROVIDER}/{MODEL}"
-PRICE = {"model": NAME, "input": "1", "output": "2", "cache_read": "0.1"}
+PRICE = {"model": NAME, "input": "1", "output": "2"}
 
 
 class Figure(Struct, frozen=True):

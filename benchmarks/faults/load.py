@@ -166,13 +166,11 @@ class _Connection(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def chat(
-    model: str, *, stream: bool = False, text: str = "Say something.", cap: int = 64, **fields: Any
-) -> dict[str, Any]:
-    """A chat request's body."""
+def chat(model: str, number: int = 0, *, stream: bool = False, cap: int = 64, **fields: Any) -> dict[str, Any]:
+    """A chat request's body; each `number` is a conversation of its own."""
     return {
         "model": model,
-        "messages": [{"role": "user", "content": text}],
+        "messages": [{"role": "user", "content": f"Question {number}: say something."}],
         "stream": stream,
         "max_tokens": cap,
         **fields,

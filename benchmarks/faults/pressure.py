@@ -118,4 +118,4 @@ async def _until_let_in(up: Bench, number: int) -> Outcome:
 
 
 def _ask(up: Bench, number: int) -> "asyncio.Future[Outcome]":
-    return asyncio.ensure_future(up.client.ask(chat(NAME, stream=number % 2 == 0)))
+    return asyncio.ensure_future(up.client.ask(chat(NAME, number, stream=number % 2 == 0)))

@@ -22,7 +22,9 @@ async def run() -> AsyncIterator[Figure]:
     async with bench(nodes, prices=()) as up:
         for node in nodes:
             await node.become(Behaviour(first_token_s=0.05))
-        outcomes = await at_rate(PER_S, SECONDS, lambda number: up.client.ask(chat(MODEL, stream=number % 2 == 0)))
+        outcomes = await at_rate(
+            PER_S, SECONDS, lambda number: up.client.ask(chat(MODEL, number, stream=number % 2 == 0))
+        )
         states = await up.node_rows()
     assert poor.purse is not None
     failed = sum(outcome.kind != ANSWERED for outcome in outcomes)

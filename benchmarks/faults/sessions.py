@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from benchmarks.faults.bench import NAME, Bench, Figure, bench, fleet, percent
+from benchmarks.faults.bench import NAME, PRICE, Bench, Figure, bench, fleet, percent
 from benchmarks.faults.load import ANSWERED, Outcome
 from tests.support.faults import Behaviour
 
@@ -43,7 +43,7 @@ class Session:
 async def run() -> AsyncIterator[Figure]:
     """All sessions side by side, `AT_ONCE` turns under way at a time; then one node dies and they go on."""
     nodes = fleet(NODES)
-    async with bench(nodes) as up:
+    async with bench(nodes, prices=[{**PRICE, "cache_read": "0.1"}]) as up:
         for node in nodes:
             await node.become(Behaviour(first_token_s=0.01))
         sessions = [Session(number) for number in range(SESSIONS)]

@@ -83,7 +83,7 @@ async def _states() -> AsyncIterator[Figure]:
 
 
 async def _load(up: Bench, seconds: float) -> list[Outcome]:
-    return await at_rate(PER_S, seconds, lambda number: up.client.ask(chat(NAME, stream=number % 2 == 0)))
+    return await at_rate(PER_S, seconds, lambda number: up.client.ask(chat(NAME, number, stream=number % 2 == 0)))
 
 
 def _share(nodes: list[FaultyNode], of: FaultyNode, from_s: float, until_s: float) -> float:

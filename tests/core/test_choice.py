@@ -92,7 +92,7 @@ def test_the_oldest_unanswered_call_speaks_before_any_sample():
     hanging = route.offers[1].node.health
     hanging.begin(route.offers[1].lane, NOW_S - 20, stream=True)
     assert scores(route.offers, NOW_S, stream=True)[1] == pytest.approx(2 * 8)
-    assert chosen(route)["node-1"] == 0
+    assert chosen(route, 100)["node-1"] == 0
 
 
 def test_streams_and_whole_answers_are_compared_apart():

@@ -72,6 +72,22 @@ def test_a_node_returns_from_every_fault_without_help(seed, mode):
     assert nodes[0].health.standing(simulation.now_s).state == "active"
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_calls_that_still_hang_do_not_hold_back_a_node_that_is_well_again(seed):
+    nodes = fleet()
+    simulation = Simulation(nodes, seed)
+    simulation.arrive(60, 200)
+    simulation.run(20)
+    nodes[0].mode = "hangs"
+    simulation.run(15)
+    nodes[0].mode = "well"
+    simulation.run(90)
+    back_s = simulation.now_s
+    simulation.run(60)
+    assert simulation.share(nodes[0], back_s) > 0.1
+    assert simulation.success == 1.0
+
+
 def test_no_call_reaches_a_limited_node_before_the_time_it_told():
     nodes = fleet(3)
     nodes[0].mode = "limits"

@@ -161,6 +161,18 @@ def test_late_faults_of_earlier_calls_do_not_prolong_an_ejection():
     assert health.standing(NOW_S + 1).returns_in_s == 10
 
 
+def test_what_hung_does_not_eject_a_node_that_answers_younger_calls():
+    health = Health()
+    hanging = [health.begin(health.lane("m"), NOW_S, stream=True) for _ in range(5)]
+    for second in range(20):
+        tried(health, None, NOW_S + 10 + second)
+    for attempt in hanging:
+        attempt.failed(Trouble.FAULT, "why", NOW_S + 60, MIDDLE)
+        attempt.over(NOW_S + 60)
+    assert health.faults == 0
+    assert state(health, NOW_S + 60) == "degraded"
+
+
 def test_a_late_answer_of_an_earlier_call_does_not_lift_a_limit():
     health = Health()
     early = health.begin(health.lane("m"), NOW_S, stream=True)
@@ -223,6 +235,22 @@ def test_probes_and_balances_bring_a_node_back_sooner():
     assert state(health, NOW_S + 23) == "exhausted"
     health.told_credits(10**9, NOW_S + 24)
     assert state(health, NOW_S + 24) == "half-open"
+    tried(health, Trouble.EXHAUSTED, NOW_S + 25)
+    health.told_credits(10**9, NOW_S + 26)
+    assert state(health, NOW_S + 26) == "exhausted", "its word is not good"
+
+
+def test_a_node_says_that_its_credits_run_short_and_are_gone():
+    health = Health(heard=True)
+    health.told_credits(10_000, NOW_S)
+    assert state(health, NOW_S) == "active"
+    attempt = health.begin(health.lane("m"), NOW_S, stream=True, worst_case_nanocredits=9_000)
+    attempt.spent_nanocredits = 9_000
+    attempt.over(NOW_S + 1)
+    health.told_credits(1_000, NOW_S + 10)
+    assert state(health, NOW_S + 10) == "degraded"
+    health.told_credits(0, NOW_S + 11)
+    assert state(health, NOW_S + 11) == "exhausted"
 
 
 def test_whoever_gave_up_waiting_has_learnt_how_slow_the_node_is():

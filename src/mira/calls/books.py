@@ -58,7 +58,7 @@ class Books:
         # A cost that only the node vouches for is never more than what was set aside.
         told = reported is not None and offer.node.trusts_cost
         if call.attempt is not None:
-            call.attempt.spent_nanocredits = reported if told and reported is not None else computed
+            call.attempt.spent_nanocredits = _charged(usage, offer)
         return await self._ledger.settle(
             call.hold.id,
             actual,
@@ -90,11 +90,9 @@ class Books:
 
     def attempt_cost(self, call: Call, offer: Offer, usage: Usage | None) -> None:
         """Notes what a failed attempt used at its node, as far as the node told: the operator pays that."""
-        if usage is None or offer.price is None:
+        if usage is None:
             return
-        bill = pricing.bill(usage, offer.price, trusted=offer.node.trusts_cost)
-        told = bill.reported_nanocredits if offer.node.trusts_cost else None
-        cost_nanocredits = bill.computed_nanocredits if told is None else told
+        cost_nanocredits = _charged(usage, offer)
         call.attempt_cost_nanocredits += cost_nanocredits
         if call.attempt is not None:
             call.attempt.spent_nanocredits += cost_nanocredits
@@ -137,3 +135,13 @@ class Books:
         call.record.status = status
         call.record.error = error
         call.record.duration_ms = call.elapsed_ms(self._monotonic_s)
+
+
+def _charged(usage: Usage, offer: Offer) -> int:
+    """What the node charged us, in nano-credits: its own word, else its own price; no markup of ours."""
+    price = offer.own_price or offer.price
+    if price is None:
+        return 0
+    bill = pricing.bill(usage, price, trusted=offer.node.trusts_cost)
+    told = bill.reported_nanocredits if offer.node.trusts_cost else None
+    return bill.computed_nanocredits if told is None else told

@@ -58,7 +58,7 @@ class Router:
             session = session_key(call.caller.workspace_id, route.model, session_of(envelope.fields))
         call.need = Need(
             stream=envelope.stream,
-            input_bound_tokens=tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts),
+            input_bound_tokens=tokens.rendered_bound_tokens(envelope.input_bytes, envelope.media_parts),
             output_tokens=call.output_cap * max(envelope.choices, 1),
             tokens=tokens.rough_tokens(envelope.input_bytes) + call.output_cap,
             session=session,

@@ -33,7 +33,7 @@ AFFINITY_SLOWNESS = 3.0
 #: A node that loses every comparison is asked all the same after so many and so long, or after so long anyway: nobody
 #: would learn otherwise that it has recovered.
 SHUNNED_CALLS = 150
-SHUNNED_S = 20.0
+SHUNNED_S = 5.0
 SHUNNED_LONGEST_S = 600.0
 #: All limited: a call waits so long at most for one that is not.
 LONGEST_WAIT_S = 5.0
@@ -43,7 +43,9 @@ class Offer(Struct, frozen=True, eq=False):
     """One node's way to serve a model: its own spelling, the price with its markup, and the node itself.
 
     `rates` are the price's where it has no tiers. `node` is the runtime node; this module needs its `name`, `health`,
-    `weight`, `max_in_flight` and `obstacle` only. `lane` is what the node's health knows of this model.
+    `weight`, `max_in_flight` and `obstacle` only. `lane` is what the node's health knows of this model. `own_price` is
+    what the node itself said that it asks, None where it did not; `own_rates` are that price's, else the price's, and
+    without markup.
     """
 
     node: Any
@@ -52,6 +54,8 @@ class Offer(Struct, frozen=True, eq=False):
     markup: Markup
     rates: FlatRates | None = None
     lane: Lane = field(default_factory=Lane)
+    own_price: Price | None = None
+    own_rates: FlatRates | None = None
 
     @property
     def caches(self) -> bool:
@@ -78,7 +82,10 @@ class Route(Struct, frozen=True, eq=False):
 
 
 class Need(Struct, frozen=True, gc=False):
-    """What a call needs of a node. `input_bound_tokens` is surely enough, `tokens` is likely (input and output)."""
+    """What a call needs of a node. `input_bound_tokens` is surely enough, `tokens` is likely (input and output).
+
+    The bound leaves room for what rendering for the node adds.
+    """
 
     stream: bool = True
     input_bound_tokens: int = 0
@@ -87,10 +94,13 @@ class Need(Struct, frozen=True, gc=False):
     session: int | None = None
 
     def worst_case_nanocredits(self, offer: Offer) -> int:
-        """The most that the node can charge."""
-        if offer.price is None:
+        """The most that the node can charge, by its own price where it told one."""
+        if offer.own_rates is not None:
+            return offer.own_rates.hold_nanocredits(self.input_bound_tokens, self.output_tokens)
+        price = offer.own_price or offer.price
+        if price is None:
             return 0
-        return hold_nanocredits(self.input_bound_tokens, self.output_tokens, 1, offer.price)
+        return hold_nanocredits(self.input_bound_tokens, self.output_tokens, 1, price)
 
 
 ANY = Need()
@@ -107,8 +117,9 @@ class Balancer:
     def begin(self, offer: Offer, now_s: float, need: Need = ANY) -> Attempt:
         """A call goes to the offer's node now; it must end in `Attempt.over`."""
         health = offer.node.health
-        told = health.purse.told_nanocredits is not None
-        worst_nanocredits = need.worst_case_nanocredits(offer) if told else 0
+        # Also before the node tells for the first time: its word will be younger than calls that began before.
+        counts = offer.own_price is not None or health.purse.told_nanocredits is not None
+        worst_nanocredits = need.worst_case_nanocredits(offer) if counts else 0
         attempt: Attempt = health.begin(offer.lane, now_s, stream=need.stream, worst_case_nanocredits=worst_nanocredits)
         return attempt
 
@@ -127,9 +138,9 @@ class Balancer:
             if (
                 health.block is None
                 and offer.lane.block is None
-                and health.purse.told_nanocredits is None
                 and node.obstacle is None
                 and not _full(node)
+                and _can_pay(offer, need)
             ):
                 return offer
         return self._choose(route, tried, now_s, need)
@@ -284,8 +295,6 @@ def _shunned(offers: Sequence[Offer], found: Sequence[float], now_s: float, need
         if score <= best * ALIKE or timed.slowness <= ALIKE:
             continue
         timed.passed_over += weight
-        if timed.waiting:
-            continue
         silent_s = now_s - timed.asked_s
         if silent_s >= SHUNNED_LONGEST_S or (silent_s >= SHUNNED_S and timed.passed_over >= SHUNNED_CALLS):
             due = offer

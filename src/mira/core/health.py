@@ -30,6 +30,9 @@ SLOW_START_S = 30.0
 SLOW_START_SHARE = 0.1
 #: A node that held out so long since its return begins again with the first ejection's time.
 FORGIVEN_S = 60.0
+#: A fault of a call without content does not count as one in a row where a call that began so much later had content:
+#: what hung while the node was sick must not speak against it when it is well.
+OVERTAKEN_S = 5.0
 ERROR_WEIGHT = 0.3
 ERRORS_HALVE_S = 10.0
 #: Above these a node is shown as `degraded`: share of errors, and time to the first content over the fleet's median.
@@ -137,7 +140,8 @@ class Lane(Struct, eq=False):
 class Health(Struct, eq=False):
     """What this process has seen of a node. `faults` are consecutive, `errors` their moving share as of `errors_s`.
 
-    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back. `purse` are the credits
+    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back, `proved_s`
+    when the youngest call with content began. `purse` are the credits
     of our account there.
     """
 
@@ -149,6 +153,7 @@ class Health(Struct, eq=False):
     block: Block | None = None
     strikes: int = 0
     returned_s: float = float("-inf")
+    proved_s: float = float("-inf")
     outcomes: Outcomes = field(default_factory=Outcomes)
     lanes: dict[str, Lane] = {}
     purse: Purse = field(default_factory=Purse)
@@ -163,7 +168,8 @@ class Health(Struct, eq=False):
     def begin(self, lane: Lane, now_s: float, *, stream: bool, worst_case_nanocredits: int = 0) -> "Attempt":
         """A call goes to this node now; it must end in `Attempt.over`."""
         timed = lane.timed(stream=stream)
-        attempt = Attempt(self, lane, timed, now_s, worst_case_nanocredits)
+        doubted = timed.slowness >= DEGRADED_SLOWNESS
+        attempt = Attempt(self, lane, timed, now_s, worst_case_nanocredits, doubted=doubted)
         self.in_flight += 1
         timed.waiting[attempt] = timed.asked_s = now_s
         timed.passed_over = 0
@@ -247,11 +253,11 @@ class Health(Struct, eq=False):
         """The models that are limited or missing at this node, with their states."""
         return {name: lane.block.standing(now_s) for name, lane in self.lanes.items() if lane.block is not None}
 
-    def count(self, now_s: float, *, bad: bool) -> None:
-        """Counts an outcome that was the node's own."""
+    def count(self, now_s: float, *, bad: bool, overtaken: bool = False) -> None:
+        """Counts an outcome that was the node's own; one that was `overtaken` is none of those in a row."""
         self.outcomes.count(now_s, bad=bad)
         if bad:
-            self.faults += 1
+            self.faults += not overtaken
             self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT) + ERROR_WEIGHT
             self.errors_s = now_s
         else:
@@ -272,13 +278,21 @@ class Attempt(Struct, eq=False):
     reserved_nanocredits: int = 0
     spent_nanocredits: int = 0
     proved: bool = False
+    doubted: bool = False
     ended: bool = False
 
     def content(self, now_s: float) -> None:
         """The first content came, or the whole answer: the node is at work."""
-        if self.timed.waiting.pop(self, None) is not None:
+        waiting = self.timed.waiting
+        if waiting.pop(self, None) is not None:
+            self.proved = True
+            self.health.proved_s = max(self.health.proved_s, self.started_s)
             self.timed.sample(now_s - self.started_s, now_s)
             self._prove(now_s)
+            if self.doubted:
+                # It was asked to show whether it has recovered: what still hangs from before is no news.
+                for earlier in [each for each, since_s in waiting.items() if since_s < self.started_s]:
+                    del waiting[earlier]
 
     def succeeded(self, now_s: float) -> None:
         """The answer is complete."""
@@ -287,28 +301,14 @@ class Attempt(Struct, eq=False):
 
     def failed(self, trouble: Trouble, reason: str, now_s: float, jitter: float, told_s: float | None = None) -> None:
         """The attempt failed; `told_s` is how long the node wants to be left alone, `jitter` a random number 0 to 1."""
-        health, lane = self.health, self.lane
+        lane = self.lane
         match trouble:
             case Trouble.FAULT:
-                health.count(now_s, bad=True)
-                if told_s is not None:
-                    self._limit(reason, now_s, jitter, told_s)
-                block = health.block
-                if block is not None:
-                    if block.trial is self:
-                        health.block = _renewed(block, "ejected", reason, now_s, jitter, strikes=block.strikes + 1)
-                elif health.faults >= FAULTS_TO_EJECT or health.outcomes.mostly_bad():
-                    strikes = health.strikes + 1 if now_s - health.returned_s < FORGIVEN_S else 0
-                    health.block = _renewed(None, "ejected", reason, now_s, jitter, strikes=strikes)
+                self._fault(reason, now_s, jitter, told_s)
             case Trouble.LIMITED:
                 self._limit(reason, now_s, jitter, told_s)
             case Trouble.EXHAUSTED | Trouble.CREDENTIALS:
-                block = health.block
-                if block is None or block.trial is self:
-                    strikes = 0 if block is None else block.strikes + 1
-                    health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
-                if trouble is Trouble.EXHAUSTED and health.purse.told_nanocredits is not None:
-                    health.purse.exhausted(now_s)
+                self._leave(trouble, reason, now_s, jitter)
             case Trouble.MISSING:
                 block = lane.block
                 if block is None or block.trial is self:
@@ -351,6 +351,30 @@ class Attempt(Struct, eq=False):
         block = lane.block
         if block is not None and self.started_s >= block.since_s:
             lane.block = None
+
+    def _leave(self, trouble: Trouble, reason: str, now_s: float, jitter: float) -> None:
+        """The node refused our account."""
+        health = self.health
+        block = health.block
+        if block is None or block.trial is self:
+            strikes = 0 if block is None else block.strikes + 1
+            health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+        if trouble is Trouble.EXHAUSTED:
+            health.purse.exhausted(now_s)
+
+    def _fault(self, reason: str, now_s: float, jitter: float, told_s: float | None) -> None:
+        health = self.health
+        overtaken = not self.proved and self.started_s < health.proved_s - OVERTAKEN_S
+        health.count(now_s, bad=True, overtaken=overtaken)
+        if told_s is not None:
+            self._limit(reason, now_s, jitter, told_s)
+        block = health.block
+        if block is not None:
+            if block.trial is self:
+                health.block = _renewed(block, "ejected", reason, now_s, jitter, strikes=block.strikes + 1)
+        elif health.faults >= FAULTS_TO_EJECT or health.outcomes.mostly_bad():
+            strikes = health.strikes + 1 if now_s - health.returned_s < FORGIVEN_S else 0
+            health.block = _renewed(None, "ejected", reason, now_s, jitter, strikes=strikes)
 
     def _limit(self, reason: str, now_s: float, jitter: float, told_s: float | None) -> None:
         block = self.lane.block

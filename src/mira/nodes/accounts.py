@@ -1,5 +1,6 @@
 """The account that Mira has at a node of kind `mira`: what is left in it, and what the node says it charged."""
 
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ USAGE_PATH = "/usage"
 PAGE = 1000
 #: A statement of more rows than this is asked for in parts.
 MAX_ROWS = 200_000
+OK, TOO_MANY, SERVER_ERROR = 200, 429, 500
 
 
 class Account(Protocol):
@@ -24,14 +26,20 @@ class Account(Protocol):
 
 
 async def available(node: Account) -> int | None:
-    """Nano-credits that the node still gives, None where it does not tell (401, 403, 404 or another answer)."""
+    """Nano-credits that the node still gives, None where it does not tell (401, 403, 404, or another kind of answer).
+
+    MiraError UPSTREAM_FAILED where it could not answer this time (429, 5xx).
+    """
     status, body = await node.fetch(CREDITS_PATH)
-    if status != 200 or not isinstance(body, dict):
+    if status == TOO_MANY or status >= SERVER_ERROR:
+        raise MiraError(Kind.UPSTREAM_FAILED, f"the node {node.name} could not tell its credits (status {status})")
+    if status != OK or not isinstance(body, dict):
         return None
     told = body.get("available", body.get("balance"))
     try:
-        return nanocredits(str(told))
-    except ValueError:
+        # Finer than nano-credits is no use to anybody, and rounding down never promises what is not there.
+        return int(Decimal(str(told)).scaleb(9).to_integral_value(ROUND_FLOOR))
+    except (InvalidOperation, ValueError, OverflowError):
         return None
 
 
@@ -45,7 +53,7 @@ async def statement(node: Account, since_ms: int, until_ms: int) -> list[Entry]:
     entries: list[Entry] = []
     while True:
         status, body = await node.fetch(f"{USAGE_PATH}?{urlencode(query)}")
-        if status != 200 or not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        if status != OK or not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise MiraError(Kind.UPSTREAM_FAILED, f"the node {node.name} shows no statement (status {status})")
         for row in body["data"]:
             entries += _entry(node, row)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from mira.core.capabilities import capabilities_of
 from mira.core.fleet import Offer, Route
 from mira.core.models import NO_ROWS, Table, folded, limits, look_up
-from mira.core.pricing import Price, flat_rates
+from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.nodes.node import Listing, Node
 
@@ -50,6 +50,8 @@ class Catalog:
                     markup=node.markup,
                     rates=flat_rates(price, node.markup),
                     lane=node.health.lane(model),
+                    own_price=listing.price,
+                    own_rates=flat_rates(listing.price or price, PAR),
                 )
                 offers.setdefault(model, []).append((offer, listing))
                 order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))

@@ -15,6 +15,7 @@ from mira.core.purse import Purse
 from mira.errors import ConfigError, Kind, MiraError
 from mira.nodes import discovery
 from mira.nodes.catalog import Catalog, by_canonical_id
+from mira.nodes.funds import Funds
 from mira.nodes.node import Listing, Node, Upstream, root_url
 
 log = logging.getLogger("mira.fleet")
@@ -68,6 +69,7 @@ class Fleet:
         self._own_models: Table = NO_ROWS
         self._public_prices: dict[str, Price | None] = {}
         self._prices_asked_s = 0.0
+        self._funds = Funds(lambda: self.nodes, monotonic_s)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -110,11 +112,13 @@ class Fleet:
         await self.load(configs, self._operator_prices, self._own_models)
 
     def start(self) -> None:
-        """Begins to ask the nodes for their models, now and every five minutes."""
+        """Begins to ask the nodes for their models, now and every five minutes, and for their credits."""
+        self._funds.start()
         self._task = asyncio.create_task(self._refresh_forever(), name="fleet-refresh")
 
     async def stop(self) -> None:
         """Stops asking and closes every connection."""
+        await self._funds.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -163,9 +167,9 @@ class Fleet:
         await self._retire(node)
 
     async def probe(self, node: Node) -> None:
-        """Asks a node for its models, forgets what spoke against it, and rebuilds the catalog."""
+        """Asks a node for its models and credits, forgets what spoke against it, and rebuilds the catalog."""
         node.health.forgive()
-        await self._ask(node)
+        await asyncio.gather(self._ask(node), self._funds.look(node))
         await self._price_and_rebuild()
 
     def add_local(self, node: Node) -> None:
