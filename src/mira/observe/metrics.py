@@ -175,7 +175,7 @@ class Metrics:
                 (bound.tokens[position] or self._bind_tokens(bound, position))(count)
         if record.attempts:
             bound.attempts()
-            if record.failed_attempts:
+            if record.tried:
                 self._add_failovers(record)
         if record.error is not None:
             self._refusals.labels(record.error).inc()
@@ -262,7 +262,7 @@ class Metrics:
 
     def _add_failovers(self, record: CallRecord) -> None:
         # The last attempt is the one whose node the record names.
-        for attempt in record.failed_attempts[: record.attempts - 1]:
+        for attempt in record.tried[: record.attempts - 1]:
             node = self.node_label(attempt.node)
             self._attempts.labels(node).inc()
-            self._failovers.labels(node, attempt.reason).inc()
+            self._failovers.labels(node, attempt.outcome).inc()

@@ -7,6 +7,7 @@ what must not stand where the transaction fails.
 from typing import Any
 
 from mira.core import ledger as rules
+from mira.core.call import CallRecord
 from mira.core.ledger import (
     ATTEMPT_COST,
     OVERRUN,
@@ -19,7 +20,7 @@ from mira.core.ledger import (
 )
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
-from mira.store.ledger_sql import SWEEP_LIMIT, WIDTHS, Statements, row_of
+from mira.store.ledger_sql import SWEEP_LIMIT, WIDTHS, Statements, attempt_rows, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.statements import Driver
 
@@ -51,6 +52,7 @@ class Batch:
         self._gone_rows: list[tuple[str]] = []
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
+        self._attempt_rows: list[tuple[Any, ...]] = []
 
     def run(self, connection: Driver, sql: Statements) -> bool:
         """Decides and writes; returns whether anything was written. Refusals and holds are told before the commit."""
@@ -62,7 +64,7 @@ class Batch:
             elif isinstance(op, CloseOp):
                 self._close(op)
             elif isinstance(op, RecordOp):
-                self._call_rows.append(row_of(op.record))
+                self._record(op.record)
                 self._answers.append((op.future, None))
             elif isinstance(op, TopUpOp):
                 self._top_up(op)
@@ -227,8 +229,13 @@ class Batch:
     def _answer(self, op: CloseOp, billed_nanocredits: int) -> None:
         if op.record is not None:
             op.record.billed_nanocredits = billed_nanocredits
-            self._call_rows.append(row_of(op.record))
+            self._record(op.record)
         self._answers.append((op.future, billed_nanocredits))
+
+    def _record(self, record: CallRecord) -> None:
+        self._call_rows.append(row_of(record))
+        if record.tried:
+            self._attempt_rows += attempt_rows(record)
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
@@ -267,6 +274,8 @@ class Batch:
             connection.executemany(sql.transfer_insert, self._transfer_rows)
         if self._call_rows:
             connection.executemany(sql.call_insert, self._call_rows)
+        if self._attempt_rows:
+            connection.executemany(sql.attempt_insert, self._attempt_rows)
         return bool(
             changed or self._hold_rows or self._gone_rows or self._transfer_rows or self._call_rows or self._maintained
         )

@@ -1,16 +1,21 @@
 """Call records: usage as lists and sums. The ledger writes them together with their settlement."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 
-from mira.core.call import CallRecord
+from mira.core.call import CallRecord, Tried
+from mira.core.reconciliation import Entry
 from mira.core.usage import Usage
 from mira.store.database import Database
 from mira.store.ledger_sql import USAGE_FIELDS
 from mira.store.pages import Page, size, wrong_cursor
-from mira.store.schema import call
+from mira.store.schema import attempt, call
+
+#: Ids that one statement looks up.
+KNOWN_AT_ONCE = 500
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -79,10 +84,50 @@ class Calls:
         return Page(shown, f"{last.started_at_ms}.{last.request_id}" if last is not None else None)
 
     async def get(self, request_id: str, workspace_id: str | None = None) -> CallRecord | None:
-        """One call by its request id, None where the workspace has none of it."""
+        """One call by its request id, with its attempts; None where the workspace has none of it."""
         query = _filtered(select(call).where(call.c.request_id == request_id), workspace_id, None, None)
-        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        return _record(row) if row is not None else None
+        attempts = select(attempt).where(attempt.c.request_id == request_id).order_by(attempt.c.number)
+
+        def find(connection: Connection) -> CallRecord | None:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            record = _record(row)
+            tries = [row._asdict() for row in connection.execute(attempts)]
+            record.tried = tuple(Tried(**{name: one[name] for name in Tried.__struct_fields__}) for one in tries)
+            return record
+
+        return await self._database.read(find)
+
+    async def charged_by(self, node: str, since_ms: int, until_ms: int) -> list[Entry]:
+        """What we booked as a node's charges for calls of ours that started in [since, until), failed attempts too."""
+        began = (call.c.started_at_ms >= since_ms, call.c.started_at_ms < until_ms)
+        told = select(attempt.c.request_id).where(attempt.c.request_id == call.c.request_id).exists()
+        charged = func.coalesce(call.c.reported_nanocredits, call.c.computed_nanocredits)
+        single = select(call.c.request_id, charged).where(call.c.node == node, *began, ~told)
+        # An attempt begins when its call does, or later.
+        several = (
+            select(attempt.c.request_id, attempt.c.cost_nanocredits)
+            .join(call, call.c.request_id == attempt.c.request_id)
+            .where(attempt.c.node == node, attempt.c.started_at_ms >= since_ms, *began)
+        )
+
+        def rows(connection: Connection) -> list[Entry]:
+            return [Entry(*row) for query in (single, several) for row in connection.execute(query)]
+
+        return await self._database.read(rows)
+
+    async def known(self, request_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are calls of ours."""
+
+        def find(connection: Connection) -> set[str]:
+            found: set[str] = set()
+            for start in range(0, len(request_ids), KNOWN_AT_ONCE):
+                part = request_ids[start : start + KNOWN_AT_ONCE]
+                found.update(connection.scalars(select(call.c.request_id).where(call.c.request_id.in_(part))))
+            return found
+
+        return await self._database.read(find)
 
     async def summary(
         self, workspace_id: str | None, *, since_ms: int | None = None, until_ms: int | None = None

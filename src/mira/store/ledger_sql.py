@@ -9,7 +9,7 @@ from sqlalchemy import Dialect, Table, bindparam, delete, insert, or_, select, u
 from sqlalchemy.sql import ClauseElement
 
 from mira.core.call import CallRecord
-from mira.store.schema import USAGE_COLUMNS, account, call, epoch, hold, transfer
+from mira.store.schema import USAGE_COLUMNS, account, attempt, call, epoch, hold, transfer
 from mira.store.statements import compile_sql, upsert
 
 #: How many accounts one statement loads; a batch takes the narrowest that has room.
@@ -39,6 +39,7 @@ class Statements(Struct, frozen=True):
     transfer_insert: str
     transfer_find: str
     call_insert: str
+    attempt_insert: str
 
 
 def statements(dialect: Dialect) -> Statements:
@@ -90,6 +91,12 @@ def statements(dialect: Dialect) -> Statements:
             upsert(call).values(_bound(CALL_COLUMNS)).on_conflict_do_nothing(index_elements=["request_id"]),
             *CALL_COLUMNS,
         ),
+        attempt_insert=text(
+            upsert(attempt)
+            .values(_bound(_names(attempt)))
+            .on_conflict_do_nothing(index_elements=["request_id", "number"]),
+            *_names(attempt),
+        ),
     )
 
 
@@ -136,3 +143,14 @@ def _numbered(width: int) -> tuple[str, ...]:
 def row_of(record: CallRecord) -> tuple[Any, ...]:
     """A call record as a row of `call`."""
     return call_row(record)
+
+
+def attempt_rows(record: CallRecord) -> list[tuple[Any, ...]]:
+    """The rows of `attempt` of a call record; none where a single attempt failed at no cost, as its row says."""
+    tried = record.tried
+    if len(tried) == 1 and not tried[0].cost_nanocredits:
+        return []
+    return [
+        (record.request_id, number, one.node, one.started_at_ms, one.duration_ms, one.outcome, one.cost_nanocredits)
+        for number, one in enumerate(tried, 1)
+    ]
