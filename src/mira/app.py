@@ -39,6 +39,7 @@ from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
+from mira.nodes.reconciler import Reconciler
 from mira.observe import log
 from mira.observe.calls import Observer
 from mira.observe.lag import LoopLag
@@ -161,6 +162,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=lambda: ids("req"),
             wait_for_durable_hold=config.ledger.dispatch == "durable",
         )
+        calls = Calls(database)
         services = Services(
             config=config,
             relay=relay,
@@ -168,9 +170,10 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             ledger=ledger,
             workspaces=workspaces,
             keys=keys,
-            calls=Calls(database),
+            calls=calls,
             transfers=Transfers(database),
             fleet=fleet,
+            reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
             counter=counter,
             metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
@@ -227,6 +230,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         lag.start()
         stack.callback(lag.stop)
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
+        stack.push_async_callback(_cancel, asyncio.create_task(app.services.reconciler.run()))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None

@@ -14,14 +14,16 @@ from mira.api.bodies import (
     NewWorkspace,
     NodeChange,
     answer,
+    number,
     page_limit,
     read,
 )
-from mira.api.extras import call_body, credits_body, usage_page
+from mira.api.extras import attempts_body, call_body, credits_body, usage_page
 from mira.api.services import Asked, Services
 from mira.core.caller import Face
 from mira.core.money import credits_text, nanocredits
 from mira.errors import Kind, MiraError
+from mira.nodes.reconciler import DAY_MS, SETTLED_MS, told
 
 #: Limits of a key that a later version makes real; until then nobody should believe in one that does nothing.
 LATER_LIMITS = ("rpm", "tpm", "concurrency", "budget")
@@ -178,17 +180,25 @@ async def probe_node(services: Services, asked: Asked) -> Response:
     return answer(services.fleet.describe(node, services.monotonic_s()))
 
 
+async def reconcile_node(services: Services, asked: Asked) -> Response:
+    """Compares what we booked for a node with its own statement, by default over the last day."""
+    node = services.fleet.get(asked.request.path_params["name"])
+    until_ms = number(asked, "until_ms", services.now_ms() - SETTLED_MS, 0, 2**53)
+    since_ms = number(asked, "since_ms", max(until_ms - DAY_MS, 0), 0, until_ms)
+    return answer(told(await services.reconciler.compare(node, since_ms, until_ms)))
+
+
 async def usage(services: Services, asked: Asked) -> Response:
     """Calls of every workspace or of one (`workspace`), newest first."""
     return answer(await usage_page(services, asked, asked.request.query_params.get("workspace")))
 
 
 async def get_call(services: Services, asked: Asked) -> Response:
-    """One call by its request id."""
+    """One call by its request id, with its attempts at nodes."""
     row = await services.calls.get(asked.request.path_params["id"])
     if row is None:
         raise MiraError(Kind.NOT_FOUND, "there is no such call")
-    return answer(call_body(row))
+    return answer({**call_body(row), "tried": attempts_body(row)})
 
 
 async def check_ledger(services: Services, _: Asked) -> Response:

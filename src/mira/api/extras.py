@@ -23,6 +23,7 @@ from mira.api.services import Asked, Services
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec, Envelope
 from mira.codecs.messages import MESSAGES, open_count
+from mira.core.call import ANSWERED, CLIENT_LEFT_STATUS, Tried
 from mira.core.caller import Caller
 from mira.core.fleet import Route
 from mira.core.money import credits_text
@@ -191,6 +192,25 @@ def call_body(row: Any) -> dict[str, Any]:
         "computed_cost": credits_text(row.computed_nanocredits),
         "reported_cost": None if row.reported_nanocredits is None else credits_text(row.reported_nanocredits),
     }
+
+
+def attempts_body(row: Any) -> list[dict[str, Any]]:
+    """The attempts of a call in their order; a single one follows from its row."""
+    tried = row.tried
+    if not tried and row.attempts == 1 and row.node is not None:
+        outcome = row.error or ("client_left" if row.status == CLIENT_LEFT_STATUS else ANSWERED)
+        tried = (Tried(row.node, outcome, row.started_at_ms, row.duration_ms, row.charged_nanocredits),)
+    return [
+        {
+            "number": number,
+            "node": one.node,
+            "outcome": one.outcome,
+            "started_at_ms": one.started_at_ms,
+            "duration_ms": one.duration_ms,
+            "cost": credits_text(one.cost_nanocredits),
+        }
+        for number, one in enumerate(tried, 1)
+    ]
 
 
 def _caller(asked: Asked) -> Caller:

@@ -44,9 +44,9 @@ async def available(node: Account) -> int | None:
 
 
 async def statement(node: Account, since_ms: int, until_ms: int) -> list[Entry]:
-    """What the node charged for our requests that it began in [since, until), by our request ids.
+    """What the node charged for requests that it began in [since, until), by the request ids of its clients.
 
-    Rows without a client's request id are not ours to compare. MiraError UPSTREAM_FAILED where the node has no
+    MiraError UPSTREAM_FAILED where the node has no
     statement that can be read, BAD_REQUEST where it has more rows than can be compared at once.
     """
     query = {"since_ms": str(since_ms), "until_ms": str(until_ms), "limit": str(PAGE)}
@@ -55,8 +55,7 @@ async def statement(node: Account, since_ms: int, until_ms: int) -> list[Entry]:
         status, body = await node.fetch(f"{USAGE_PATH}?{urlencode(query)}")
         if status != OK or not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise MiraError(Kind.UPSTREAM_FAILED, f"the node {node.name} shows no statement (status {status})")
-        for row in body["data"]:
-            entries += _entry(node, row)
+        entries.extend(_entry(node, row) for row in body["data"])
         if len(entries) > MAX_ROWS:
             raise MiraError(Kind.BAD_REQUEST, "since: too many calls to compare at once; choose a shorter time")
         following = body.get("next")
@@ -65,13 +64,11 @@ async def statement(node: Account, since_ms: int, until_ms: int) -> list[Entry]:
         query["cursor"] = following
 
 
-def _entry(node: Account, row: Any) -> list[Entry]:
-    if not isinstance(row, dict):
+def _entry(node: Account, row: Any) -> Entry:
+    if not isinstance(row, dict) or "cost" not in row:
         raise MiraError(Kind.UPSTREAM_FAILED, f"the node {node.name} shows a statement that cannot be read")
     request_id = row.get("client_request_id")
-    if not isinstance(request_id, str):
-        return []
     try:
-        return [Entry(request_id, nanocredits(str(row.get("cost", "0"))))]
+        return Entry(request_id if isinstance(request_id, str) else "", nanocredits(str(row["cost"])))
     except ValueError:
         raise MiraError(Kind.UPSTREAM_FAILED, f"the node {node.name} shows a cost that is not a number") from None

@@ -15,7 +15,7 @@ from mira.store.pages import Page, size, wrong_cursor
 from mira.store.schema import attempt, call
 
 #: Ids that one statement looks up.
-KNOWN_AT_ONCE = 500
+LOOKED_UP_AT_ONCE = 500
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -117,14 +117,15 @@ class Calls:
 
         return await self._database.read(rows)
 
-    async def known(self, request_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are calls of ours."""
+    async def started(self, request_ids: Sequence[str]) -> dict[str, int]:
+        """When calls started, in Unix milliseconds; ids that are none of ours are missing."""
 
-        def find(connection: Connection) -> set[str]:
-            found: set[str] = set()
-            for start in range(0, len(request_ids), KNOWN_AT_ONCE):
-                part = request_ids[start : start + KNOWN_AT_ONCE]
-                found.update(connection.scalars(select(call.c.request_id).where(call.c.request_id.in_(part))))
+        def find(connection: Connection) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for start in range(0, len(request_ids), LOOKED_UP_AT_ONCE):
+                part = request_ids[start : start + LOOKED_UP_AT_ONCE]
+                query = select(call.c.request_id, call.c.started_at_ms).where(call.c.request_id.in_(part))
+                found.update((request_id, at_ms) for request_id, at_ms in connection.execute(query))
             return found
 
         return await self._database.read(find)
