@@ -157,6 +157,7 @@ async def test_the_document_and_the_exposition_agree():
     metrics.ended(called(usage=usage, billed_nanocredits=1, attempts=2, tried=failed, error="client_left"))
     metrics.batch_committed(3, 0.001)
     metrics.loop_lagged(0.001)
+    metrics.reconciled("a", 0.002)
     exposed = {}
     for family in text_string_to_metric_families((await metrics.exposition()).decode()):
         if family.name.startswith("mira_"):

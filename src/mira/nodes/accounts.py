@@ -1,10 +1,9 @@
 """The account that Mira has at a node of kind `mira`: what is left in it, and what the node says it charged."""
 
-from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from mira.core.money import nanocredits
+from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, exact_ratio, nanocredits
 from mira.core.reconciliation import Entry
 from mira.errors import Kind, MiraError
 
@@ -37,10 +36,11 @@ async def available(node: Account) -> int | None:
         return None
     told = body.get("available", body.get("balance"))
     try:
-        # Finer than nano-credits is no use to anybody, and rounding down never promises what is not there.
-        return int(Decimal(str(told)).scaleb(9).to_integral_value(ROUND_FLOOR))
-    except (InvalidOperation, ValueError, OverflowError):
+        numerator, denominator = exact_ratio(str(told))
+    except ValueError:
         return None
+    # Rounded down, since nobody should count on what is not there.
+    return min(numerator * NANO_PER_CREDIT // denominator, MAX_NANOCREDITS)
 
 
 async def statement(node: Account, since_ms: int, until_ms: int) -> list[Entry]:
