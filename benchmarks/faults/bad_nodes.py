@@ -40,7 +40,7 @@ WAYS = (
     Way("slow drip", Behaviour(fault="drip")),
     Way("wrong content type", Behaviour(fault="wrong-type")),
     Way("endless answer", Behaviour(fault="endless")),
-    Way("endless content", Behaviour(fault="endless", after_words=1, drip_s=0.002), cuts_content=True),
+    Way("endless content", Behaviour(fault="endless", after_words=1, drip_s=0.01), cuts_content=True),
 )
 
 

@@ -39,6 +39,8 @@ from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
+from mira.nodes.reconciler import EVERY_S as RECONCILED_EVERY_S
+from mira.nodes.reconciler import Reconciler
 from mira.observe import log
 from mira.observe.calls import Observer
 from mira.observe.lag import LoopLag
@@ -174,6 +176,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=lambda: ids("req"),
             wait_for_durable_hold=config.ledger.dispatch == "durable",
         )
+        calls = Calls(database)
         services = Services(
             config=config,
             relay=relay,
@@ -182,10 +185,11 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             workspaces=workspaces,
             keys=keys,
             members=Members(database),
-            calls=Calls(database),
+            calls=calls,
             transfers=Transfers(database),
             usage=UsageSheets(database),
             fleet=fleet,
+            reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
             counter=counter,
             metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
@@ -248,6 +252,8 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
         retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
         stack.push_async_callback(_cancel, asyncio.create_task(retaining))
+        reconciling = app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, app.services.reconciler.compare_all)
+        stack.push_async_callback(_cancel, asyncio.create_task(reconciling))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer) if config.local_node else None

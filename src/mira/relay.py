@@ -44,7 +44,7 @@ from mira.collaborators import (
     Response,
 )
 from mira.core import via
-from mira.core.call import CallRecord, FailedAttempt
+from mira.core.call import CLIENT_LEFT_STATUS, CallRecord
 from mira.core.conversation import Conversation
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Trouble
@@ -56,7 +56,6 @@ from mira.errors import Kind, MiraError
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
 HELD_BACK_BYTES = 64 * 1024
-CLIENT_LEFT_STATUS = 499
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 #: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
 SILENT_TICKS = 2
@@ -222,7 +221,7 @@ class Relay:
                 return
             except AttemptFailed as failure:
                 last = failure.error
-                call.record.failed_attempts += (FailedAttempt(offer.node.name, last.kind.name.lower()),)
+                self.books.tried(call, last.kind.name.lower())
                 self.router.failed(call, failure)
                 if failure.trouble is Trouble.INNOCENT or not self.router.may_retry(call, route, tried):
                     raise last from None

@@ -173,6 +173,22 @@ def test_what_hung_does_not_eject_a_node_that_answers_younger_calls():
     assert state(health, NOW_S + 60) == "degraded"
 
 
+def test_what_hung_before_a_return_says_nothing_of_the_node_that_returned():
+    health = Health()
+    hanging = [health.begin(health.lane("m"), NOW_S, stream=True) for _ in range(50)]
+    for _ in range(3):
+        tried(health, Trouble.FAULT, NOW_S + 1)
+    for second in (15, 16, 17):
+        tried(health, None, NOW_S + second)
+    mean_s = health.lane("m").streams.mean_s
+    for attempt in hanging:
+        attempt.failed(Trouble.FAULT, "why", NOW_S + 60, MIDDLE)
+        attempt.over(NOW_S + 60)
+    assert health.errors == 0
+    assert health.lane("m").streams.mean_s == mean_s
+    assert state(health, NOW_S + 60) == "active"
+
+
 def test_a_late_answer_of_an_earlier_call_does_not_lift_a_limit():
     health = Health()
     early = health.begin(health.lane("m"), NOW_S, stream=True)

@@ -109,8 +109,8 @@ def test_clients_of_anthropic_get_errors_in_their_own_shape(gateway):
     own = (400, "error", "invalid_request_error")
     assert error("/v1/models?limit=0", {**key, **VERSION}) == own
     assert error("/v1/models?limit=0", {"x-api-key": PROXY_KEY, **VERSION}) == own
-    assert error("/v1/models/x/none", {"x-api-key": PROXY_KEY}) == (404, "error", "not_found_error")
-    assert error("/v1/models", {"x-api-key": "sk-mira-wrong"}) == (401, "error", "authentication_error")
+    assert error("/v1/models/x/none", {"x-api-key": PROXY_KEY, **VERSION}) == (404, "error", "not_found_error")
+    assert error("/v1/models", {"x-api-key": "sk-mira-wrong", **VERSION}) == (401, "error", "authentication_error")
     assert error("/v1/nothing", VERSION) == (404, "error", "not_found_error")
     assert error("/v1/models/x/none", key) == (404, None, "invalid_request_error")
     assert error("/v1/models", {"authorization": "Bearer sk-mira-wrong"}) == (401, None, "invalid_request_error")

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from mira.core.call import CallRecord, FailedAttempt
+from mira.core.call import CallRecord, Tried
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 from mira.observe import log
@@ -105,7 +105,7 @@ def over(**more):
     return CallRecord(
         request_id="req_1", client_request_id="mine", workspace_id="ws", key_id="key_1", face="proxy", protocol="chat",
         started_at_ms=1, first_content_ms=20, duration_ms=30, attempts=2, billed_nanocredits=17_000,
-        held_nanocredits=50_000, failed_attempts=(FailedAttempt("b", "upstream_timeout"),),
+        held_nanocredits=50_000, tried=(Tried("b", "upstream_timeout"),),
         usage=Usage(input_tokens=11, output_tokens=3),
         **{"model": "m/known", "node": "a", "status": 200, **more},
     )  # fmt: skip

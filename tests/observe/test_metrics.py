@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from mira.core.call import CallRecord, FailedAttempt
+from mira.core.call import CallRecord, Tried
 from mira.core.usage import Usage
 from mira.observe.metrics import MOST_REASONS, MOST_SETS, ConditionSeen, Metrics, NodeSeen, Standing
 
@@ -75,7 +75,7 @@ async def test_a_call_adds_what_its_record_says():
 
 async def test_a_failover_counts_at_the_node_that_failed_and_the_answer_at_the_one_that_gave_it():
     metrics = counting()
-    metrics.ended(called(node="a", attempts=2, failed_attempts=(FailedAttempt("b", "upstream_timeout"),)))
+    metrics.ended(called(node="a", attempts=2, tried=(Tried("b", "upstream_timeout"),)))
     found = await samples(metrics)
     assert of(found, "mira_failovers_total", node="b", reason="upstream_timeout") == 1
     assert (of(found, "mira_attempts_total", node="a"), of(found, "mira_attempts_total", node="b")) == (1, 1)
@@ -83,8 +83,8 @@ async def test_a_failover_counts_at_the_node_that_failed_and_the_answer_at_the_o
 
 async def test_a_last_attempt_that_fails_is_no_failover():
     metrics = counting()
-    failed = (FailedAttempt("b", "upstream_failed"), FailedAttempt("a", "upstream_timeout"))
-    metrics.ended(called(node="a", attempts=2, status=504, error="upstream_timeout", failed_attempts=failed))
+    failed = (Tried("b", "upstream_failed"), Tried("a", "upstream_timeout"))
+    metrics.ended(called(node="a", attempts=2, status=504, error="upstream_timeout", tried=failed))
     found = await samples(metrics)
     assert of(found, "mira_failovers_total", node="b", reason="upstream_failed") == 1
     assert of(found, "mira_failovers_total", node="a", reason="upstream_timeout") is None
@@ -153,10 +153,11 @@ async def test_the_document_and_the_exposition_agree():
     metrics = counting()
     metrics.began()
     usage = Usage(input_tokens=1)
-    failed = (FailedAttempt("b", "upstream_failed"),)
-    metrics.ended(called(usage=usage, billed_nanocredits=1, attempts=2, failed_attempts=failed, error="client_left"))
+    failed = (Tried("b", "upstream_failed"),)
+    metrics.ended(called(usage=usage, billed_nanocredits=1, attempts=2, tried=failed, error="client_left"))
     metrics.batch_committed(3, 0.001)
     metrics.loop_lagged(0.001)
+    metrics.reconciled("a", 0.002)
     exposed = {}
     for family in text_string_to_metric_families((await metrics.exposition()).decode()):
         if family.name.startswith("mira_"):

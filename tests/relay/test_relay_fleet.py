@@ -98,6 +98,18 @@ async def test_what_a_failed_attempt_used_is_booked_to_the_operator_and_not_to_t
     await world.answered(stream=True)
     assert world.ledger.closing[:2] == ("settle", USAGE_NANOCREDITS)
     assert world.ledger.attempt_costs == USAGE_NANOCREDITS
+    tried = [(one.node, one.outcome, one.cost_nanocredits) for one in world.ledger.closing[2].tried]
+    assert tried == [
+        ("node-0", "upstream_failed", USAGE_NANOCREDITS),
+        ("node-1", "ok", USAGE_NANOCREDITS),
+    ]
+
+
+async def test_a_single_clean_attempt_leaves_no_record_beside_the_row():
+    world = World()
+    world.serve(says(completion()))
+    await world.answered()
+    assert world.ledger.closing[2].tried == ()
 
 
 async def test_failed_attempts_that_nobody_made_good_are_booked_too():

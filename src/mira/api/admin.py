@@ -11,6 +11,7 @@ from mira.api.bodies import (
     NewWorkspace,
     NodeChange,
     answer,
+    number,
     page_limit,
     read,
 )
@@ -20,6 +21,7 @@ from mira.api.tenants import found_workspace
 from mira.api.usage import transfer_body
 from mira.core.money import nanocredits
 from mira.errors import Kind, MiraError
+from mira.nodes.reconciler import DAY_MS, SETTLED_MS, told
 
 
 async def list_workspaces(services: Services, _: Asked) -> Response:
@@ -114,6 +116,14 @@ async def probe_node(services: Services, asked: Asked) -> Response:
     node = services.fleet.get(asked.request.path_params["name"])
     await services.fleet.probe(node)
     return answer(services.fleet.describe(node, services.monotonic_s()))
+
+
+async def reconcile_node(services: Services, asked: Asked) -> Response:
+    """Compares what we booked for a node with its own statement, by default over the last day."""
+    node = services.fleet.get(asked.request.path_params["name"])
+    until_ms = number(asked, "until_ms", services.now_ms() - SETTLED_MS, 0, 2**53)
+    since_ms = number(asked, "since_ms", max(until_ms - DAY_MS, 0), 0, until_ms)
+    return answer(told(await services.reconciler.compare(node, since_ms, until_ms)))
 
 
 async def check_ledger(services: Services, _: Asked) -> Response:

@@ -177,15 +177,14 @@ def _request_id_headers(codec: Codec) -> tuple[bytes, ...]:
 
 
 def _is_of_anthropic(request: Request) -> bool:
-    """Whether the client speaks as Anthropic's do: it names a version, or gives its key in their header alone."""
-    headers = request.headers
-    return "anthropic-version" in headers or ("x-api-key" in headers and "authorization" not in headers)
+    """Whether the client speaks as Anthropic's do: it names a version. Either key header may come from anybody."""
+    return "anthropic-version" in request.headers
 
 
 def _protocol_of(request: Request) -> Codec:
     """Whose shape an error has on a path that no route answered."""
     path = request.scope["path"]
-    theirs = path == "/v1/messages" or path.startswith("/v1/messages/") or "anthropic-version" in request.headers
+    theirs = path == "/v1/messages" or path.startswith("/v1/messages/") or _is_of_anthropic(request)
     return MESSAGES if theirs else CHAT
 
 

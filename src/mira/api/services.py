@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from mira.config import Config
 from mira.core.caller import Caller
+from mira.nodes.reconciler import Reconciler
 from mira.observe.metrics import Metrics
 from mira.relay import Relay
 from mira.store.calls import Calls
@@ -22,9 +23,9 @@ from mira.store.workspaces import Workspaces
 class Services(Struct, frozen=True, kw_only=True):
     """The collaborators of the API.
 
-    `fleet` is the running fleet (nodes, catalog, discovery), `operator` checks an operator's credential, `counter`
-    counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a prefix. `is_ready` says why the process cannot admit,
-    or None.
+    `fleet` is the running fleet (nodes, catalog, discovery), `reconciler` compares our books with those of its nodes,
+    `operator` checks an operator's credential, `counter` counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a
+    prefix. `is_ready` says why the process cannot admit, or None.
     """
 
     config: Config
@@ -38,6 +39,7 @@ class Services(Struct, frozen=True, kw_only=True):
     transfers: Transfers
     usage: UsageSheets
     fleet: Any
+    reconciler: Reconciler
     counter: Any
     metrics: Metrics
     operator: Callable[[str], Awaitable[bool]]

@@ -159,6 +159,7 @@ TABLE: tuple[Row, ...] = (
     _admin("PATCH", "/admin/v1/nodes/{name}", admin.change_node, "Drain, disable or change", body=bodies.NodeChange),
     _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API"),
     _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now"),
+    _admin("POST", "/admin/v1/nodes/{name}/reconcile", admin.reconcile_node, "Compare our books with a node's usage"),
     _admin("GET", "/admin/v1/models", models.list_models, "The models of the fleet"),
     _admin("GET", "/admin/v1/usage", usage.usage, "Usage, as sums or calls"),
     _admin("GET", "/admin/v1/calls", usage.calls, "Calls of all workspaces"),

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from mira.api.bodies import answer, number, page_limit
 from mira.api.services import Asked, Services
+from mira.core.call import ANSWERED, CLIENT_LEFT_STATUS, Tried
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
 from mira.store.calls import Wanted
@@ -25,13 +26,19 @@ async def calls(services: Services, asked: Asked) -> Response:
 
 
 async def get_call(services: Services, asked: Asked) -> Response:
-    """One call by its request id, with the transfers that make up its price."""
+    """One call by its request id, with its attempts at nodes and the transfers that make up its price."""
     call_id = asked.request.path_params["id"]
     row = await services.calls.get(call_id)
     if row is None:
         raise MiraError(Kind.NOT_FOUND, "there is no such call")
     transfers = await services.transfers.of_call(call_id)
-    return answer({**call_body(row), "transfers": [transfer_body(line) for line in transfers]})
+    return answer(
+        {
+            **call_body(row),
+            "tried": attempts_body(row),
+            "transfers": [transfer_body(line) for line in transfers],
+        }
+    )
 
 
 async def usage_page(services: Services, asked: Asked, workspace_id: str | None) -> dict[str, Any]:
@@ -95,6 +102,25 @@ def call_body(row: Any) -> dict[str, Any]:
         "computed_cost": credits_text(row.computed_nanocredits),
         "reported_cost": None if row.reported_nanocredits is None else credits_text(row.reported_nanocredits),
     }
+
+
+def attempts_body(row: Any) -> list[dict[str, Any]]:
+    """The attempts of a call in their order; a single one follows from its row."""
+    tried = row.tried
+    if not tried and row.attempts == 1 and row.node is not None:
+        outcome = row.error or ("client_left" if row.status == CLIENT_LEFT_STATUS else ANSWERED)
+        tried = (Tried(row.node, outcome, row.started_at_ms, row.duration_ms, row.charged_nanocredits),)
+    return [
+        {
+            "number": number,
+            "node": one.node,
+            "outcome": one.outcome,
+            "started_at_ms": one.started_at_ms,
+            "duration_ms": one.duration_ms,
+            "cost": credits_text(one.cost_nanocredits),
+        }
+        for number, one in enumerate(tried, 1)
+    ]
 
 
 def transfer_body(line: Transfer) -> dict[str, Any]:

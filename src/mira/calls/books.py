@@ -11,6 +11,7 @@ from mira.calls.pump import Pump
 from mira.codecs.codec import Tally
 from mira.collaborators import Counter, Ledger
 from mira.core import pricing, tokens
+from mira.core.call import ANSWERED, CLIENT_LEFT_STATUS, Tried
 from mira.core.fleet import Offer
 from mira.core.ledger import StoredAnswer
 from mira.core.usage import Usage
@@ -58,7 +59,10 @@ class Books:
         # A cost that only the node vouches for is never more than what was set aside.
         told = reported is not None and offer.node.trusts_cost
         if call.attempt is not None:
-            call.attempt.spent_nanocredits = _charged(usage, offer)
+            spent = call.attempt.spent_nanocredits = _charged(usage, offer)
+            unsaid = reported is None and offer.node.trusts_cost and spent != computed
+            if (record.tried or unsaid) and len(record.tried) < record.attempts:
+                self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
         return await self._ledger.settle(
             call.hold.id,
             actual,
@@ -75,6 +79,8 @@ class Books:
         call.settled = True
         hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
+        if 0 < len(call.record.tried) < call.record.attempts:
+            self.tried(call, error or ANSWERED)
         if not call.placed or call.shed:
             return  # nobody's row, or one of a flood that must cost little
         try:
@@ -87,6 +93,21 @@ class Books:
                 self._ledger.record(call.record)
         except (MiraError, TimeoutError):
             log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+
+    def tried(self, call: Call, outcome: str) -> None:
+        """Notes on the record what became of the call's present attempt."""
+        record, attempt = call.record, call.attempt
+        assert record.node is not None
+        assert attempt is not None
+        record.tried += (
+            Tried(
+                node=record.node,
+                outcome=outcome,
+                started_at_ms=record.started_at_ms + int((attempt.started_s - call.started_s) * 1000),
+                duration_ms=int((self._monotonic_s() - attempt.started_s) * 1000),
+                cost_nanocredits=attempt.spent_nanocredits,
+            ),
+        )
 
     def attempt_cost(self, call: Call, offer: Offer, usage: Usage | None) -> None:
         """Notes what a failed attempt used at its node, as far as the node told: the operator pays that."""

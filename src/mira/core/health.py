@@ -291,6 +291,7 @@ class Attempt(Struct, eq=False):
             self._prove(now_s)
             if self.doubted:
                 # It was asked to show whether it has recovered: what still hangs from before is no news.
+                self.timed.recovered_s = now_s
                 for earlier in [each for each, since_s in waiting.items() if since_s < self.started_s]:
                     del waiting[earlier]
 
@@ -327,12 +328,17 @@ class Attempt(Struct, eq=False):
         self.ended = True
         health = self.health
         health.in_flight -= 1
-        if self.timed.waiting.pop(self, None) is not None and 0 < self.timed.mean_s < now_s - self.started_s:
+        waited = self.timed.waiting.pop(self, None) is not None and not self._is_past()
+        if waited and 0 < self.timed.mean_s < now_s - self.started_s:
             self.timed.sample(now_s - self.started_s, now_s)
         for block in (health.block, self.lane.block):
             if block is not None and block.trial is self:
                 block.trial = None
         health.purse.release(self.reserved_nanocredits, self.spent_nanocredits)
+
+    def _is_past(self) -> bool:
+        """Whether the call is of a time before the node's recovery: how it ends says nothing of the node as it is."""
+        return not self.proved and self.started_s < max(self.health.returned_s, self.timed.recovered_s)
 
     def _prove(self, now_s: float) -> None:
         """Content of a call that began since a block did speaks against the block."""
@@ -364,11 +370,13 @@ class Attempt(Struct, eq=False):
 
     def _fault(self, reason: str, now_s: float, jitter: float, told_s: float | None) -> None:
         health = self.health
+        block = health.block
         overtaken = not self.proved and self.started_s < health.proved_s - OVERTAKEN_S
+        if self._is_past() and (block is None or block.trial is not self):
+            return
         health.count(now_s, bad=True, overtaken=overtaken)
         if told_s is not None:
             self._limit(reason, now_s, jitter, told_s)
-        block = health.block
         if block is not None:
             if block.trial is self:
                 health.block = _renewed(block, "ejected", reason, now_s, jitter, strikes=block.strikes + 1)

@@ -13,7 +13,8 @@ class Latency(Struct, eq=False):
     """`mean_s` of the samples so far, 0 before the first; `waiting` are the unanswered calls, oldest first, by begin.
 
     `slowness` is the time over the fleet's median when it was last compared (at `compared_s`). `passed_over` are the
-    choices that were lost because of what is known, since the last call at `asked_s`.
+    choices that were lost because of what is known, since the last call at `asked_s`. At `recovered_s` one that was
+    known to be slow showed that it no longer is.
     """
 
     mean_s: float = 0.0
@@ -23,6 +24,7 @@ class Latency(Struct, eq=False):
     compared_s: float = 0.0
     passed_over: int = 0
     asked_s: float = 0.0
+    recovered_s: float = -math.inf
 
     def sample(self, took_s: float, now_s: float) -> None:
         """First content came after `took_s`."""

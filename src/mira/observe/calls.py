@@ -53,8 +53,8 @@ def members(record: CallRecord, model: str) -> dict[str, Any]:
         "first_content_ms": record.first_content_ms,
         "duration_ms": record.duration_ms,
     }
-    if record.failed_attempts:
-        told["failed_attempts"] = [{"node": failed.node, "reason": failed.reason} for failed in record.failed_attempts]
+    if failed_attempts := record.failed_attempts:
+        told["failed_attempts"] = [{"node": failed.node, "reason": failed.outcome} for failed in failed_attempts]
     counts = token_counts(record.usage)
     if any(counts):
         told["tokens"] = {name: count for name, count in zip(TOKEN_CLASSES.values(), counts, strict=True) if count}

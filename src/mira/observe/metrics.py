@@ -145,6 +145,9 @@ class Metrics:
         self._lag = Histogram(
             "mira_event_loop_lag_seconds", "How late the event loop came to a timer.", buckets=LAG_S, registry=registry
         )
+        self._drift = Gauge(
+            "mira_node_drift_ratio", "Our books beside the node's, last compared.", ("node",), registry=registry
+        )
         self.loop_lagged: Add = self._lag.observe
         build = Gauge("mira_build_info", "Always 1.", ("version", "python"), registry=registry)
         build.labels(version, platform.python_version()).set(1)
@@ -175,7 +178,7 @@ class Metrics:
                 (bound.tokens[position] or self._bind_tokens(bound, position))(count)
         if record.attempts:
             bound.attempts()
-            if record.failed_attempts:
+            if record.tried:
                 self._add_failovers(record)
         if record.error is not None:
             self._refusals.labels(record.error).inc()
@@ -185,6 +188,10 @@ class Metrics:
         """Counts a transaction of the ledger."""
         self._batch.observe(operations)
         self._commit.observe(duration_s)
+
+    def reconciled(self, node: str, drift_ratio: float) -> None:
+        """Notes how far our books and a node's statement are apart."""
+        self._drift.labels(self.node_label(node)).set(drift_ratio)
 
     def node_label(self, name: str) -> str:
         """The name of a node of the fleet, else `other`."""
@@ -262,7 +269,7 @@ class Metrics:
 
     def _add_failovers(self, record: CallRecord) -> None:
         # The last attempt is the one whose node the record names.
-        for attempt in record.failed_attempts[: record.attempts - 1]:
+        for attempt in record.tried[: record.attempts - 1]:
             node = self.node_label(attempt.node)
             self._attempts.labels(node).inc()
-            self._failovers.labels(node, attempt.reason).inc()
+            self._failovers.labels(node, attempt.outcome).inc()

@@ -24,7 +24,7 @@ from mira.core.refusals import no_credits
 from mira.errors import Kind, MiraError
 from mira.store.caps import Caps
 from mira.store.claims import Claims
-from mira.store.ledger_sql import SWEEP_LIMIT, Statements, row_of
+from mira.store.ledger_sql import SWEEP_LIMIT, Statements, attempt_rows, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.statements import Driver
 from mira.store.usage_sums import UsageSums
@@ -81,6 +81,7 @@ class Batch:
         self._gone_rows: list[tuple[str]] = []
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
+        self._attempt_rows: list[tuple[Any, ...]] = []
 
     def run(self, connection: Driver, sql: Statements) -> bool:
         """Decides and writes; returns whether anything was written."""
@@ -314,6 +315,8 @@ class Batch:
         if record.request_id not in self._recorded:
             self._recorded.add(record.request_id)
             self._call_rows.append(row_of(record))
+            if record.tried:
+                self._attempt_rows += attempt_rows(record)
             self._usage.add(record, overrun_nanocredits, attempt_cost_nanocredits)
 
     def _top_up(self, op: TopUpOp) -> None:
@@ -348,6 +351,7 @@ class Batch:
             (sql.hold_insert, self._hold_rows),
             (sql.transfer_insert, self._transfer_rows),
             (sql.call_insert, self._call_rows),
+            (sql.attempt_insert, self._attempt_rows),
             (sql.cap_update, self._caps.changed()),
             (sql.claim_open, claims[0]),
             (sql.claim_close, claims[1]),

@@ -1,20 +1,24 @@
 """Call records, one by one. The ledger writes them with their settlement; sums of them are `store/usage.py`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
-from mira.core.call import CallRecord
+from mira.core.call import CallRecord, Tried
+from mira.core.reconciliation import Entry
 from mira.core.usage import Usage
 from mira.store.database import Database
 from mira.store.ledger_sql import USAGE_FIELDS
 from mira.store.pages import Page, size, wrong_cursor
-from mira.store.schema import call, usage_hour
+from mira.store.schema import attempt, call, usage_hour
 from mira.store.usage_sums import HOUR_MS
 
 #: Hours that are looked at for one page of calls that are rare.
 MOST_HOURS = 2000
+#: Ids that one statement looks up.
+LOOKED_UP_AT_ONCE = 500
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -66,12 +70,53 @@ class Calls:
         return Page(shown, f"{last.started_at_ms}.{last.request_id}" if last is not None else None)
 
     async def get(self, request_id: str, workspace_id: str | None = None) -> CallRecord | None:
-        """One call by its request id, None where the workspace has none of it."""
+        """One call by its request id, with its attempts; None where the workspace has none of it."""
         query = select(call).where(call.c.request_id == request_id)
         if workspace_id is not None:
             query = query.where(call.c.workspace_id == workspace_id)
-        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        return _record(row) if row is not None else None
+        attempts = select(attempt).where(attempt.c.request_id == request_id).order_by(attempt.c.number)
+
+        def find(connection: Connection) -> CallRecord | None:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            record = _record(row)
+            tries = [row._asdict() for row in connection.execute(attempts)]
+            record.tried = tuple(Tried(**{name: one[name] for name in Tried.__struct_fields__}) for one in tries)
+            return record
+
+        return await self._database.read(find)
+
+    async def charged_by(self, node: str, since_ms: int, until_ms: int) -> list[Entry]:
+        """What we booked as a node's charges for calls of ours that started in [since, until), failed attempts too."""
+        began = (call.c.started_at_ms >= since_ms, call.c.started_at_ms < until_ms)
+        told = select(attempt.c.request_id).where(attempt.c.request_id == call.c.request_id).exists()
+        charged = func.coalesce(call.c.reported_nanocredits, call.c.computed_nanocredits)
+        single = select(call.c.request_id, charged).where(call.c.node == node, *began, ~told)
+        # An attempt begins when its call does, or later.
+        several = (
+            select(attempt.c.request_id, attempt.c.cost_nanocredits)
+            .join(call, call.c.request_id == attempt.c.request_id)
+            .where(attempt.c.node == node, attempt.c.started_at_ms >= since_ms, *began)
+        )
+
+        def rows(connection: Connection) -> list[Entry]:
+            return [Entry(*row) for query in (single, several) for row in connection.execute(query)]
+
+        return await self._database.read(rows)
+
+    async def started(self, request_ids: Sequence[str]) -> dict[str, int]:
+        """When calls started, in Unix milliseconds; ids that are none of ours are missing."""
+
+        def find(connection: Connection) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for start in range(0, len(request_ids), LOOKED_UP_AT_ONCE):
+                part = request_ids[start : start + LOOKED_UP_AT_ONCE]
+                query = select(call.c.request_id, call.c.started_at_ms).where(call.c.request_id.in_(part))
+                found.update((request_id, at_ms) for request_id, at_ms in connection.execute(query))
+            return found
+
+        return await self._database.read(find)
 
 
 def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:

@@ -10,7 +10,19 @@ from sqlalchemy import Dialect, Table, bindparam, delete, literal_column, or_, s
 from sqlalchemy.sql import ClauseElement
 
 from mira.core.call import CallRecord
-from mira.store.schema import USAGE_COLUMNS, USAGE_SUMS, account, call, cap, claim, epoch, hold, transfer, usage_hour
+from mira.store.schema import (
+    USAGE_COLUMNS,
+    USAGE_SUMS,
+    account,
+    attempt,
+    call,
+    cap,
+    claim,
+    epoch,
+    hold,
+    transfer,
+    usage_hour,
+)
 from mira.store.statements import (
     Change,
     Lookup,
@@ -76,6 +88,7 @@ class Statements(Struct, frozen=True):
     epochs_forget: str
     transfer_insert: Change
     call_insert: Change
+    attempt_insert: Change
     cap_update: Change
     claim_open: Change
     claim_close: Change
@@ -128,7 +141,8 @@ def statements(dialect: Dialect) -> Statements:
         epochs_forget=text(delete(epoch).where(epoch.c.heartbeat_at_ms < bindparam("since")), "since"),
         epoch_beat=text(_beat(), "id", "heartbeat_at_ms"),
         transfer_insert=insert_many(dialect, transfer, _names(transfer)[1:]),
-        call_insert=insert_many(dialect, call, CALL_COLUMNS, ignore="request_id"),
+        call_insert=insert_many(dialect, call, CALL_COLUMNS, ignore=("request_id",)),
+        attempt_insert=insert_many(dialect, attempt, _names(attempt), ignore=("request_id", "number")),
         cap_update=update_many(dialect, cap, CAP_STATE, ("id",)),
         claim_open=upsert_many(dialect, claim, _names(claim), CLAIM_KEY),
         claim_close=update_many(dialect, claim, CLAIM_OUTCOME, CLAIM_KEY),
@@ -166,3 +180,14 @@ def _names(table: Table) -> tuple[str, ...]:
 def row_of(record: CallRecord) -> tuple[Any, ...]:
     """A call record as a row of `call`."""
     return call_row(record)
+
+
+def attempt_rows(record: CallRecord) -> list[tuple[Any, ...]]:
+    """The rows of `attempt` of a call record; none where a single attempt failed at no cost, as its row says."""
+    tried = record.tried
+    if len(tried) == 1 and not tried[0].cost_nanocredits:
+        return []
+    return [
+        (record.request_id, number, one.node, one.started_at_ms, one.duration_ms, one.outcome, one.cost_nanocredits)
+        for number, one in enumerate(tried, 1)
+    ]

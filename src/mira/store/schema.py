@@ -205,6 +205,21 @@ member = Table(
     Column("created_at_ms", BigInteger, nullable=False),
 )
 
+#: Attempts of calls whose row does not say all: those of a call that made several, or that cost something for nothing.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("cost_nanocredits", BigInteger, nullable=False),
+    Index("attempt_node", "node", "started_at_ms"),
+    sqlite_with_rowid=False,
+)
+
 key = Table(
     "key",
     metadata,

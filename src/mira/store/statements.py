@@ -129,11 +129,11 @@ def look_up(dialect: Dialect, query: Select[Any], *columns: ColumnElement[Any]) 
     return Lookup(len(columns), ((0, compile_sql(found, dialect, *names)),))
 
 
-def insert_many(dialect: Dialect, table: Table, names: Sequence[str], *, ignore: str | None = None) -> Change:
-    """Compiles an insert of rows in the order of `names`; a row whose column `ignore` is known already is left out."""
+def insert_many(dialect: Dialect, table: Table, names: Sequence[str], *, ignore: Sequence[str] = ()) -> Change:
+    """Compiles an insert of rows in the order of `names`; one whose columns `ignore` are known already is left out."""
     statement = _inserted(dialect, table, names)
-    if ignore is not None:
-        statement = statement.on_conflict_do_nothing(index_elements=[ignore])
+    if ignore:
+        statement = statement.on_conflict_do_nothing(index_elements=list(ignore))
     return _change(dialect, statement, table, names)
 
 
