@@ -54,6 +54,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[server]` table. `keepalive_s` is how long a stream may be silent for its client."""
 
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     cors_origins: tuple[str, ...] = ()
     keepalive_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
 
@@ -174,13 +175,17 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         local_model=setting("local_model") or "qwen2.5-coder-0.5b",
         admin_listen=_address(setting("admin_listen"), "MIRA_ADMIN_LISTEN"),
         allow_private_networks=_entries(setting("allow_private_networks")),
-        server=file.server,
+        server=_server(file.server, given.get("workers")),
         ledger=file.ledger,
         nodes=nodes,
         prices=file.prices,
         models=file.models,
         notices=tuple(notices),
     )
+
+
+def _server(server: ServerConfig, workers: int | None) -> ServerConfig:
+    return server if workers is None else msgspec.structs.replace(server, workers=workers)
 
 
 def _default_home(environ: Mapping[str, str]) -> str:

@@ -14,24 +14,29 @@ from mira.cli.program import Announcer, Program
 @click.command("serve")
 @click.option("--host", metavar="ADDRESS", help="Listen address (default: $MIRA_HOST, else all interfaces).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port (default: $MIRA_PORT, else 4000).")
+@click.option("--workers", type=click.IntRange(1, 256), help="Gateway processes; more than 1 need PostgreSQL.")
 @click.option("--local-node/--no-local-node", default=None, help="Whether to serve the embedded model (default: yes).")
 @common
 @click.pass_obj
 def serve(
     program: Program,
+    *,
     host: str | None,
     port: int | None,
+    workers: int | None,
     home: str | None,
     config_path: str | None,
-    *,
     local_node: bool | None,
     as_json: bool,
 ) -> None:
-    """Start the gateway. SIGTERM or Ctrl-C ends it in order, SIGHUP reloads the configuration."""
+    """Start the gateway. SIGTERM or Ctrl-C ends it in order, SIGHUP reloads the configuration.
+
+    With more than one worker, SIGUSR1 replaces them one after another while calls go on.
+    """
     switch = None if local_node is None else "on" if local_node else "off"
     announcer: Announcer = JsonAnnouncer() if as_json else PlainAnnouncer()
     with told_in_one_line():
-        config = configuration(home, config_path, host=host, port=port, local_node=switch)
+        config = configuration(home, config_path, host=host, port=port, workers=workers, local_node=switch)
         status = program.serve(config, announcer)
     sys.exit(status)
 
