@@ -105,6 +105,21 @@ async def test_what_the_operator_bears_is_an_alarm_and_a_line_in_the_log(
     ]
 
 
+@pytest.mark.parametrize("count", [-1, -(2**70), 2**63, 2**70])
+async def test_absurd_counts_neither_give_credit_nor_stop_the_books(database, ledger, reserving, recording, count):
+    """A record that no database can hold is left out; the charge stands."""
+    await ledger.top_up("w", 1000, "x")
+    for name in ("r1", "r2"):
+        await ledger.reserve(reserving(name, 100))
+    record = recording("r1", usage=Usage(input_tokens=count), computed_nanocredits=abs(count))
+    assert await ledger.settle("r1", 60, record) == 60
+    assert await ledger.settle("r2", 60, recording("r2")) == 60
+    assert await ledger.balance("w") == (880, 0)
+    [row] = (await UsageSheets(database).page(Wanted(), ())).rows
+    assert (row.calls, row.prompt_tokens) in ((1, 0), (2, 0))
+    assert (await ledger.check())["ok"]
+
+
 async def test_calls_are_found_by_every_filter_and_in_pages(database, ledger, served):
     await ledger.top_up("w", 10_000, "x")
     for number in range(40):

@@ -26,20 +26,24 @@ class UsageSums:
         usage, reported, computed = record.usage, record.reported_nanocredits, record.computed_nanocredits
         sums[0] += 1
         sums[1] += record.status >= 400 or record.error is not None
-        sums[2] += min(usage.prompt_tokens, MOST)
-        sums[3] += min(usage.completion_tokens, MOST)
-        sums[4] += min(usage.cache_read_tokens, MOST)
-        sums[5] += min(usage.reasoning_tokens, MOST)
+        sums[2] += _sane(usage.prompt_tokens)
+        sums[3] += _sane(usage.completion_tokens)
+        sums[4] += _sane(usage.cache_read_tokens)
+        sums[5] += _sane(usage.reasoning_tokens)
         sums[6] += record.billed_nanocredits
-        sums[7] += min(computed, MOST)
+        sums[7] += _sane(computed)
         if reported is not None:
-            sums[8] += min(reported, MOST)
+            sums[8] += _sane(reported)
             sums[11] += reported != computed
-            sums[12] += min(reported, MOST) - min(computed, MOST)
+            sums[12] += _sane(reported) - _sane(computed)
         if overrun_nanocredits or attempt_cost_nanocredits:
-            sums[9] += min(overrun_nanocredits, MOST)
-            sums[10] += min(attempt_cost_nanocredits, MOST)
+            sums[9] += _sane(overrun_nanocredits)
+            sums[10] += _sane(attempt_cost_nanocredits)
 
     def rows(self) -> list[tuple[Any, ...]]:
         """The rows to add, in the order of their names."""
         return [(*name, *sums) for name, sums in sorted(self._sums.items())]
+
+
+def _sane(count: int) -> int:
+    return min(max(count, 0), MOST)
