@@ -20,7 +20,7 @@ from mira.api.lent import Lent, lent
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
-from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
+from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
 from mira.core.model_rows import model_row
@@ -40,6 +40,7 @@ from mira.observe import log
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
+from mira.store.copying import copy_all
 from mira.store.database import Database, without_password
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
@@ -195,16 +196,35 @@ async def open_application(config: Config) -> AsyncIterator[Asgi]:
         yield app.asgi
 
 
-def migrate(config: Config) -> list[str]:
-    """Brings the database up to date; lines to print."""
+def migrate(config: Config, to: str | None = None) -> list[str]:
+    """Brings the database up to date, or copies all of it to another that is empty; lines to print."""
 
     async def run() -> list[str]:
-        database = Database.open(config.database_url)
-        await database.close()
-        return [f"{without_password(config.database_url)} is up to date"]
+        async with AsyncExitStack() as stack:
+            database = Database.open(config.database_url)
+            stack.push_async_callback(database.close)
+            if to is None:
+                return [f"{without_password(config.database_url)} is up to date"]
+            target = Database.open(to)
+            stack.push_async_callback(target.close)
+            return await _copy(config, database, target)
 
     make_home(config.home)
     return asyncio.run(run())
+
+
+async def _copy(config: Config, database: Database, target: Database) -> list[str]:
+    # A ledger that starts ends the calls that a dead process left.
+    ledger = Ledger(database, epoch_id=Ids()("epoch"))
+    await ledger.start()
+    await ledger.close()
+    secret = await installation_secret(config, Settings(database), shared=database.shared)
+    kept = {SECRET_KEY: secret} if target.shared and config.secret_key is None else {}
+    copied = await copy_all(database, target, kept)
+    return [
+        *(f"{name}: {rows} rows" for name, rows in copied.rows.items()),
+        "the ledger balances: every invariant holds",
+    ]
 
 
 def serve(config: Config, announcer: Announcer) -> int:
