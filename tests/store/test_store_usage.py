@@ -12,8 +12,8 @@ from mira.store.claims import CLAIM_TTL_MS
 from mira.store.ledger import Ledger
 from mira.store.retention import AT_ONCE, Retention
 from mira.store.transfers import Transfers
-from mira.store.usage import DAY_MS, UsageSheets
-from mira.store.usage_sums import HOUR_MS
+from mira.store.usage import UsageSheets
+from mira.store.usage_sums import DAY_MS, HOUR_MS
 
 #: A Thursday, midnight in UTC.
 MIDNIGHT_MS = 1_760_054_400_000
@@ -204,7 +204,7 @@ async def test_calls_from_before_the_sums_are_summed_by_the_migration(database, 
     await ledger.top_up("w", 10_000, "x")
     await served("r1", 10, reported_nanocredits=12, node="n", started_at_ms=MIDNIGHT_MS + 7)
     await served("r2", 30, started_at_ms=MIDNIGHT_MS + 2 * HOUR_MS)
-    query = text("SELECT * FROM usage_hour ORDER BY hour_ms")
+    query = text("SELECT * FROM usage_hour UNION ALL SELECT * FROM usage_day ORDER BY 1, 6")
     before = await database.read(lambda connection: [tuple(row) for row in connection.execute(query)])
     await database.write(lambda connection: migrate(connection, "0002"))
     await database.write(migrate)

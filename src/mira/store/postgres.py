@@ -40,7 +40,7 @@ ATTEMPTS = 20
 SESSION = """
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 SET statement_timeout = 60000;
-SET idle_in_transaction_session_timeout = 10000;
+SET idle_in_transaction_session_timeout = 5000;
 """
 #: The keeper of the version is also the lock under which it changes.
 VERSION_TABLE = (

@@ -1,4 +1,4 @@
-"""Usage by the hour inside one batch: one row per hour, workspace, key, model and node."""
+"""Usage by the hour and day inside one batch: one row per span, workspace, key, model and node."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from mira.core.call import CallRecord
 from mira.store.schema import USAGE_SUMS
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 #: An absurd figure of a node is cut here, so that no sum leaves 64 bits.
 MOST = 2**48
 
@@ -40,9 +41,16 @@ class UsageSums:
             sums[9] += _sane(overrun_nanocredits)
             sums[10] += _sane(attempt_cost_nanocredits)
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """The rows to add, in the order of their names."""
-        return [(*name, *sums) for name, sums in sorted(self._sums.items())]
+    def rows(self, span_ms: int) -> list[tuple[Any, ...]]:
+        """The rows to add to the sums of hours or days, in the order of their names."""
+        if span_ms == HOUR_MS:
+            return [(*name, *sums) for name, sums in sorted(self._sums.items())]
+        wide: dict[tuple[int, str, str, str, str], list[int]] = {}
+        for (begins_ms, workspace_id, key_id, model, node), sums in self._sums.items():
+            name = (begins_ms - begins_ms % span_ms, workspace_id, key_id, model, node)
+            known = wide.get(name)
+            wide[name] = sums if known is None else [one + other for one, other in zip(known, sums, strict=True)]
+        return [(*name, *sums) for name, sums in sorted(wide.items())]
 
 
 def _sane(count: int) -> int:
