@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy.engine import make_url
 from tests.support import postgres
 from tests.support.gateway import PROXY_KEY, Gateway, openai_node, price
 
@@ -27,7 +28,7 @@ def gateway(postgres_url, scripted, tmp_path):
         nodes=[openai_node(scripted.url, models=[MODEL])],
         prices=[price(f"openai/{MODEL}")],
         tables={"server": {"workers": 2}},
-        MIRA_DATABASE_URL=postgres_url.replace("/postgres?", "/workers?"),
+        MIRA_DATABASE_URL=make_url(postgres_url).set(database="workers").render_as_string(hide_password=False),
     )
     gateway.start()
     wait_until(lambda: gateway.admin("GET", "/ledger/check")["ok"] and len(workers_of(gateway)) == 2)
