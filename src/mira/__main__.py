@@ -32,11 +32,11 @@ async def application(config: Config) -> AsyncIterator[Asgi]:
         yield asgi
 
 
-def migrate(config: Config, to: str | None) -> list[str]:
-    """Brings the database up to date, or copies it."""
+def migrate(config: Config, to: str | None, version: str | None) -> list[str]:
+    """Brings the database up to date or to a version, or copies it."""
     from mira import app  # noqa: PLC0415 - see `serve`
 
-    return app.migrate(config, to)
+    return app.migrate(config, to, version)
 
 
 def main() -> None:

@@ -196,15 +196,19 @@ async def open_application(config: Config) -> AsyncIterator[Asgi]:
         yield app.asgi
 
 
-def migrate(config: Config, to: str | None = None) -> list[str]:
-    """Brings the database up to date, or copies all of it to another that is empty; lines to print."""
+def migrate(config: Config, to: str | None = None, version: str | None = None) -> list[str]:
+    """Brings the database up to date or to a `version`, or copies it `to` another that is empty; lines to print."""
 
     async def run() -> list[str]:
         async with AsyncExitStack() as stack:
             database = Database.open(config.database_url)
             stack.push_async_callback(database.close)
+            name = without_password(config.database_url)
+            if version is not None:
+                database.engine.migrate(version)
+                return [f"{name} is at version {version}; the next start of this Mira brings it up to date again"]
             if to is None:
-                return [f"{without_password(config.database_url)} is up to date"]
+                return [f"{name} is up to date"]
             target = Database.open(to)
             stack.push_async_callback(target.close)
             return await _copy(config, database, target)

@@ -43,16 +43,25 @@ def serve(
 
 @click.command("migrate")
 @click.option("--to", metavar="URL", help="Copy everything to another, empty database, such as postgresql://….")
+@click.option("--version", metavar="NUMBER", help="Bring it to an older version, before an older Mira is installed.")
 @common
 @click.pass_obj
-def migrate(program: Program, *, to: str | None, home: str | None, config_path: str | None, as_json: bool) -> None:
+def migrate(
+    program: Program,
+    *,
+    to: str | None,
+    version: str | None,
+    home: str | None,
+    config_path: str | None,
+    as_json: bool,
+) -> None:
     """Bring the database to this version. `mira serve` does it too; this is for a stopped gateway.
 
     With --to, copy it: rows, balances and the secret that they were made with. Set MIRA_DATABASE_URL to the copy then.
     """
     output = Output(as_json=as_json)
     with told_in_one_line():
-        lines = program.migrate(configuration(home, config_path), to)
+        lines = program.migrate(configuration(home, config_path), to, version)
     if as_json:
         output.json(msgspec.json.encode({"lines": lines}))
     else:

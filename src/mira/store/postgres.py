@@ -101,13 +101,13 @@ class PostgresEngine:
             threads.shutdown(wait=False)
         self._pool.dispose()
 
-    def migrate(self) -> None:
-        """Brings the database to this version, one process at a time; ConfigError where that fails."""
+    def migrate(self, target: str = HEAD) -> None:
+        """Brings the database to a version, one process at a time; ConfigError where that fails."""
         try:
             with self._pool.connect() as connection:
-                if version(connection) == HEAD:
+                if version(connection) == target:
                     return
-            migrate_locked(self._pool, HEAD)
+            migrate_locked(self._pool, target)
         except DBAPIError as error:
             raise ConfigError(f"the database {self._name} cannot be used: {_first_line(error.orig)}") from None
 
