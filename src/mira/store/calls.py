@@ -39,14 +39,17 @@ class Calls:
     async def page(self, wanted: Wanted, *, after: str | None = None, limit: int = 100) -> Page[CallRecord]:
         """A page of calls, newest first; MiraError BAD_REQUEST for a wrong cursor.
 
-        Those of a node are looked for only in days in which the sums know of some; everything else has an index.
+        Where no single index serves, they are looked for only in days in which the sums know of some.
         """
         position = _position(after) if after is not None else None
         most = size(limit) + 1
         query = _query(wanted, position).limit(most)
 
+        owner = wanted.workspace_id is not None or wanted.key_id is not None
+        narrowed = wanted.node is not None or (wanted.model is not None and owner)
+
         def read(connection: Connection) -> list[CallRecord]:
-            if wanted.node is None:
+            if not narrowed:
                 return [_record(row) for row in connection.execute(query)]
             found: list[CallRecord] = []
             for first_ms, last_ms in _spans(connection, wanted, position):
