@@ -10,6 +10,8 @@ HEADER_LIMIT_COUNT = 128
 HEAD_TIMEOUT_S = 10.0
 #: How long a client that was answered early may go on sending its body.
 LINGER_S = 10.0
+#: How long an idle connection stays open when the process drains: its client may be sending a request at this moment.
+LEAVE_S = 1.0
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s"
@@ -52,6 +54,7 @@ class WireProtocol(HttpToolsProtocol):
     _task: asyncio.Task[None] | None = None
     _task_cycle: RequestResponseCycle | None = None
     _lingering = False
+    _draining = False
 
     # Uvicorn narrows asyncio's argument in the same way, types its configuration as its own and its scope as ASGI's.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -110,6 +113,8 @@ class WireProtocol(HttpToolsProtocol):
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
         scope["mira.cycle"] = self.cycle
+        if self._draining:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; nothing is left to take it once the connection closes."""
@@ -133,6 +138,28 @@ class WireProtocol(HttpToolsProtocol):
                 self._refuse_head()
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+
+    def shutdown(self) -> None:
+        """The process drains. Nobody can tell an idle client without a race with its next request, so that is awaited.
+
+        The request that comes is answered with `connection: close`; a connection on which none comes is closed.
+        """
+        self._draining = True
+        idle = self._is_idle()
+        if not idle and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+        self.loop.call_later(LEAVE_S, self._leave, idle)
+
+    def _leave(self, was_idle: bool) -> None:
+        idle = self._is_idle()
+        if idle and was_idle:
+            self._give_up()
+        else:
+            self.loop.call_later(LEAVE_S, self._leave, idle)
+
+    def _is_idle(self) -> bool:
+        # Uvicorn types its cycle without the None that it is before the first request.
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _unsupported_upgrade_warning(self) -> None:
         """Says nothing: any client can ask for another protocol, and is answered in this one."""
