@@ -12,7 +12,20 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from relay_fakes import MODEL, PRICE, FakeCounter, FakeExchange, FakeKeyring, FakeNode, FakeResponse, World
+from relay_fakes import (
+    MODEL,
+    PRICE,
+    ROLE,
+    FakeCounter,
+    FakeExchange,
+    FakeKeyring,
+    FakeNode,
+    FakeResponse,
+    Streaming,
+    World,
+    chunk,
+    over,
+)
 from sqlalchemy import func, select
 
 from mira.calls.call import Surface
@@ -42,12 +55,12 @@ MOMENTS = ("suspending", "next", "waking")
 def chat_stream() -> list[bytes]:
     head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
 
-    def chunk(delta: Any, finish: Any = None) -> Any:
+    def piece(delta: Any, finish: Any = None) -> Any:
         return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
     usage = {"prompt_tokens": TOLD, "completion_tokens": len(WORDS), "total_tokens": TOLD + len(WORDS)}
-    said = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": word}) for word in WORDS)]
-    said += [chunk({}, "stop"), {**head, "choices": [], "usage": usage}]
+    said = [piece({"role": "assistant", "content": ""}), *(piece({"content": word}) for word in WORDS)]
+    said += [piece({}, "stop"), {**head, "choices": [], "usage": usage}]
     return [b"data: " + json.dumps(value).encode() + b"\n\n" for value in said] + [b"data: [DONE]\n\n"]
 
 
@@ -362,3 +375,17 @@ async def test_a_cut_at_any_point_ends_in_the_documented_charge(ledger, database
     assert await ledger.balance("w") == (FUNDS - total, 0)
     assert (await ledger.check())["ok"]
     assert {("client", 0), ("client", FULL), ("upstream", 0), ("upstream", FULL)} < outcomes
+
+
+async def test_a_stream_cut_in_the_moment_that_its_hold_becomes_durable_is_answered_once():
+    world = World()
+    world.ledger.durable_at_once = False
+    streaming = Streaming()
+    world.serve(streaming)
+    exchange = world.ask(stream=True)
+    await streaming.feed(ROLE, chunk("Hello"))
+    streaming.response.cut()
+    world.ledger.holds[0].durable.set_result(None)
+    await over(exchange)
+    assert (exchange.heads, exchange.status) == (1, 502)
+    assert world.ledger.closing[:2] == ("void", 0)
