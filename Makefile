@@ -1,4 +1,4 @@
-.PHONY: check lint test clients run bench money fmt
+.PHONY: check lint test clients run bench money replicas fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -20,6 +20,9 @@ bench:
 
 money:
 	uv run python benchmarks/money.py
+
+replicas:
+	uv run python benchmarks/replicas.py
 
 fmt:
 	uv run ruff check --fix .

@@ -127,23 +127,31 @@ def kills(sheet: Sheet) -> None:
         at.upstream.script(FLAT, uses(after_s=0.05))
         traffic = Traffic(at.gateways, clients=64)
         try:
-            killed_s = kill_at_random(at.gateways, at.server, traffic, kills=30, every=6, chance=random.Random(20))
+            kill_at_random(at.gateways, at.server, traffic, kills=30, every=6, chance=random.Random(20))
+            at.gateways[0].kill()
+            killed_s = time.monotonic()
+            orphans = held_by_the_dead(at)
+            at.gateways[0].start()
         finally:
             traffic.end()
-        orphans = holds_of(at.url)
-        until(lambda: holds_of(at.url) == 0, 150)
+        until(lambda: not orphans & holds_of(at.url), 150)
         gone_s = time.monotonic() - killed_s
+        until(lambda: not holds_of(at.url), 150)
         statuses = Counter(told.status for told in traffic.told)
-        sheet.row(
-            "25 kills of gateways, 5 of PostgreSQL: answers",
-            "200, 503 or none",
-            dict(statuses),
-            met=set(statuses) <= {0, 200, 503},
-        )
-        sheet.row(
-            f"{orphans} orphaned holds were gone", "≤ 90 s", f"{gone_s:.1f} s after the last kill", met=gone_s <= 90
-        )
+        figure = ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items()))
+        met = set(statuses) <= {0, 200, 503}
+        sheet.row("26 kills of gateways, 5 of PostgreSQL: answers (0: none)", "200, 503 or none", figure, met=met)
+        figure = f"{gone_s:.1f} s after the kill"
+        sheet.row(f"{len(orphans)} holds of a killed gateway were gone", "≤ 90 s", figure, met=gone_s <= 90)
         check(sheet, at, traffic.charges)
+
+
+def held_by_the_dead(at: Stage) -> set[str]:
+    """The holds whose process is the only one that beats no more, a while after it was killed."""
+    held = holds_of(at.url)
+    # Calls of the living take a fraction of this.
+    time.sleep(5)
+    return held & holds_of(at.url)
 
 
 def rolling(sheet: Sheet) -> None:
@@ -207,7 +215,7 @@ def outage(sheet: Sheet) -> None:
             recovery,
             met=served_s - started_s <= 5 and last_s - started_s <= 5,
         )
-        until(lambda: holds_of(at.url) == 0, 150)
+        until(lambda: not holds_of(at.url), 150)
         check(sheet, at, traffic.charges)
 
 

@@ -89,7 +89,7 @@ def test_kills_of_gateways_and_of_postgresql_cost_nobody_anything(gateways, upst
     # As if the time had passed after which a process that is no more heard of is dead.
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE epoch SET heartbeat_at_ms = heartbeat_at_ms - 60000")
-    until(lambda: holds_of(url) == 0)
+    until(lambda: not holds_of(url))
     recount = Recount(url)
     assert recount.wrong == []
     assert recount.against(charges) == []
@@ -98,3 +98,26 @@ def test_kills_of_gateways_and_of_postgresql_cost_nobody_anything(gateways, upst
     for gateway in gateways:
         assert gateway.check_ledger()["ok"]
     assert gateways[0].chat(f"openai/{FLAT}", key=PROXY_KEY).status_code == 200
+
+
+def test_postgresql_may_be_away_and_nobody_is_told_that_a_key_is_wrong_or_charged_otherwise(
+    gateways, upstream, url, server
+):
+    upstream.reset()
+    upstream.script(FLAT, uses())
+    traffic = Traffic(gateways, clients=12)
+    try:
+        traffic.wait(200, 40)
+        server.stop()
+        traffic.wait(503, 40)
+        server.start()
+        traffic.wait(200, 100)
+    finally:
+        traffic.end()
+    assert {told.status for told in traffic.told} == {200, 503}
+    assert all(told.retry_after for told in traffic.told if told.status == 503)
+    until(lambda: not holds_of(url))
+    recount = Recount(url)
+    assert recount.wrong == []
+    assert recount.against(traffic.charges) == []
+    assert gateways[0].check_ledger()["ok"]

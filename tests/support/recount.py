@@ -89,7 +89,7 @@ class Recount:
         ]
 
 
-def holds_of(url: str) -> int:
-    """How many holds there are."""
+def holds_of(url: str) -> set[str]:
+    """The calls that hold credits."""
     with psycopg.connect(url) as connection:
-        return int(connection.execute("SELECT count(*) FROM hold").fetchone()[0])
+        return {hold_id for (hold_id,) in connection.execute("SELECT id FROM hold")}
