@@ -1,4 +1,4 @@
-.PHONY: check lint test clients run bench faults money fmt
+.PHONY: check lint test clients run bench faults money replicas fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -23,6 +23,9 @@ faults:
 
 money:
 	uv run python benchmarks/money.py
+
+replicas:
+	uv run python benchmarks/replicas.py
 
 fmt:
 	uv run ruff check --fix .

@@ -1,6 +1,5 @@
 """What many folders of tests share: a PostgreSQL server, started where the first of them wants one."""
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -9,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from tests.support import postgres
 
-from mira.store.database import Database
+from mira.store.postgres import open_postgres
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +31,8 @@ def new_postgres_url(postgres_url: str) -> Iterator[Callable[[], str]]:
     def url_of(name: str) -> str:
         return make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
 
-    async def make_template() -> None:
-        await Database.open(url_of(prefix)).close()
-
     postgres.create(postgres_url, prefix, "template0")
-    asyncio.run(make_template())
+    open_postgres(url_of(prefix)).release()
     made = [prefix]
 
     def new() -> str:

@@ -12,17 +12,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mira import __version__
 from mira.api import application
+from mira.api.lent import Lent, lent
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
 from mira.api.standing import standing
-from mira.bootstrap import bootstrap, check_secret, installation_secret, instance_name, make_home
+from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
@@ -37,6 +38,7 @@ from mira.fetch.egress import Egress, Page
 from mira.fetch.links import Loader
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
+from mira.nodes.local.lending import FILE
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
 from mira.nodes.reconciler import EVERY_S as RECONCILED_EVERY_S
@@ -48,6 +50,7 @@ from mira.observe.metrics import Metrics, Standing
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
+from mira.store.copying import copy_all
 from mira.store.database import Database, without_password
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
@@ -213,16 +216,39 @@ async def open_application(config: Config) -> AsyncIterator[Asgi]:
         yield app.asgi
 
 
-def migrate(config: Config) -> list[str]:
-    """Brings the database up to date; lines to print."""
+def migrate(config: Config, to: str | None = None, version: str | None = None) -> list[str]:
+    """Brings the database up to date or to a `version`, or copies it `to` another that is empty; lines to print."""
 
     async def run() -> list[str]:
-        database = Database.open(config.database_url)
-        await database.close()
-        return [f"{without_password(config.database_url)} is up to date"]
+        async with AsyncExitStack() as stack:
+            database = Database.open(config.database_url)
+            stack.push_async_callback(database.close)
+            name = without_password(config.database_url)
+            if version is not None:
+                database.engine.migrate(version)
+                return [f"{name} is at version {version}; the next start of this Mira brings it up to date again"]
+            if to is None:
+                return [f"{name} is up to date"]
+            target = Database.open(to)
+            stack.push_async_callback(target.close)
+            return await _copy(config, database, target)
 
     make_home(config.home)
     return asyncio.run(run())
+
+
+async def _copy(config: Config, database: Database, target: Database) -> list[str]:
+    # A ledger that starts ends the calls that a dead process left.
+    ledger = Ledger(database, epoch_id=Ids()("epoch"))
+    await ledger.start()
+    await ledger.close()
+    secret = await installation_secret(config, Settings(database), shared=database.shared)
+    kept = {SECRET_KEY: secret} if target.shared and config.secret_key is None else {}
+    copied = await copy_all(database, target, kept)
+    return [
+        *(f"{name}: {rows} rows" for name, rows in copied.rows.items()),
+        "the ledger balances: every invariant holds",
+    ]
 
 
 def serve(config: Config, announcer: Announcer) -> int:
@@ -237,12 +263,16 @@ def serve(config: Config, announcer: Announcer) -> int:
 async def _serve(config: Config, announcer: Announcer) -> int:
     asyncio.get_running_loop().set_exception_handler(log.on_loop_error)
     async with AsyncExitStack() as stack:
-        public = stack.enter_context(listen(config.host, config.port))
+        loan = lent(os.environ)
+        public = stack.enter_context(listen(config.host, config.port) if loan is None else loan.public)
+        if loan is not None:
+            announcer = WorkerAnnouncer(announcer, speaks=loan.speaks)
         config = msgspec.structs.replace(config, port=public.getsockname()[1])
         app = await stack.enter_async_context(open_app(config))
-        server, sockets = make_server(config, app, public)
+        server, sockets = make_server(config, app, public, loan)
         stack.enter_context(server.signals())
-        stack.callback(config.socket_path.unlink, missing_ok=True)
+        if loan is None:
+            stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
         relay = app.services.relay
@@ -256,7 +286,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.push_async_callback(_cancel, asyncio.create_task(reconciling))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
-        embedded = _embed(config, app, announcer) if config.local_node else None
+        embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
             base_url=config.base_url,
@@ -266,6 +296,10 @@ async def _serve(config: Config, announcer: Announcer) -> int:
             notices=config.notices,
             first_run=app.first,
         )
+        if loan is not None:
+            # Others serve meanwhile: this one begins when it knows its nodes' models.
+            await fleet.known()
+            loan.ready()
         serving = asyncio.ensure_future(server.serve(sockets=sockets))
         fleet.on_change = _Announce(app, announcer)
         if embedded is not None:
@@ -282,12 +316,15 @@ async def _serve(config: Config, announcer: Announcer) -> int:
     return 0
 
 
-def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server, list[socket.socket]]:
+def make_server(
+    config: Config, app: App, public: socket.socket, loan: Lent | None
+) -> tuple[Server, list[socket.socket]]:
     """The server and its sockets: the public one, the commands' own, and the operator's where it is set apart."""
-    sockets = [public, listen_unix(config.socket_path)]
+    sockets = [public, listen_unix(config.socket_path) if loan is None else loan.commands]
     listeners = {public.getsockname()[1]: "public"}
     if config.admin_listen is not None:
-        sockets.append(listen(*config.admin_listen))
+        apart = loan.admin if loan is not None else None
+        sockets.append(apart or listen(*config.admin_listen))
         listeners[sockets[-1].getsockname()[1]] = "admin"
 
     def on_drain() -> None:
@@ -331,8 +368,9 @@ def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:
     )
 
 
-def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:
-    local = LocalNode(resolve(config.local_model), default_cache_dir(os.environ))
+def _embed(config: Config, app: App, announcer: Announcer, *, lent: bool) -> Embedded:
+    loan = config.home / FILE if lent else None
+    local = LocalNode(resolve(config.local_model), default_cache_dir(os.environ), lent=loan)
     pools = Pools(timeouts=LOCAL_TIMEOUTS)
 
     def on_progress(node: LocalNode) -> None:
@@ -343,6 +381,21 @@ def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:
     embedded = Embedded(local, app.services.fleet, new_pool=pools.upstream, on_progress=on_progress)
     app.services.counter.use_local(local.model_id, embedded.count_tokens)
     return embedded
+
+
+class WorkerAnnouncer:
+    """Has one of several workers tell what there is to tell, and leaves the end to their supervisor."""
+
+    def __init__(self, announcer: Announcer, *, speaks: bool) -> None:
+        def nothing(**_: Any) -> None:
+            pass
+
+        self.started = announcer.started if speaks else nothing
+        self.local_progress = announcer.local_progress if speaks else nothing
+        self.answerable = announcer.answerable if speaks else nothing
+
+    def stopped(self) -> None:
+        """Nothing: the gateway goes on without this worker."""
 
 
 class _Announce:

@@ -62,6 +62,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     have (0 for any number). After SIGTERM connections are accepted for `unready_s`, and calls may finish for `drain_s`.
     """
 
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     cors_origins: tuple[str, ...] = ()
     keepalive_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
     max_streams: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
@@ -195,7 +196,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         local_model=setting("local_model") or "qwen2.5-coder-0.5b",
         admin_listen=_address(setting("admin_listen"), "MIRA_ADMIN_LISTEN"),
         allow_private_networks=_entries(setting("allow_private_networks")),
-        server=file.server,
+        server=_server(file.server, given.get("workers")),
         log=file.log,
         ledger=file.ledger,
         nodes=nodes,
@@ -203,6 +204,10 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         models=file.models,
         notices=tuple(notices),
     )
+
+
+def _server(server: ServerConfig, workers: int | None) -> ServerConfig:
+    return server if workers is None else msgspec.structs.replace(server, workers=workers)
 
 
 def _default_home(environ: Mapping[str, str]) -> str:

@@ -55,6 +55,23 @@ def test_a_long_statement_says_how_to_go_on(mira_cli):
     assert len(rest["data"]) == 1
 
 
+def test_limits_of_a_key_are_set_shown_changed_and_taken_away(mira_cli):
+    limits = ("--rpm", "60", "--tpm", "1000", "--concurrency", "2", "--budget", "10/month")
+    made = mira_cli.json("keys", "create", "limited", *limits)
+    assert (made["rpm"], made["tpm"], made["concurrency"]) == (60, 1000, 2)
+    assert (made["budget"]["amount"], made["budget"]["period"]) == ("10", "month")
+    shown = mira_cli("keys", "update", "limited", "--rpm", "5").stdout
+    assert "5 rpm, 1000 tpm, 2 at a time, 0 of 10 a month" in " ".join(shown.split())
+    changed = mira_cli.json("keys", "update", "limited", "--rpm", "0", "--budget", "none", "--name", "free")
+    assert (changed["name"], changed["rpm"], changed["tpm"], changed["budget"]) == ("free", None, 1000, None)
+    narrowed = mira_cli.json("keys", "update", "free", "--model", "mira/local", "--expires-at", "2031-01-31T00:00:00Z")
+    assert (narrowed["models"], narrowed["expires_at_ms"]) == (["mira/local"], 1_927_584_000_000)
+    widened = mira_cli.json("keys", "update", "free", "--all-models", "--expires-at", "never")
+    assert (widened["models"], widened["expires_at_ms"]) == (None, None)
+    assert "10/day" in mira_cli("keys", "update", "free", "--budget", "ten", status=1).stderr
+    mira_cli("keys", "revoke", "free")
+
+
 def test_keys_are_made_listed_disabled_enabled_and_revoked(mira_cli):
     made = mira_cli.json("keys", "create", "ci", "--model", "mira/local", "--expires-at", "2031-01-31T00:00:00Z")
     assert made["secret"].startswith("sk-mira-")

@@ -31,7 +31,7 @@ MARKDOWN = sorted(
 TABLES = {"server", "log", "ledger", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
 #: read by the client's side of the examples and by the tests, not by the gateway
-CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS"}
+CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS", "MIRA_TEST_STEPS"}
 
 
 def text(name: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from mira.calls.call import Surface
@@ -386,15 +387,15 @@ class FakeObserver:
 class World:
     """A relay with everything around it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, ledger: Any = None, first_id: int = 1, **settings: Any) -> None:
         self.diary: list[str] = []
         self.keyring = FakeKeyring(self.diary)
         self.catalog = FakeCatalog()
-        self.ledger = FakeLedger(self.diary)
+        self.ledger = ledger or FakeLedger(self.diary)
         self.counter = FakeCounter()
         self.observer = FakeObserver()
         self.now_s = 100.0
-        self._ids = iter(range(1, 1000))
+        self._ids = count(first_id)
         self.relay = Relay(
             keyring=self.keyring,
             catalog=self.catalog,

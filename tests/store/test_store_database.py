@@ -49,6 +49,19 @@ async def test_the_migrations_make_the_schema_and_unmake_it(database):
     assert await database.write(differences) == []
 
 
+async def test_a_database_goes_back_to_an_older_version_and_forward_again(database_url):
+    database = Database.open(database_url)
+    with pytest.raises(ConfigError, match="no version 7777"):
+        database.engine.migrate("7777")
+    database.engine.migrate("0001")
+    assert await database.read(version) == "0001"
+    assert not await database.read(lambda connection: inspect(connection).has_table("answer"))
+    await database.close()
+    database = Database.open(database_url)
+    assert await database.read(version) == HEAD
+    await database.close()
+
+
 async def test_the_constraints_of_the_migrations_are_those_of_the_schema(database):
     def said(condition):
         return condition.replace("(", "").replace(")", "")

@@ -12,8 +12,8 @@ from mira.store.claims import CLAIM_TTL_MS
 from mira.store.ledger import Ledger
 from mira.store.retention import AT_ONCE, Retention
 from mira.store.transfers import Transfers
-from mira.store.usage import DAY_MS, UsageSheets
-from mira.store.usage_sums import HOUR_MS
+from mira.store.usage import UsageSheets
+from mira.store.usage_sums import DAY_MS, HOUR_MS
 
 #: A Thursday, midnight in UTC.
 MIDNIGHT_MS = 1_760_054_400_000
@@ -105,6 +105,21 @@ async def test_what_the_operator_bears_is_an_alarm_and_a_line_in_the_log(
     ]
 
 
+@pytest.mark.parametrize("count", [-1, -(2**70), 2**63, 2**70])
+async def test_absurd_counts_neither_give_credit_nor_stop_the_books(database, ledger, reserving, recording, count):
+    """A record that no database can hold is left out; the charge stands."""
+    await ledger.top_up("w", 1000, "x")
+    for name in ("r1", "r2"):
+        await ledger.reserve(reserving(name, 100))
+    record = recording("r1", usage=Usage(input_tokens=count), computed_nanocredits=abs(count))
+    assert await ledger.settle("r1", 60, record) == 60
+    assert await ledger.settle("r2", 60, recording("r2")) == 60
+    assert await ledger.balance("w") == (880, 0)
+    [row] = (await UsageSheets(database).page(Wanted(), ())).rows
+    assert (row.calls, row.prompt_tokens) in ((1, 0), (2, 0))
+    assert (await ledger.check())["ok"]
+
+
 async def test_calls_are_found_by_every_filter_and_in_pages(database, ledger, served):
     await ledger.top_up("w", 10_000, "x")
     for number in range(40):
@@ -189,7 +204,7 @@ async def test_calls_from_before_the_sums_are_summed_by_the_migration(database, 
     await ledger.top_up("w", 10_000, "x")
     await served("r1", 10, reported_nanocredits=12, node="n", started_at_ms=MIDNIGHT_MS + 7)
     await served("r2", 30, started_at_ms=MIDNIGHT_MS + 2 * HOUR_MS)
-    query = text("SELECT * FROM usage_hour ORDER BY hour_ms")
+    query = text("SELECT * FROM usage_hour UNION ALL SELECT * FROM usage_day ORDER BY 1, 6")
     before = await database.read(lambda connection: [tuple(row) for row in connection.execute(query)])
     await database.write(lambda connection: migrate(connection, "0002"))
     await database.write(migrate)

@@ -14,6 +14,8 @@ LINGER_S = 10.0
 WHOLE_REQUEST_S = 75.0
 #: A client that does not read its answer is given up after this.
 STALLED_CLIENT_S = 60.0
+#: How long an idle connection stays open when the process drains: its client may be sending a request at this moment.
+LEAVE_S = 1.0
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s"
@@ -70,6 +72,7 @@ class WireProtocol(HttpToolsProtocol):
     _body_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _peer: str | None = None
+    _draining = False
 
     # Uvicorn narrows asyncio's argument in the same way, types its configuration as its own and its scope as ASGI's.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -146,7 +149,7 @@ class WireProtocol(HttpToolsProtocol):
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
         scope["mira.cycle"] = self.cycle
-        if self.config.draining:  # type: ignore[attr-defined]
+        if self._draining or self.config.draining:  # type: ignore[attr-defined]
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -177,6 +180,28 @@ class WireProtocol(HttpToolsProtocol):
                 self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
         elif self._in_body and self._body_timer is None:
             self._body_timer = self.loop.call_later(self.whole_request_s, self._give_up)
+
+    def shutdown(self) -> None:
+        """The process drains. Nobody can tell an idle client without a race with its next request, so that is awaited.
+
+        The request that comes is answered with `connection: close`; a connection on which none comes is closed.
+        """
+        self._draining = True
+        idle = self._is_idle()
+        if not idle and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+        self.loop.call_later(LEAVE_S, self._leave, idle)
+
+    def _leave(self, was_idle: bool) -> None:
+        idle = self._is_idle()
+        if idle and was_idle:
+            self._give_up()
+        else:
+            self.loop.call_later(LEAVE_S, self._leave, idle)
+
+    def _is_idle(self) -> bool:
+        # Uvicorn types its cycle without the None that it is before the first request.
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _unsupported_upgrade_warning(self) -> None:
         """Says nothing: any client can ask for another protocol, and is answered in this one."""

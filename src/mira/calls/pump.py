@@ -40,6 +40,7 @@ class Pump:
         self._begin = begin
         self._held_back: list[bytes] = []
         self._waiting = False
+        self._detached = False
         exchange.on_resume = response.resume
 
     def on_data(self, data: bytes) -> None:
@@ -79,7 +80,8 @@ class Pump:
 
     def detach(self) -> None:
         """The node's stream is over: a hold that becomes durable later must not start an answer that was given up."""
-        self.hold.durable.remove_done_callback(self._on_durable)
+        # Removing the callback would not do: one whose future is done is on its way already.
+        self._detached = True
 
     def _try_start(self) -> None:
         if not self.hold.durable.done():
@@ -91,7 +93,7 @@ class Pump:
             self.start()
 
     def _on_durable(self, _: asyncio.Future[None]) -> None:
-        if self.flowing or self.exchange.gone:
+        if self.flowing or self.exchange.gone or self._detached:
             return
         self._try_start()
         self.response.resume()

@@ -72,6 +72,7 @@ class Fleet:
         self._funds = Funds(lambda: self.nodes, monotonic_s)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._looked = asyncio.Event()
 
     async def load(self, configs: Iterable[NodeConfig], prices: Mapping[str, Price], models: Table = NO_ROWS) -> None:
         """Replaces the nodes of file and environment; those whose settings did not change keep their state.
@@ -105,6 +106,10 @@ class Fleet:
             asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
         await self._price_and_rebuild()
         self._wake.set()
+
+    async def known(self) -> None:
+        """Returns when every node was asked for its models once, and those that answer are in the catalog."""
+        await self._looked.wait()
 
     async def reload(self) -> None:
         """Reads nodes of the API and overlays again: another process may have changed them."""
@@ -253,6 +258,7 @@ class Fleet:
             well = [*await asyncio.gather(*(self._ask(node) for node in asked))]
             well += [node.health.block is None for node in asked]
             await self._price_and_rebuild()
+            self._looked.set()
             try:
                 async with asyncio.timeout(REFRESH_S if all(well) else RETRY_S):
                     await self._wake.wait()

@@ -27,7 +27,7 @@ from mira.store.claims import Claims
 from mira.store.ledger_sql import SWEEP_LIMIT, Statements, attempt_rows, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.statements import Driver
-from mira.store.usage_sums import UsageSums
+from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
 
 HOLD_TTL_MS = 90_000
 #: A process whose heart has not beaten for so long is dead. Its holds are gone 90 s after it at the latest.
@@ -356,7 +356,8 @@ class Batch:
             (sql.claim_open, claims[0]),
             (sql.claim_close, claims[1]),
             (sql.claim_free, claims[2]),
-            (sql.usage_add, self._usage.rows()),
+            (sql.hour_add, self._usage.rows(HOUR_MS)),
+            (sql.day_add, self._usage.rows(DAY_MS)),
         ):
             if rows:
                 connection.change(change, rows)

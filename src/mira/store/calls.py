@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, or_, select, text
 
 from mira.core.call import CallRecord, Tried
 from mira.core.reconciliation import Entry
@@ -12,11 +12,9 @@ from mira.core.usage import Usage
 from mira.store.database import Database
 from mira.store.ledger_sql import USAGE_FIELDS
 from mira.store.pages import Page, size, wrong_cursor
-from mira.store.schema import attempt, call, usage_hour
-from mira.store.usage_sums import HOUR_MS
+from mira.store.schema import FAILED, attempt, call, usage_day
+from mira.store.usage_sums import DAY_MS
 
-#: Hours that are looked at for one page of calls that are rare.
-MOST_HOURS = 2000
 #: Ids that one statement looks up.
 LOOKED_UP_AT_ONCE = 500
 
@@ -46,18 +44,20 @@ class Calls:
     async def page(self, wanted: Wanted, *, after: str | None = None, limit: int = 100) -> Page[CallRecord]:
         """A page of calls, newest first; MiraError BAD_REQUEST for a wrong cursor.
 
-        Rare ones are looked for only in hours in which the sums know of some, so that no page reads the whole table.
+        Where no single index serves, they are looked for only in days in which the sums know of some.
         """
         position = _position(after) if after is not None else None
         most = size(limit) + 1
         query = _query(wanted, position).limit(most)
-        rare = wanted.model is not None or wanted.node is not None or wanted.status is not None or wanted.failed
+
+        owner = wanted.workspace_id is not None or wanted.key_id is not None
+        narrowed = wanted.node is not None or (wanted.model is not None and owner)
 
         def read(connection: Connection) -> list[CallRecord]:
-            if not rare:
+            if not narrowed:
                 return [_record(row) for row in connection.execute(query)]
             found: list[CallRecord] = []
-            for first_ms, last_ms in _spans(connection, wanted, position, most):
+            for first_ms, last_ms in _spans(connection, wanted, position):
                 span = query.where(call.c.started_at_ms >= first_ms, call.c.started_at_ms < last_ms)
                 found += [_record(row) for row in connection.execute(span.limit(most - len(found)))]
                 if len(found) >= most:
@@ -130,9 +130,10 @@ def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(column == value)
-    if wanted.failed is not None:
-        failed = or_(call.c.status >= 400, call.c.error.is_not(None))
-        query = query.where(failed if wanted.failed else ~failed)
+    if wanted.failed or (wanted.status is not None and wanted.status >= 400):
+        query = query.where(text(FAILED))
+    elif wanted.failed is not None:
+        query = query.where(text(f"NOT {FAILED}"))
     if wanted.since_ms is not None:
         query = query.where(call.c.started_at_ms >= wanted.since_ms)
     if wanted.until_ms is not None:
@@ -146,17 +147,10 @@ def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
     return query
 
 
-def _spans(
-    connection: Connection, wanted: Wanted, position: tuple[int, str] | None, most: int
-) -> list[tuple[int, int]]:
-    """The spans of time, newest first, in which there may be calls that are wanted: hours, side by side as one.
-
-    Hours side by side are one span only until they hold a page.
-    """
-    sums = usage_hour.c
-    failing = wanted.failed or (wanted.status is not None and wanted.status >= 400)
-    count = func.sum(sums.failed if failing else sums.calls)
-    query = select(sums.hour_ms, count).group_by(sums.hour_ms).having(count > 0).order_by(sums.hour_ms.desc())
+def _spans(connection: Connection, wanted: Wanted, position: tuple[int, str] | None) -> list[tuple[int, int]]:
+    """The days, newest first, in which there are calls that may be wanted; days side by side are one span."""
+    sums = usage_day.c
+    query = select(sums.begins_ms).distinct().order_by(sums.begins_ms.desc())
     for column, value in (
         (sums.workspace_id, wanted.workspace_id),
         (sums.key_id, wanted.key_id),
@@ -166,16 +160,13 @@ def _spans(
         if value is not None:
             query = query.where(column == value)
     until_ms = min(wanted.until_ms if wanted.until_ms is not None else 2**62, position[0] + 1 if position else 2**62)
-    query = query.where(and_(sums.hour_ms < until_ms, sums.hour_ms > (wanted.since_ms or 0) - HOUR_MS))
+    query = query.where(sums.begins_ms < until_ms, sums.begins_ms > (wanted.since_ms or 0) - DAY_MS)
     spans: list[tuple[int, int]] = []
-    in_span = 0
-    for hour_ms, calls in connection.execute(query.limit(MOST_HOURS)):
-        if spans and spans[-1][0] == hour_ms + HOUR_MS and in_span < most:
-            spans[-1] = hour_ms, spans[-1][1]
-            in_span += int(calls)
+    for day_ms in connection.execute(query).scalars():
+        if spans and spans[-1][0] == day_ms + DAY_MS:
+            spans[-1] = day_ms, spans[-1][1]
         else:
-            spans.append((hour_ms, hour_ms + HOUR_MS))
-            in_span = int(calls)
+            spans.append((day_ms, day_ms + DAY_MS))
     return spans
 
 

@@ -39,6 +39,9 @@ class Engine(Protocol):
     def failure(self, error: BaseException) -> Failure:
         """What an error means."""
 
+    def migrate(self, target: str) -> None:
+        """Brings the tables to a version, while nothing else uses the engine; ConfigError where that fails."""
+
     async def close(self) -> None:
         """Finishes what is queued and closes every connection."""
 

@@ -45,7 +45,7 @@ _USAGE_SUMS = text(
     """
     SELECT coalesce(sum(overrun_nanocredits), 0), coalesce(sum(attempt_cost_nanocredits), 0), coalesce(sum(drifted), 0),
         coalesce(sum(drift_nanocredits), 0)
-    FROM usage_hour
+    FROM usage_day
     """
 )
 _OPEN_AND_SETTLED = text(

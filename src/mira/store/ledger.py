@@ -38,6 +38,8 @@ PATIENCE_S = 10.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
 #: A batch on a shared database that takes longer counts as one that will not come: nobody hears of it in a second.
 LATE_S = 0.8
+#: The check reads every row of the ledger.
+CHECK_TIMEOUT_S = 600.0
 
 log = logging.getLogger("mira.ledger")
 
@@ -208,7 +210,9 @@ class Ledger:
         """Every invariant of the ledger with its figures: `{"ok": bool, "invariants": {...}}`."""
         clock = self._clock or self._database.now_ms
 
-        return await self._database.read(lambda connection: invariants.check(connection, now_ms=clock()))
+        return await self._database.read(
+            lambda connection: invariants.check(connection, now_ms=clock()), CHECK_TIMEOUT_S
+        )
 
     # A batch, as a job of the database's writer
 

@@ -21,6 +21,7 @@ from mira.store.schema import (
     epoch,
     hold,
     transfer,
+    usage_day,
     usage_hour,
 )
 from mira.store.statements import (
@@ -62,7 +63,7 @@ CAP_STATE = (
 )
 CLAIM_KEY = ("workspace_id", "key")
 CLAIM_OUTCOME = ("state", "status", "headers", "body", "expires_at_ms")
-USAGE_HOUR_KEY = tuple(column.name for column in usage_hour.columns if column.name not in USAGE_SUMS)
+USAGE_KEY = tuple(column.name for column in usage_hour.columns if column.name not in USAGE_SUMS)
 CALL_COLUMNS = tuple(column.name for column in call.columns)
 
 #: A call record's row, in the order of the table's columns.
@@ -93,7 +94,8 @@ class Statements(Struct, frozen=True):
     claim_open: Change
     claim_close: Change
     claim_free: Change
-    usage_add: Change
+    hour_add: Change
+    day_add: Change
 
 
 @cache
@@ -147,7 +149,8 @@ def statements(dialect: Dialect) -> Statements:
         claim_open=upsert_many(dialect, claim, _names(claim), CLAIM_KEY),
         claim_close=update_many(dialect, claim, CLAIM_OUTCOME, CLAIM_KEY),
         claim_free=delete_many(dialect, claim, *CLAIM_KEY),
-        usage_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_HOUR_KEY, add=True),
+        hour_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_KEY, add=True),
+        day_add=upsert_many(dialect, usage_day, _names(usage_day), USAGE_KEY, add=True),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select, update
 
 from mira.core.limits import UNLIMITED, Cap, Limits, period_end_ms, period_start_ms
-from mira.store.schema import cap, usage_hour
+from mira.store.schema import cap, usage_day
 
 _LIMITS = tuple(Limits.__struct_fields__)
 
@@ -28,8 +28,8 @@ def set_limits(connection: Connection, cap_id: str, limits: Limits, keys: Select
         return
     before = known.budget_period if known is not None and known.budget_nanocredits is not None else None
     if limits.budget_nanocredits is not None and limits.budget_period != before:
-        spent = select(func.coalesce(func.sum(usage_hour.c.billed_nanocredits), 0)).where(
-            usage_hour.c.key_id.in_(keys), usage_hour.c.hour_ms >= period_start_ms(limits.budget_period, now_ms)
+        spent = select(func.coalesce(func.sum(usage_day.c.billed_nanocredits), 0)).where(
+            usage_day.c.key_id.in_(keys), usage_day.c.begins_ms >= period_start_ms(limits.budget_period, now_ms)
         )
         values["spent_nanocredits"] = int(connection.execute(spent).scalar_one())
         values["period_ends_ms"] = period_end_ms(limits.budget_period, now_ms)

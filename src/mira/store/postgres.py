@@ -40,7 +40,7 @@ ATTEMPTS = 20
 SESSION = """
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 SET statement_timeout = 60000;
-SET idle_in_transaction_session_timeout = 10000;
+SET idle_in_transaction_session_timeout = 5000;
 """
 #: The keeper of the version is also the lock under which it changes.
 VERSION_TABLE = (
@@ -75,12 +75,12 @@ class PostgresEngine:
 
     async def read(self, fn: Callable[[Connection], T], timeout_s: float | None = None) -> T:
         """Runs `fn` in a thread on one snapshot of what is committed."""
-        return await self._run(self._readers, _Task(self._reading, fn), timeout_s or READ_TIMEOUT_S)
+        return await self._run(self._readers, _Task(self._reading, fn, timeout_s or READ_TIMEOUT_S))
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Runs `fn` in a thread, in a transaction of its own; again where it lost against another."""
         # Shielded, because the transaction goes on where the caller has left.
-        return await asyncio.shield(self._run(self._writers, _Task(self._pool, fn), READ_TIMEOUT_S))
+        return await asyncio.shield(self._run(self._writers, _Task(self._pool, fn, READ_TIMEOUT_S)))
 
     def submit(self, job: Job) -> None:
         """Queues a transaction on the ledger's own connection."""
@@ -101,13 +101,13 @@ class PostgresEngine:
             threads.shutdown(wait=False)
         self._pool.dispose()
 
-    def migrate(self) -> None:
-        """Brings the database to this version, one process at a time; ConfigError where that fails."""
+    def migrate(self, target: str = HEAD) -> None:
+        """Brings the database to a version, one process at a time; ConfigError where that fails."""
         try:
             with self._pool.connect() as connection:
-                if version(connection) == HEAD:
+                if version(connection) == target:
                     return
-            migrate_locked(self._pool, HEAD)
+            migrate_locked(self._pool, target)
         except DBAPIError as error:
             raise ConfigError(f"the database {self._name} cannot be used: {_first_line(error.orig)}") from None
 
@@ -115,11 +115,11 @@ class PostgresEngine:
     def _name(self) -> str:
         return self._pool.url.render_as_string(hide_password=True)
 
-    async def _run(self, threads: ThreadPoolExecutor, task: "_Task[T]", timeout_s: float) -> T:
+    async def _run(self, threads: ThreadPoolExecutor, task: "_Task[T]") -> T:
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(threads, task.run)
         # The thread has to come free even where nobody waits for its answer any more.
-        timer = loop.call_later(timeout_s, task.give_up)
+        timer = loop.call_later(task.timeout_s, task.give_up)
 
         def ended(done: "asyncio.Future[T]") -> None:
             timer.cancel()
@@ -127,7 +127,7 @@ class PostgresEngine:
                 done.exception()  # seen, also where the caller has left
 
         running.add_done_callback(ended)
-        await asyncio.wait((running,), timeout=timeout_s)
+        await asyncio.wait((running,), timeout=task.timeout_s)
         if not running.done():
             raise store_down()
         return running.result()
@@ -142,7 +142,8 @@ class PostgresEngine:
 class _Task(Generic[T]):
     """A function at work in a thread, on a connection of the pool, until it ends or is given up."""
 
-    def __init__(self, engine: Engine, fn: Callable[[Connection], T]) -> None:
+    def __init__(self, engine: Engine, fn: Callable[[Connection], T], timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self._engine = engine
         self._fn = fn
         self._lock = threading.Lock()
@@ -164,6 +165,8 @@ class _Task(Generic[T]):
                 with self._engine.connect() as connection:
                     self._hold(connection.connection.driver_connection)
                     try:
+                        if self.timeout_s > READ_TIMEOUT_S:
+                            connection.execute(text(f"SET LOCAL statement_timeout = {round(self.timeout_s * 1000)}"))
                         result = self._fn(connection)
                         committing = True
                         connection.commit()

@@ -9,7 +9,7 @@ from mira.store.database import Database
 from mira.store.schema import answer, call, claim
 
 #: Rows of one transaction: a few milliseconds of the writer.
-AT_ONCE = 500
+AT_ONCE = 200
 #: The writer is the calls' own for this long between two of them.
 PAUSE_S = 0.05
 DAY_MS = 86_400_000

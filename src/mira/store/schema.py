@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 
 metadata = MetaData()
@@ -95,6 +96,9 @@ USAGE_COLUMNS = (
     "web_searches",
 )
 
+#: A call that ended in an error or was left by its client. Queries say it in these words, to be served by the index.
+FAILED = "(status >= 400 OR error IS NOT NULL)"
+
 call = Table(
     "call",
     metadata,
@@ -124,6 +128,9 @@ call = Table(
     Index("call_workspace", "workspace_id", "started_at_ms"),
     Index("call_key", "key_id", "started_at_ms"),
     Index("call_started", "started_at_ms"),
+    Index("call_model", "model", "started_at_ms"),
+    Index("call_failed", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
+    Index("call_status", "status", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
     sqlite_with_rowid=False,
 )
 
@@ -143,19 +150,25 @@ USAGE_SUMS = (
     "drift_nanocredits",
 )
 
-#: Sums over the calls that began in an hour. `node` is "" where none was asked.
-usage_hour = Table(
-    "usage_hour",
-    metadata,
-    Column("hour_ms", BigInteger, primary_key=True),
-    Column("workspace_id", Text, primary_key=True),
-    Column("key_id", Text, primary_key=True),
-    Column("model", Text, primary_key=True),
-    Column("node", Text, primary_key=True),
-    *(Column(name, BigInteger, nullable=False) for name in USAGE_SUMS),
-    Index("usage_hour_workspace", "workspace_id", "hour_ms"),
-    sqlite_with_rowid=False,
-)
+
+def _usage_sums(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("begins_ms", BigInteger, primary_key=True),
+        Column("workspace_id", Text, primary_key=True),
+        Column("key_id", Text, primary_key=True),
+        Column("model", Text, primary_key=True),
+        Column("node", Text, primary_key=True),
+        *(Column(column, BigInteger, nullable=False) for column in USAGE_SUMS),
+        Index(f"{name}_workspace", "workspace_id", "begins_ms"),
+        sqlite_with_rowid=False,
+    )
+
+
+#: Sums over the calls that began in an hour or a day (UTC). `node` is "" where none was asked.
+usage_hour = _usage_sums("usage_hour")
+usage_day = _usage_sums("usage_day")
 
 #: The limits of a key (`key:<id>`) or a member (`member:<id>`) and what is taken of them: `mira.core.limits.Cap`.
 cap = Table(

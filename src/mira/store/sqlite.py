@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from mira.errors import ConfigError
 from mira.store.failures import Failure, store_down
 from mira.store.migrate import migrate
+from mira.store.migrations import HEAD
 from mira.store.statements import Change, Cursor, Lookup
 from mira.store.writer import Job, Writer
 
@@ -81,11 +82,11 @@ class SqliteEngine:
         await self._writer.close()
         self.release()
 
-    def migrate(self) -> None:
-        """Brings the file to this version; ConfigError where that fails."""
+    def migrate(self, target: str = HEAD) -> None:
+        """Brings the file to a version; ConfigError where that fails. Nothing else may use the engine meanwhile."""
         try:
             self._writing.exec_driver_sql("BEGIN IMMEDIATE")
-            migrate(self._writing)
+            migrate(self._writing, target)
             self._writing.commit()
         except DBAPIError as error:
             raise ConfigError(f"the database {self.path} cannot be migrated: {error.orig}") from error

@@ -1,4 +1,4 @@
-"""Usage by the hour inside one batch: one row per hour, workspace, key, model and node."""
+"""Usage by the hour and day inside one batch: one row per span, workspace, key, model and node."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from mira.core.call import CallRecord
 from mira.store.schema import USAGE_SUMS
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 #: An absurd figure of a node is cut here, so that no sum leaves 64 bits.
 MOST = 2**48
 
@@ -26,20 +27,31 @@ class UsageSums:
         usage, reported, computed = record.usage, record.reported_nanocredits, record.computed_nanocredits
         sums[0] += 1
         sums[1] += record.status >= 400 or record.error is not None
-        sums[2] += min(usage.prompt_tokens, MOST)
-        sums[3] += min(usage.completion_tokens, MOST)
-        sums[4] += min(usage.cache_read_tokens, MOST)
-        sums[5] += min(usage.reasoning_tokens, MOST)
+        sums[2] += _sane(usage.prompt_tokens)
+        sums[3] += _sane(usage.completion_tokens)
+        sums[4] += _sane(usage.cache_read_tokens)
+        sums[5] += _sane(usage.reasoning_tokens)
         sums[6] += record.billed_nanocredits
-        sums[7] += min(computed, MOST)
+        sums[7] += _sane(computed)
         if reported is not None:
-            sums[8] += min(reported, MOST)
+            sums[8] += _sane(reported)
             sums[11] += reported != computed
-            sums[12] += min(reported, MOST) - min(computed, MOST)
+            sums[12] += _sane(reported) - _sane(computed)
         if overrun_nanocredits or attempt_cost_nanocredits:
-            sums[9] += min(overrun_nanocredits, MOST)
-            sums[10] += min(attempt_cost_nanocredits, MOST)
+            sums[9] += _sane(overrun_nanocredits)
+            sums[10] += _sane(attempt_cost_nanocredits)
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """The rows to add, in the order of their names."""
-        return [(*name, *sums) for name, sums in sorted(self._sums.items())]
+    def rows(self, span_ms: int) -> list[tuple[Any, ...]]:
+        """The rows to add to the sums of hours or days, in the order of their names."""
+        if span_ms == HOUR_MS:
+            return [(*name, *sums) for name, sums in sorted(self._sums.items())]
+        wide: dict[tuple[int, str, str, str, str], list[int]] = {}
+        for (begins_ms, workspace_id, key_id, model, node), sums in self._sums.items():
+            name = (begins_ms - begins_ms % span_ms, workspace_id, key_id, model, node)
+            known = wide.get(name)
+            wide[name] = sums if known is None else [one + other for one, other in zip(known, sums, strict=True)]
+        return [(*name, *sums) for name, sums in sorted(wide.items())]
+
+
+def _sane(count: int) -> int:
+    return min(max(count, 0), MOST)

@@ -8,10 +8,10 @@ down_revision = "0002"
 
 USAGE = ("calls", "failed", "prompt_tokens", "completion_tokens", "cache_read_tokens", "reasoning_tokens")
 MONEY = ("billed", "computed", "reported", "overrun", "attempt_cost")
-#: The calls that there are, summed up as each will be from now on.
+FAILED = "(status >= 400 OR error IS NOT NULL)"
 _SUM_UP = """
-INSERT INTO usage_hour
-SELECT started_at_ms - started_at_ms % 3600000, workspace_id, key_id, model, coalesce(node, ''), count(*),
+INSERT INTO {table}
+SELECT started_at_ms - started_at_ms % {span_ms}, workspace_id, key_id, model, coalesce(node, ''), count(*),
     sum(CASE WHEN status >= 400 OR error IS NOT NULL THEN 1 ELSE 0 END),
     sum(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + audio_input_tokens
         + image_input_tokens),
@@ -22,6 +22,11 @@ SELECT started_at_ms - started_at_ms % 3600000, workspace_id, key_id, model, coa
     sum(coalesce(reported_nanocredits - computed_nanocredits, 0))
 FROM call GROUP BY 1, 2, 3, 4, 5
 """
+
+
+def sum_up(table: str, span_ms: int) -> str:
+    """Sums up the calls that there are, as each will be from now on."""
+    return _SUM_UP.format(table=table, span_ms=span_ms)
 
 
 def upgrade() -> None:
@@ -72,29 +77,36 @@ def upgrade() -> None:
         sa.Column("expires_at_ms", sa.BigInteger, nullable=False),
     )
     op.create_index("claim_expiry", "claim", ["expires_at_ms"])
-    op.create_table(
-        "usage_hour",
-        sa.Column("hour_ms", sa.BigInteger, primary_key=True),
-        sa.Column("workspace_id", sa.Text, primary_key=True),
-        sa.Column("key_id", sa.Text, primary_key=True),
-        sa.Column("model", sa.Text, primary_key=True),
-        sa.Column("node", sa.Text, primary_key=True),
-        *(sa.Column(name, sa.BigInteger, nullable=False) for name in USAGE),
-        *(sa.Column(f"{name}_nanocredits", sa.BigInteger, nullable=False) for name in MONEY),
-        sa.Column("drifted", sa.BigInteger, nullable=False),
-        sa.Column("drift_nanocredits", sa.BigInteger, nullable=False),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("usage_hour_workspace", "usage_hour", ["workspace_id", "hour_ms"])
-    op.execute(_SUM_UP)
+    for name, span_ms in (("usage_hour", 3_600_000), ("usage_day", 86_400_000)):
+        op.create_table(
+            name,
+            sa.Column("begins_ms", sa.BigInteger, primary_key=True),
+            sa.Column("workspace_id", sa.Text, primary_key=True),
+            sa.Column("key_id", sa.Text, primary_key=True),
+            sa.Column("model", sa.Text, primary_key=True),
+            sa.Column("node", sa.Text, primary_key=True),
+            *(sa.Column(column, sa.BigInteger, nullable=False) for column in USAGE),
+            *(sa.Column(f"{column}_nanocredits", sa.BigInteger, nullable=False) for column in MONEY),
+            sa.Column("drifted", sa.BigInteger, nullable=False),
+            sa.Column("drift_nanocredits", sa.BigInteger, nullable=False),
+            sqlite_with_rowid=False,
+        )
+        op.execute(sum_up(name, span_ms))
+        op.create_index(f"{name}_workspace", name, ["workspace_id", "begins_ms"])
+    failed = sa.text(FAILED)
+    for name, columns in (("call_failed", ["started_at_ms"]), ("call_status", ["status", "started_at_ms"])):
+        op.create_index(name, "call", columns, sqlite_where=failed, postgresql_where=failed)
+    op.create_index("call_model", "call", ["model", "started_at_ms"])
     op.create_index("call_key", "call", ["key_id", "started_at_ms"])
     op.create_index("call_started", "call", ["started_at_ms"])
 
 
 def downgrade() -> None:
     """Drops them."""
-    op.drop_index("call_started", "call")
+    for name in ("call_model", "call_status", "call_failed", "call_started"):
+        op.drop_index(name, "call")
     op.drop_index("call_key", "call")
+    op.drop_table("usage_day")
     op.drop_table("usage_hour")
     op.drop_table("claim")
     for column in ("model", "claim", "tokens", "caps"):
