@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, Select, or_, select, text
+from sqlalchemy import Connection, Row, Select, func, or_, select, text
 
 from mira.core.call import CallRecord, Tried
 from mira.core.reconciliation import Entry
