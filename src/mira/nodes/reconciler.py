@@ -105,6 +105,9 @@ class Reconciler:
                     await self.compare(node, until_ms - DAY_MS, until_ms)
                 except MiraError as error:
                     log.info("node %s was not reconciled: %s", node.name, error.kind.name.lower())
+                except Exception:
+                    # The next hour tries again; nobody else would notice that this had ended.
+                    log.exception("node %s was not reconciled", node.name)
 
     def _tell(self, compared: Compared) -> None:
         result = compared.result
