@@ -7,12 +7,11 @@ import os
 import random
 import secrets
 import socket
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -26,15 +25,12 @@ from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
-from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
+from mira.core.deadlines import LOCAL_TIMEOUTS
 from mira.core.fleet import Balancer
-from mira.core.model_rows import model_row
-from mira.core.models import Table
-from mira.core.price_rows import price_row
-from mira.core.pricing import Price
+from mira.core.operator_rows import operator_models, operator_prices
 from mira.errors import ConfigError, MiraError
 from mira.fetch.addresses import Allowed, parse_allowed
-from mira.fetch.egress import Egress, Page
+from mira.fetch.egress import Egress
 from mira.fetch.links import Loader
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
@@ -58,6 +54,7 @@ from mira.store.leases import Leases
 from mira.store.ledger import Ledger
 from mira.store.members import Members
 from mira.store.nodes import Nodes
+from mira.store.passwords import Passwords
 from mira.store.retention import Retention
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
@@ -66,16 +63,10 @@ from mira.store.usage import UsageSheets
 from mira.store.users import Users
 from mira.store.versions import KEYS, NODES, Versions
 from mira.store.workspaces import Workspaces
-from mira.transport.client import Pool
-from mira.transport.pinned import PinnedOpener
-from mira.transport.proxy import proxy_for
+from mira.transport.pools import Pools
 from mira.transport.resolver import system_lookup
-from mira.transport.tls import system_tls
 from mira.workers.counter import Counter
 from mira.workers.side import SideProcess
-
-if TYPE_CHECKING:
-    from argon2 import PasswordHasher
 
 logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
@@ -422,93 +413,12 @@ class _Announce:
             self._announcer.answerable(model=model, key=first.key if first else None)
 
 
-class Pools:
-    """Makes HTTP clients for nodes. The system's trust store is read once, for the first https address."""
-
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
-        self._timeouts = timeouts
-        self._tls: ssl.SSLContext | None = None
-
-    def upstream(self, base_url: str) -> Pool:
-        """A client for a base URL, through the proxy that the environment names for it."""
-        tls = self._trusted() if base_url.startswith("https://") else None
-        return Pool(base_url, timeouts=self._timeouts, ssl_context=tls, proxy=proxy_for(base_url, os.environ))
-
-    def pinned(
-        self,
-        origin: str,
-        target: str,
-        headers: Sequence[tuple[bytes, bytes]],
-        addresses: Sequence[str],
-        *,
-        connect_s: float,
-        total_s: float,
-    ) -> AbstractAsyncContextManager[Page]:
-        """One GET to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
-        opener = PinnedOpener(self._trusted())
-        return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s)
-
-    def _trusted(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = system_tls()
-        return self._tls
-
-
-class Passwords:
-    """argon2id at 19 MiB, two passes: about 80 ms a time."""
-
-    def hash(self, password: str) -> str:
-        """The hash to keep."""
-        return self._hasher().hash(password)
-
-    def verify(self, known: str | None, password: str) -> bool:
-        """Whether the password is right; as slow where there is no account."""
-        from argon2.exceptions import Argon2Error, InvalidHashError  # noqa: PLC0415 - only who signs in needs it
-
-        if known is None:
-            self.hash(password)
-            return False
-        try:
-            return self._hasher().verify(known, password)
-        except (Argon2Error, InvalidHashError):
-            return False
-
-    def _hasher(self) -> "PasswordHasher":
-        from argon2 import PasswordHasher  # noqa: PLC0415 - only who signs in needs it
-
-        return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-def operator_prices(config: Config) -> dict[str, Price]:
-    """The `[[prices]]` by model; ConfigError names the row and the field."""
-    prices: dict[str, Price] = {}
-    for number, row in enumerate(config.prices):
-        model = row.get("model")
-        if not isinstance(model, str) or not model:
-            raise ConfigError(f"prices[{number}].model: is missing; write the model's id")
-        try:
-            prices[model] = price_row(
-                {name: value for name, value in row.items() if name != "model"}, f"prices[{number}]"
-            )
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-    return prices
-
-
 def allowed_addresses(config: Config) -> Allowed:
     """The private addresses that clients' URLs may reach; ConfigError names the entry that cannot be read."""
     try:
         return parse_allowed(config.allow_private_networks)
     except ConfigError as error:
         raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
-
-
-def operator_models(config: Config) -> Table:
-    """The `[[models]]` as a table; ConfigError names the row and the field."""
-    try:
-        return dict(model_row(row, f"models[{number}]") for number, row in enumerate(config.models))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def now_ms() -> int:

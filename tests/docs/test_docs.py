@@ -14,11 +14,12 @@ from mira import __version__, config
 from mira.api.application import build
 from mira.api.reference import describe
 from mira.api.table import TABLE
-from mira.app import open_app, operator_models, operator_prices
+from mira.app import open_app
 from mira.cli.main import mira as command_line
 from mira.codecs.chat.dialects import DIALECTS, Dialect
 from mira.core.capabilities import UNKNOWN
 from mira.core.model_rows import WORDS
+from mira.core.operator_rows import operator_models, operator_prices
 from mira.nodes.kinds import HOSTS, PROVIDERS, dialect_of
 from mira.nodes.local.packs import PACKS
 

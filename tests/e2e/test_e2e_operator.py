@@ -322,6 +322,7 @@ def test_calls_are_found_by_their_id_and_by_workspace(gateway, upstream):
     assert call["cost"] == call["computed_cost"] == "0.000017"
     [settled] = call.pop("transfers")
     assert settled["amount"] == call["cost"]
+    assert [attempt["node"] for attempt in call.pop("tried")] == ["scripted"]
     assert call in gateway.admin("GET", "/usage?workspace=ws_default")["data"]
     assert call in gateway.admin("GET", "/calls")["data"]
     refused(gateway, "GET", "/calls/nobody", None, 404)

@@ -95,13 +95,16 @@ class Reconciler:
         return compared
 
     async def compare_all(self) -> None:
-        """Compares the last day of every node of kind mira."""
+        """Compares the last day of every node of kind mira; what goes wrong with one is logged."""
         until_ms = self._now_ms() - SETTLED_MS
         for node in [node for node in self._nodes() if node.kind.name == "mira" and not node.disabled]:
             try:
                 await self.compare(node, until_ms - DAY_MS, until_ms)
             except MiraError as error:
                 log.info("node %s was not reconciled: %s", node.name, error.kind.name.lower())
+            except Exception:
+                # The next hour tries again, and the other nodes now.
+                log.exception("node %s was not reconciled", node.name)
 
     def _tell(self, compared: Compared) -> None:
         result = compared.result
