@@ -20,7 +20,8 @@ from typing import Any
 from mira.calls.admission import admit
 from mira.calls.authentication import authenticate
 from mira.calls.books import Books
-from mira.calls.call import AttemptFailed, Call, Surface
+from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
+from mira.calls.endings import left, stopping, unwritten
 from mira.calls.gate import Gate
 from mira.calls.keeping import Final, Keeping, claim_of, head_of, keep_stream, keep_whole
 from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render, whole_headers
@@ -44,7 +45,7 @@ from mira.collaborators import (
     Response,
 )
 from mira.core import via
-from mira.core.call import CLIENT_LEFT_STATUS, CallRecord
+from mira.core.call import CLIENT_LEFT_STATUS
 from mira.core.conversation import Conversation
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Trouble
@@ -107,7 +108,7 @@ class Relay:
 
     async def answer(self, exchange: Exchange, surface: Surface) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
-        call = self._begin(exchange, surface)
+        call = new_call(exchange, surface, self.new_id(), now_ms=self.now_ms(), started_s=self.monotonic_s())
         self.observer.began(call.record.request_id)
         try:
             await self._authenticate(call)
@@ -125,7 +126,7 @@ class Relay:
         except ClientLeft:
             await self.books.close(call, status=CLIENT_LEFT_STATUS, error="client_left")
         except asyncio.CancelledError:
-            await self._refuse(call, _unwritten() if is_lost(call.hold) else _stopping())
+            await self._refuse(call, unwritten() if is_lost(call.hold) else stopping())
         except Exception:
             log.exception("request %s failed inside Mira", call.record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
@@ -134,19 +135,6 @@ class Relay:
             if call.placed:
                 self.gate.leave()
             self.observer.ended(call.record)
-
-    def _begin(self, exchange: Exchange, surface: Surface) -> Call:
-        record = CallRecord(
-            request_id=self.new_id(),
-            client_request_id=_printable(exchange.header(b"x-request-id")),
-            workspace_id="",
-            key_id="",
-            face=surface.face.value,
-            protocol=surface.codec.name,
-            model="",
-            started_at_ms=self.now_ms(),
-        )
-        return Call(exchange=exchange, surface=surface, record=record, started_s=self.monotonic_s())
 
     # 1 authenticate: headers only, before the body is read
 
@@ -265,7 +253,7 @@ class Relay:
                 )
                 if others:
                     self.router.note(offer, response)
-                call.record.upstream_request_id = _printable(response.header(b"x-request-id"))
+                call.record.upstream_request_id = printable(response.header(b"x-request-id"))
                 if response.status != 200:
                     raise refused(codec, response, await response.read(HELD_BACK_BYTES))
                 raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
@@ -332,7 +320,7 @@ class Relay:
         last = stream.close()
         if call.exchange.gone and not stream.ended:
             usage = stream.usage or await self.books.estimate(call, stream.tally())
-            keep = partial(keep_stream, call, Final(lambda _: stream.abort(_left())))
+            keep = partial(keep_stream, call, Final(lambda _: stream.abort(left())))
             await self.books.settle(call, offer, usage, status=CLIENT_LEFT_STATUS, render=keep)
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
@@ -370,7 +358,7 @@ class Relay:
             if not call.exchange.gone:
                 if not pump.flowing:
                     raise
-                return _stopping()
+                return stopping()
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
             if call.exchange.gone or pump.stream.failed is not None:
                 return None  # closed from here
@@ -453,19 +441,3 @@ class Relay:
         if not call.begun:
             call.begun = True
             call.exchange.start(200, answer_headers(call, EVENT_STREAM, early=early))
-
-
-def _printable(text: str | None) -> str | None:
-    return text[:128] if text and text.isascii() and text.isprintable() else None
-
-
-def _unwritten() -> MiraError:
-    return MiraError(Kind.STORE_DOWN, "the ledger does not answer; try again", retry_after_s=1)
-
-
-def _left() -> MiraError:
-    return MiraError(Kind.UPSTREAM_FAILED, "the answer was cut, because its client left before it was complete")
-
-
-def _stopping() -> MiraError:
-    return MiraError(Kind.UNAVAILABLE, "Mira is stopping; try again", retry_after_s=1)

@@ -88,6 +88,26 @@ class Call(Struct):
         return int((monotonic_s() - self.started_s) * 1000)
 
 
+def new_call(exchange: Exchange, surface: Surface, request_id: str, *, now_ms: int, started_s: float) -> Call:
+    """The sheet of a request of which nothing is known yet but its head."""
+    record = CallRecord(
+        request_id=request_id,
+        client_request_id=printable(exchange.header(b"x-request-id")),
+        workspace_id="",
+        key_id="",
+        face=surface.face.value,
+        protocol=surface.codec.name,
+        model="",
+        started_at_ms=now_ms,
+    )
+    return Call(exchange=exchange, surface=surface, record=record, started_s=started_s)
+
+
+def printable(text: str | None) -> str | None:
+    """An id of somebody else's as it can be kept and logged; None for one that cannot."""
+    return text[:128] if text and text.isascii() and text.isprintable() else None
+
+
 class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
     """A node failed before any content; another may be tried unless the request itself is wrong (`INNOCENT`)."""
 
