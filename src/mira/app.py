@@ -4,71 +4,78 @@ import asyncio
 import gc
 import logging
 import os
+import random
 import secrets
 import socket
-import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 
+from mira import __version__
 from mira.api import application
+from mira.api.lent import Lent, lent
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
-from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
+from mira.api.standing import standing
+from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
-from mira.core.model_rows import model_row
-from mira.core.models import Table
-from mira.core.price_rows import price_row
-from mira.core.pricing import Price
+from mira.core.deadlines import LOCAL_TIMEOUTS
+from mira.core.fleet import Balancer
+from mira.core.operator_rows import operator_models, operator_prices
 from mira.errors import ConfigError, MiraError
 from mira.fetch.addresses import Allowed, parse_allowed
-from mira.fetch.egress import Egress, Page
+from mira.fetch.egress import Egress
 from mira.fetch.links import Loader
 from mira.files.objects import Objects
 from mira.files.uploads import Uploads
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
+from mira.nodes.local.lending import FILE
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
+from mira.nodes.reconciler import EVERY_S as RECONCILED_EVERY_S
+from mira.nodes.reconciler import Reconciler
 from mira.observe import log
+from mira.observe.calls import Observer
+from mira.observe.lag import LoopLag
+from mira.observe.metrics import Metrics, Standing
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
-from mira.store.database import Database
+from mira.store.copying import copy_all
+from mira.store.database import Database, without_password
 from mira.store.files import Files
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
+from mira.store.leases import Leases
 from mira.store.ledger import Ledger
+from mira.store.members import Members
 from mira.store.nodes import Nodes
+from mira.store.passwords import Passwords
+from mira.store.retention import Retention
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
 from mira.store.transfers import Transfers
+from mira.store.usage import UsageSheets
 from mira.store.users import Users
+from mira.store.versions import KEYS, NODES, Versions
 from mira.store.workspaces import Workspaces
-from mira.transport.client import Pool
-from mira.transport.pinned import PinnedOpener
-from mira.transport.proxy import proxy_for
+from mira.transport.pools import Pools
 from mira.transport.resolver import system_lookup
-from mira.transport.settings import Timeouts
-from mira.transport.tls import system_tls
 from mira.workers.counter import Counter
 from mira.workers.side import SideProcess
 
-if TYPE_CHECKING:
-    from argon2 import PasswordHasher
-
 logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
+RETENTION_S = 300.0
 #: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
 GC_THRESHOLD = 20_000
-#: The local model reads long prompts slowly: nothing bounds its first token.
-LOCAL_TIMEOUTS = Timeouts(head_s=None, idle_s=600.0, total_s=3600.0)
 
 
 class Ids:
@@ -86,8 +93,10 @@ class Ids:
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstRun | None) -> None:
+    def __init__(self, services: Services, first: FirstRun | None, retention: Retention, leases: Leases) -> None:
         self.services = services
+        self.leases = leases
+        self.retention = retention
         self.first = first
         self.draining = False
         self.asgi = application.build(services)
@@ -101,23 +110,34 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     """
     allowed = allowed_addresses(config)
     make_home(config.home)
-    box = SecretBox(installation_secret(config))
     ids = Ids()
     async with AsyncExitStack() as stack:
         database = Database.open(config.database_url)
         stack.push_async_callback(database.close)
-        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"))
+        metrics = Metrics(
+            version=__version__,
+            models=lambda: fleet.catalog.routes,
+            nodes=lambda: {node.name for node in fleet.nodes},
+            standing=lambda: _standing(fleet, ledger, relay),
+        )
+        epoch_id = ids("epoch")
+        ledger = Ledger(database, epoch_id=epoch_id, on_batch=metrics.batch_committed)
         await ledger.start()
         stack.push_async_callback(ledger.close)
         settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
+        box = SecretBox(await installation_secret(config, settings, shared=database.shared))
         await check_secret(settings, box.fingerprint())
+        leases = Leases(database, holder=epoch_id)
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
+        versions = Versions(database, monotonic_s=time.monotonic)
+        await versions.poll()
         passwords = Passwords()
         first: FirstRun | None = None
         if first_start:
             first = await bootstrap(
                 config,
                 settings=settings,
+                leases=leases,
                 workspaces=workspaces,
                 keyring=keyring,
                 ledger=ledger,
@@ -153,11 +173,16 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             memory=Answers(database, now_ms=now_ms),
             loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
             files=uploads,
+            observer=Observer(metrics),
+            most_calls=config.server.max_streams,
+            instance=await instance_name(settings),
             now_ms=now_ms,
+            balancer=Balancer(random.random),
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
             wait_for_durable_hold=config.ledger.dispatch == "durable",
         )
+        calls = Calls(database)
         services = Services(
             config=config,
             relay=relay,
@@ -165,18 +190,26 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             ledger=ledger,
             workspaces=workspaces,
             keys=keys,
-            calls=Calls(database),
+            members=Members(database),
+            calls=calls,
             transfers=Transfers(database),
+            usage=UsageSheets(database),
             fleet=fleet,
+            reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
             counter=counter,
             uploads=uploads,
+            metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=ids,
             not_ready=lambda: "draining" if app.draining else None,
         )
-        app = App(services, first)
+        retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
+        app = App(services, first, retention, leases)
+        if database.shared:
+            _follow(versions, app)
+            stack.push_async_callback(_cancel, asyncio.create_task(versions.run()))
         yield app
 
 
@@ -187,42 +220,77 @@ async def open_application(config: Config) -> AsyncIterator[Asgi]:
         yield app.asgi
 
 
-def migrate(config: Config) -> list[str]:
-    """Brings the database up to date; lines to print."""
+def migrate(config: Config, to: str | None = None, version: str | None = None) -> list[str]:
+    """Brings the database up to date or to a `version`, or copies it `to` another that is empty; lines to print."""
 
     async def run() -> list[str]:
-        database = Database.open(config.database_url)
-        await database.close()
-        return [f"{config.database_url} is up to date"]
+        async with AsyncExitStack() as stack:
+            database = Database.open(config.database_url)
+            stack.push_async_callback(database.close)
+            name = without_password(config.database_url)
+            if version is not None:
+                database.engine.migrate(version)
+                return [f"{name} is at version {version}; the next start of this Mira brings it up to date again"]
+            if to is None:
+                return [f"{name} is up to date"]
+            target = Database.open(to)
+            stack.push_async_callback(target.close)
+            return await _copy(config, database, target)
 
     make_home(config.home)
     return asyncio.run(run())
+
+
+async def _copy(config: Config, database: Database, target: Database) -> list[str]:
+    # A ledger that starts ends the calls that a dead process left.
+    ledger = Ledger(database, epoch_id=Ids()("epoch"))
+    await ledger.start()
+    await ledger.close()
+    secret = await installation_secret(config, Settings(database), shared=database.shared)
+    kept = {SECRET_KEY: secret} if target.shared and config.secret_key is None else {}
+    copied = await copy_all(database, target, kept)
+    return [
+        *(f"{name}: {rows} rows" for name, rows in copied.rows.items()),
+        "the ledger balances: every invariant holds",
+    ]
 
 
 def serve(config: Config, announcer: Announcer) -> int:
     """Runs the gateway until it is told to stop; returns the exit status."""
     import uvloop  # noqa: PLC0415 - only a gateway needs it
 
-    log.configure()
+    log.configure(config.log.format, config.log.level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config, announcer))
 
 
 async def _serve(config: Config, announcer: Announcer) -> int:
+    asyncio.get_running_loop().set_exception_handler(log.on_loop_error)
     async with AsyncExitStack() as stack:
-        public = stack.enter_context(listen(config.host, config.port))
+        loan = lent(os.environ)
+        public = stack.enter_context(listen(config.host, config.port) if loan is None else loan.public)
+        if loan is not None:
+            announcer = WorkerAnnouncer(announcer, speaks=loan.speaks)
         config = msgspec.structs.replace(config, port=public.getsockname()[1])
         app = await stack.enter_async_context(open_app(config))
-        server, sockets = make_server(config, app, public)
+        server, sockets = make_server(config, app, public, loan)
         stack.enter_context(server.signals())
-        stack.callback(config.socket_path.unlink, missing_ok=True)
+        if loan is None:
+            stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
         relay = app.services.relay
+        lag = LoopLag(app.services.metrics.loop_lagged, relay.gate.loop_lagged)
+        lag.start()
+        stack.callback(lag.stop)
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
+        retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
+        stack.push_async_callback(_cancel, asyncio.create_task(retaining))
+        reconciling = app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, app.services.reconciler.compare_all)
+        stack.push_async_callback(_cancel, asyncio.create_task(reconciling))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
-        embedded = _embed(config, app, announcer) if config.local_node else None
+        embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
             base_url=config.base_url,
@@ -232,6 +300,10 @@ async def _serve(config: Config, announcer: Announcer) -> int:
             notices=config.notices,
             first_run=app.first,
         )
+        if loan is not None:
+            # Others serve meanwhile: this one begins when it knows its nodes' models.
+            await fleet.known()
+            loan.ready()
         serving = asyncio.ensure_future(server.serve(sockets=sockets))
         fleet.on_change = _Announce(app, announcer)
         if embedded is not None:
@@ -243,16 +315,20 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         await serving
+    log.flush()
     announcer.stopped()
     return 0
 
 
-def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server, list[socket.socket]]:
+def make_server(
+    config: Config, app: App, public: socket.socket, loan: Lent | None
+) -> tuple[Server, list[socket.socket]]:
     """The server and its sockets: the public one, the commands' own, and the operator's where it is set apart."""
-    sockets = [public, listen_unix(config.socket_path)]
+    sockets = [public, listen_unix(config.socket_path) if loan is None else loan.commands]
     listeners = {public.getsockname()[1]: "public"}
     if config.admin_listen is not None:
-        sockets.append(listen(*config.admin_listen))
+        apart = loan.admin if loan is not None else None
+        sockets.append(apart or listen(*config.admin_listen))
         listeners[sockets[-1].getsockname()[1]] = "admin"
 
     def on_drain() -> None:
@@ -261,7 +337,21 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
     async def on_reload() -> None:
         await reload(config, app)
 
-    return Server(ListenConfig(app.asgi, listeners), on_drain=on_drain, on_reload=on_reload), sockets
+    limits = config.server
+    listening = ListenConfig(app.asgi, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s)
+    return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
+
+
+def _follow(versions: Versions, app: App) -> None:
+    """Takes in what other processes change: keys are forgotten, nodes loaded again."""
+    keyring, fleet = app.services.keyring, app.services.fleet
+
+    async def forget() -> None:
+        keyring.forget()
+
+    versions.watch(KEYS, forget)
+    versions.watch(NODES, fleet.reload)
+    versions.distrust(keyring.forget)
 
 
 async def reload(config: Config, app: App) -> None:
@@ -275,8 +365,16 @@ async def reload(config: Config, app: App) -> None:
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
 
 
-def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:
-    local = LocalNode(resolve(config.local_model), default_cache_dir(os.environ))
+def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:
+    now_s = time.monotonic()
+    return standing(
+        [fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=relay.gate.places.waiting
+    )
+
+
+def _embed(config: Config, app: App, announcer: Announcer, *, lent: bool) -> Embedded:
+    loan = config.home / FILE if lent else None
+    local = LocalNode(resolve(config.local_model), default_cache_dir(os.environ), lent=loan)
     pools = Pools(timeouts=LOCAL_TIMEOUTS)
 
     def on_progress(node: LocalNode) -> None:
@@ -287,6 +385,21 @@ def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:
     embedded = Embedded(local, app.services.fleet, new_pool=pools.upstream, on_progress=on_progress)
     app.services.counter.use_local(local.model_id, embedded.count_tokens)
     return embedded
+
+
+class WorkerAnnouncer:
+    """Has one of several workers tell what there is to tell, and leaves the end to their supervisor."""
+
+    def __init__(self, announcer: Announcer, *, speaks: bool) -> None:
+        def nothing(**_: Any) -> None:
+            pass
+
+        self.started = announcer.started if speaks else nothing
+        self.local_progress = announcer.local_progress if speaks else nothing
+        self.answerable = announcer.answerable if speaks else nothing
+
+    def stopped(self) -> None:
+        """Nothing: the gateway goes on without this worker."""
 
 
 class _Announce:
@@ -313,93 +426,12 @@ class _Announce:
             self._announcer.answerable(model=model, key=first.key if first else None)
 
 
-class Pools:
-    """Makes HTTP clients for nodes. The system's trust store is read once, for the first https address."""
-
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
-        self._timeouts = timeouts
-        self._tls: ssl.SSLContext | None = None
-
-    def upstream(self, base_url: str) -> Pool:
-        """A client for a base URL, through the proxy that the environment names for it."""
-        tls = self._trusted() if base_url.startswith("https://") else None
-        return Pool(base_url, timeouts=self._timeouts, ssl_context=tls, proxy=proxy_for(base_url, os.environ))
-
-    def pinned(
-        self,
-        origin: str,
-        target: str,
-        headers: Sequence[tuple[bytes, bytes]],
-        addresses: Sequence[str],
-        *,
-        connect_s: float,
-        total_s: float,
-    ) -> AbstractAsyncContextManager[Page]:
-        """One GET to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
-        opener = PinnedOpener(self._trusted())
-        return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s)
-
-    def _trusted(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = system_tls()
-        return self._tls
-
-
-class Passwords:
-    """argon2id at 19 MiB, two passes: about 80 ms a time."""
-
-    def hash(self, password: str) -> str:
-        """The hash to keep."""
-        return self._hasher().hash(password)
-
-    def verify(self, known: str | None, password: str) -> bool:
-        """Whether the password is right; as slow where there is no account."""
-        from argon2.exceptions import Argon2Error, InvalidHashError  # noqa: PLC0415 - only who signs in needs it
-
-        if known is None:
-            self.hash(password)
-            return False
-        try:
-            return self._hasher().verify(known, password)
-        except (Argon2Error, InvalidHashError):
-            return False
-
-    def _hasher(self) -> "PasswordHasher":
-        from argon2 import PasswordHasher  # noqa: PLC0415 - only who signs in needs it
-
-        return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-def operator_prices(config: Config) -> dict[str, Price]:
-    """The `[[prices]]` by model; ConfigError names the row and the field."""
-    prices: dict[str, Price] = {}
-    for number, row in enumerate(config.prices):
-        model = row.get("model")
-        if not isinstance(model, str) or not model:
-            raise ConfigError(f"prices[{number}].model: is missing; write the model's id")
-        try:
-            prices[model] = price_row(
-                {name: value for name, value in row.items() if name != "model"}, f"prices[{number}]"
-            )
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-    return prices
-
-
 def allowed_addresses(config: Config) -> Allowed:
     """The private addresses that clients' URLs may reach; ConfigError names the entry that cannot be read."""
     try:
         return parse_allowed(config.allow_private_networks)
     except ConfigError as error:
         raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
-
-
-def operator_models(config: Config) -> Table:
-    """The `[[models]]` as a table; ConfigError names the row and the field."""
-    try:
-        return dict(model_row(row, f"models[{number}]") for number, row in enumerate(config.models))
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def now_ms() -> int:

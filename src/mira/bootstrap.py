@@ -3,6 +3,8 @@
 Everything is made once; the marker that it was is written last, so a start that was cut is made whole by the next.
 """
 
+import asyncio
+import logging
 import os
 import secrets
 from collections.abc import Callable
@@ -14,21 +16,39 @@ from mira.core.caller import Face
 from mira.core.money import nanocredits
 from mira.errors import ConfigError
 from mira.store.keyring import Keyring
+from mira.store.leases import Leases
 from mira.store.ledger import Ledger
 from mira.store.settings import Settings
 from mira.store.users import Users
 from mira.store.workspaces import Workspaces
 
+log = logging.getLogger("mira")
+
 OPERATOR_EMAIL = "operator@localhost"
 WORKSPACE_ID = "ws_default"
 DONE = "bootstrap"
+INSTANCE = "instance"
+SECRET_KEY = "secret-key"  # noqa: S105 - the name of a setting
+#: Making the first rows takes about a second; a process that died over it is followed by another.
+BOOTSTRAP_LASTS_S = 30.0
 SECRET = "secret-fingerprint"  # noqa: S105 - the name of a setting
 
 
-def installation_secret(config: Config) -> str:
-    """`MIRA_SECRET_KEY`, or the one in the data folder, made at the first start."""
+async def installation_secret(config: Config, settings: Settings, *, shared: bool) -> str:
+    """`MIRA_SECRET_KEY`, else one that the first start makes: in the data folder, or in a `shared` database."""
     if config.secret_key is not None:
         return config.secret_key
+    if shared:
+        if await settings.claim(SECRET_KEY, secrets.token_urlsafe(48)):
+            log.warning(
+                "MIRA_SECRET_KEY is not set: one was made and is kept in the database, so that whoever reads the "
+                "database can also read the credentials of its nodes"
+            )
+        return await settings.get(SECRET_KEY) or ""
+    return _secret_file(config)
+
+
+def _secret_file(config: Config) -> str:
     path = config.home / "secret"
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -55,17 +75,62 @@ def make_home(home: Path) -> None:
 
 async def check_secret(settings: Settings, fingerprint: str) -> None:
     """Refuses to start with another secret than the one that the keys were made with: none of them would open."""
-    known = await settings.get(SECRET)
-    if known is None:
-        await settings.set(SECRET, fingerprint)
-    elif known != fingerprint:
+    if not await settings.claim(SECRET, fingerprint) and await settings.get(SECRET) != fingerprint:
         raise ConfigError(
             "MIRA_SECRET_KEY (or the file `secret` in the data folder) is not the one that this database was made "
             "with; with another one no key would be known"
         )
 
 
+async def instance_name(settings: Settings) -> str:
+    """The name by which this installation is known to other Miras: made once, the same in all processes of a database.
+
+    It stands in the database and not in the configuration, which two Miras in a row may share.
+    """
+    name = await settings.get(INSTANCE)
+    if name is None:
+        await settings.claim(INSTANCE, secrets.token_hex(6))
+        name = await settings.get(INSTANCE)
+        assert name is not None
+    return name
+
+
 async def bootstrap(
+    config: Config,
+    *,
+    settings: Settings,
+    leases: Leases,
+    workspaces: Workspaces,
+    keyring: Keyring,
+    ledger: Ledger,
+    users: Users,
+    hash_password: Callable[[str], str],
+    now_ms: Callable[[], int],
+) -> FirstRun | None:
+    """Makes the first rows; returns their secrets on the very first start, else None.
+
+    Of several processes that start at once, one makes them and the others wait.
+    """
+    while await settings.get(DONE) is None:
+        if not await leases.take(DONE, BOOTSTRAP_LASTS_S):
+            await asyncio.sleep(0.1)
+        elif await settings.get(DONE) is None:
+            made = await _first_rows(
+                config,
+                settings=settings,
+                workspaces=workspaces,
+                keyring=keyring,
+                ledger=ledger,
+                users=users,
+                hash_password=hash_password,
+                now_ms=now_ms,
+            )
+            await leases.give_back(DONE)
+            return made
+    return None
+
+
+async def _first_rows(
     config: Config,
     *,
     settings: Settings,
@@ -75,10 +140,7 @@ async def bootstrap(
     users: Users,
     hash_password: Callable[[str], str],
     now_ms: Callable[[], int],
-) -> FirstRun | None:
-    """Makes the first rows; returns their secrets on the very first start, else None."""
-    if await settings.get(DONE) is not None:
-        return None
+) -> FirstRun:
     try:
         credits_nanocredits = nanocredits(config.bootstrap_credits)
     except ValueError as error:

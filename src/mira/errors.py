@@ -31,6 +31,7 @@ class Kind(Enum):
     UNPRICED = Row(400, "invalid_request_error", "model_not_priced", "invalid_request_error", None)
     BAD_KEY = Row(401, "invalid_request_error", "invalid_api_key", "authentication_error", False)
     NO_CREDITS = Row(402, "insufficient_quota", "insufficient_quota", "billing_error", False)
+    BUDGET_EXCEEDED = Row(402, "insufficient_quota", "budget_exceeded", "billing_error", False)
     FORBIDDEN = Row(403, "permission_error", "permission_denied", "permission_error", False)
     MODEL_NOT_ALLOWED = Row(403, "permission_error", "model_not_allowed", "permission_error", False)
     NOT_FOUND = Row(404, "invalid_request_error", "not_found", "not_found_error", None)
@@ -39,10 +40,13 @@ class Kind(Enum):
     CONFLICT = Row(409, "invalid_request_error", "conflict", "conflict_error", False)
     TOO_LARGE = Row(413, "invalid_request_error", "request_too_large", "request_too_large", None)
     BAD_MEDIA_TYPE = Row(415, "invalid_request_error", "unsupported_media_type", "invalid_request_error", None)
+    KEY_REUSED = Row(422, "invalid_request_error", "idempotency_key_reused", "invalid_request_error", False)
     RATE_LIMITED = Row(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", None)
     INTERNAL = Row(500, "server_error", "internal_error", "api_error", False)
     UPSTREAM_AUTH = Row(502, "server_error", "upstream_auth", "api_error", False)
+    UPSTREAM_CREDITS = Row(502, "server_error", "upstream_credits", "api_error", False)
     UPSTREAM_FAILED = Row(502, "server_error", "upstream_error", "api_error", False)
+    LOOP_DETECTED = Row(508, "server_error", "loop_detected", "api_error", False)
     UNAVAILABLE = Row(503, "server_error", "overloaded", "overloaded_error", True)
     STORE_DOWN = Row(503, "server_error", "store_unavailable", "api_error", True)
     UPSTREAM_TIMEOUT = Row(504, "server_error", "timeout", "timeout_error", False)
@@ -78,6 +82,12 @@ class MiraError(Exception):
     def status(self) -> int:
         """The HTTP status."""
         return self.kind.value.status
+
+
+def refused_account(kind: Kind) -> MiraError:
+    """A node refuses our key (UPSTREAM_AUTH) or our account (UPSTREAM_CREDITS): clients are not told which."""
+    message = "The upstream refused this gateway's credentials or account; the operator must act."
+    return MiraError(kind, message, code=Kind.UPSTREAM_AUTH.value.openai_code)
 
 
 class ConfigError(Exception):

@@ -1,6 +1,6 @@
 """The way of a request, from the key to the ledger, as one straight line.
 
-    authenticate → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
+    authenticate → take a place → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
 
 The relay receives its collaborators and knows neither ASGI nor SQL. Its rules of money:
 
@@ -21,10 +21,14 @@ from mira.calls.admission import admit
 from mira.calls.attaching import attach
 from mira.calls.authentication import authenticate
 from mira.calls.books import Books
-from mira.calls.call import AttemptFailed, Call, Surface
-from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render
+from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
+from mira.calls.endings import left, stopping, unwritten
+from mira.calls.gate import Gate
+from mira.calls.keeping import Final, Keeping, claim_of, head_of, keep_stream, keep_whole
+from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render, whole_headers
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import recall, remember
+from mira.calls.routing import Router, refused, soonest
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import empty_answer, open_stream, read_answer
@@ -39,24 +43,24 @@ from mira.collaborators import (
     Loader,
     Memory,
     Node,
+    Observer,
     Response,
 )
-from mira.core import fleet
+from mira.core import via
 from mira.core.attachments import MARK
-from mira.core.call import CallRecord
+from mira.core.call import CLIENT_LEFT_STATUS
 from mira.core.conversation import Conversation
-from mira.core.fleet import Offer, Route
+from mira.core.fleet import Balancer, Offer, Route
+from mira.core.health import Trouble
+from mira.core.ledger import Answered, StoredAnswer
 from mira.core.money import credits_text
+from mira.core.retrying import MAX_ATTEMPTS
 from mira.errors import Kind, MiraError
 
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
-MAX_ATTEMPTS = 3
 HELD_BACK_BYTES = 64 * 1024
-CLIENT_LEFT_STATUS = 499
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-#: Refusals of a node that every other node would repeat: the request itself is wrong.
-FINAL_STATUSES = frozenset({400, 413, 422})
 #: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
 SILENT_TICKS = 2
 
@@ -64,7 +68,10 @@ log = logging.getLogger("mira.relay")
 
 
 class Relay:
-    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id."""
+    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id.
+
+    `instance` is the name by which other Miras know this one.
+    """
 
     def __init__(
         self,
@@ -76,6 +83,10 @@ class Relay:
         memory: Memory,
         loader: Loader,
         files: Files,
+        observer: Observer,
+        balancer: Balancer,
+        most_calls: int,
+        instance: str,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -88,6 +99,11 @@ class Relay:
         self.memory = memory
         self.loader = loader
         self.files = files
+        self.observer = observer
+        self.balancer = balancer
+        self.router = Router(balancer, monotonic_s)
+        self.gate = Gate(most_calls, monotonic_s)
+        self.instance = instance
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -97,9 +113,12 @@ class Relay:
 
     async def answer(self, exchange: Exchange, surface: Surface) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
-        call = self._begin(exchange, surface)
+        call = new_call(exchange, surface, self.new_id(), now_ms=self.now_ms(), started_s=self.monotonic_s())
+        self.observer.began(call.record.request_id)
         try:
             await self._authenticate(call)
+            await self.gate.enter(call.caller.workspace_id, exchange)
+            call.placed = True
             route = await self._decode(call)
             route = await self._admit(call, route)
             if call.envelope.stream:
@@ -107,28 +126,20 @@ class Relay:
             await self._converse(call, route)
         except MiraError as error:
             await self._refuse(call, error)
+        except Answered as before:
+            await self._repeat(call, before.answer)
         except ClientLeft:
             await self.books.close(call, status=CLIENT_LEFT_STATUS, error="client_left")
         except asyncio.CancelledError:
-            await self._refuse(call, _unwritten() if is_lost(call.hold) else _stopping())
+            await self._refuse(call, unwritten() if is_lost(call.hold) else stopping())
         except Exception:
             log.exception("request %s failed inside Mira", call.record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
         finally:
             self.awaited.pop(call.record.request_id, None)
-
-    def _begin(self, exchange: Exchange, surface: Surface) -> Call:
-        record = CallRecord(
-            request_id=self.new_id(),
-            client_request_id=_printable(exchange.header(b"x-request-id")),
-            workspace_id="",
-            key_id="",
-            face=surface.face.value,
-            protocol=surface.codec.name,
-            model="",
-            started_at_ms=self.now_ms(),
-        )
-        return Call(exchange=exchange, surface=surface, record=record, started_s=self.monotonic_s())
+            if call.placed:
+                self.gate.leave()
+            self.observer.ended(call.record)
 
     # 1 authenticate: headers only, before the body is read
 
@@ -137,6 +148,7 @@ class Relay:
         call.known_caller = caller
         call.record.workspace_id = caller.workspace_id
         call.record.key_id = caller.key_id
+        call.via = via.onward(call.exchange.header(via.HEADER), self.instance)
 
     # 2 decode
 
@@ -149,13 +161,16 @@ class Relay:
         if content_type.startswith(("multipart/", "image/", "audio/", "video/")):
             raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
         body = await exchange.body(MAX_BODY_BYTES)
+        call.claim = claim_of(call, body)
+        if call.claim is not None:
+            call.exchange = Keeping(exchange)
         envelope = call.opened = call.surface.codec.open_request(body)
         call.record.stream = envelope.stream
         call.record.model = envelope.model[:200]
         route = self.catalog.find(envelope.model)
         call.record.model = route.model
         call.capabilities = route.capabilities
-        if call.caller.models is not None and route.model not in call.caller.models:
+        if not call.caller.may_use(route.model):
             raise MiraError(
                 Kind.MODEL_NOT_ALLOWED,
                 f"this key may not use the model {route.model}; ask for a wider scope",
@@ -174,7 +189,7 @@ class Relay:
         route = await admit(self.ledger, call, route)
         hold = call.hold
         assert hold is not None
-        if self.wait_for_durable_hold:
+        if self.wait_for_durable_hold or call.claim is not None:
             await asyncio.shield(hold.durable)
         elif not hold.durable.done():
             hold.durable.add_done_callback(
@@ -187,42 +202,39 @@ class Relay:
     async def _converse(self, call: Call, route: Route) -> None:
         tried: list[Any] = []
         last: MiraError | None = None
-        while len(tried) < MAX_ATTEMPTS:
+        self.router.plan(call, route)
+        while True:
             try:
-                offer = fleet.choose(route, tried, self.monotonic_s())
+                offer = await self.router.choose(call, route, tried)
             except MiraError as none_left:
-                raise last or none_left from None
-            node: Node = offer.node
-            tried.append(node)
+                raise soonest(last, none_left) from None
+            tried.append(offer.node)
             call.record.attempts = len(tried)
-            call.record.node = node.name
-            node.health.in_flight += 1
+            call.record.node = offer.node.name
+            self.router.begin(call, offer)
             try:
-                await self._ask(call, offer)
+                await self._ask(call, offer, others=len(tried) < min(MAX_ATTEMPTS, len(route.offers)))
                 return
             except AttemptFailed as failure:
                 last = failure.error
-                if failure.retryable:
-                    node.health.failed(self.monotonic_s(), rest_s=failure.error.retry_after_s)
-                    if not call.begun:
-                        continue
-                raise failure.error from None
+                self.books.tried(call, last.kind.name.lower())
+                self.router.failed(call, failure)
+                if failure.trouble is Trouble.INNOCENT or not self.router.may_retry(call, route, tried):
+                    raise last from None
             finally:
-                node.health.in_flight -= 1
-        assert last is not None
-        raise last
+                self.router.end(call)
 
-    async def _ask(self, call: Call, offer: Offer) -> None:
+    async def _ask(self, call: Call, offer: Offer, *, others: bool) -> None:
         """Asks a node, and once more without the earlier reasoning where it cannot read that."""
         try:
-            await self._attempt(call, offer)
+            await self._attempt(call, offer, others=others)
         except AttemptFailed as failure:
             if failure.error.code != UNREADABLE or call.forgets:
                 raise
             call.forgets = True
-            await self._attempt(call, offer)
+            await self._attempt(call, offer, others=others)
 
-    async def _attempt(self, call: Call, offer: Offer) -> None:
+    async def _attempt(self, call: Call, offer: Offer, *, others: bool) -> None:
         exchange = call.exchange
         node: Node = offer.node
         codec = codec_for(call, node)
@@ -230,6 +242,7 @@ class Relay:
             await self._answer_empty(call, offer)
             return
         body, conversation = await render(self.loader, call, offer, codec)
+        call.timeouts = self.router.timeouts(call, offer, others=others)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
@@ -243,14 +256,19 @@ class Relay:
                     model=offer.upstream_model,
                     stream=call.envelope.stream,
                     passed=exchange if conversation is None else None,
+                    timeouts=call.timeouts,
+                    via=call.via,
                 )
+                if others:
+                    self.router.note(offer, response)
+                call.record.upstream_request_id = printable(response.header(b"x-request-id"))
                 if response.status != 200:
-                    raise _attempt_failed(codec, response, await response.read(HELD_BACK_BYTES))
+                    raise refused(codec, response, await response.read(HELD_BACK_BYTES))
                 raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
             except (MiraError, AttemptFailed):
                 raise
             except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
-                raise AttemptFailed(node.fault(broken), retryable=True) from None
+                raise self.router.failure(call, offer, node.fault(broken)) from None
             exchange.on_gone = None
             if call.envelope.stream:
                 await self._stream(call, offer, codec, response, conversation)
@@ -283,17 +301,22 @@ class Relay:
         try:
             answer = read_answer(call.surface.codec, codec, offer.node.adapter, raw, context)
         except MiraError as error:
-            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES) from None
-        offer.node.health.succeeded()
+            raise self.router.failure(call, offer, error) from None
+        self.router.succeeded(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
-        billed = await self.books.settle(call, offer, usage, status=200)
-        headers = answer_headers(call, b"application/json")
-        headers.append((b"x-mira-cost", credits_text(billed).encode()))
-        await call.exchange.respond(200, headers, await remember(self.memory, call, answer.render(usage, billed)))
+        final = Final(lambda billed: answer.render(usage, billed))
+        keep = partial(keep_whole, call, final)
+        billed = await self.books.settle(call, offer, usage, status=200, render=keep)
+        await call.exchange.respond(200, whole_headers(call, billed), await remember(self.memory, call, final(billed)))
 
     async def _stream(
-        self, call: Call, offer: Offer, codec: NodeCodec, response: Response, conversation: Conversation | None
+        self,
+        call: Call,
+        offer: Offer,
+        codec: NodeCodec,
+        response: Response,
+        conversation: Conversation | None,
     ) -> None:
         node: Node = offer.node
         stream = open_stream(call.surface.codec, codec, node.adapter, context_of(call, conversation))
@@ -304,31 +327,35 @@ class Relay:
         told = stream.failed
         last = stream.close()
         if call.exchange.gone and not stream.ended:
-            await self.books.settle(
-                call, offer, stream.usage or await self.books.estimate(call, stream.tally()), status=499
-            )
+            usage = stream.usage or await self.books.estimate(call, stream.tally())
+            keep = partial(keep_stream, call, Final(lambda _: stream.abort(left())))
+            await self.books.settle(call, offer, usage, status=CLIENT_LEFT_STATUS, render=keep)
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
-            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
+            self.books.attempt_cost(call, offer, stream.usage or stream.tally().prompt)
+            raise self.router.failure(call, offer, error)
         if not pump.flowing:
             await asyncio.shield(call.hold.durable)
             pump.start()
         if last:
             call.exchange.write(last)
         usage = stream.usage or await self.books.estimate(call, stream.tally())
-        billed = await self.books.settle(call, offer, usage, status=200, error=error)
+        final = Final(lambda billed: stream.finish(usage, billed) if error is None else stream.abort(error))
+        keep = partial(keep_stream, call, final)
+        billed = await self.books.settle(call, offer, usage, status=200, error=error, render=keep)
         if error is None:
-            node.health.succeeded()
-            await call.exchange.end(await remember(self.memory, call, stream.finish(usage, billed)))
+            self.router.succeeded(call)
+            await call.exchange.end(await remember(self.memory, call, final(billed)))
         else:
-            node.health.failed(self.monotonic_s())
-            await call.exchange.end(stream.abort(error))
+            self.router.failed(call, self.router.failure(call, offer, error))
+            await call.exchange.end(final(billed))
 
     async def _flow(self, call: Call, node: Node, response: Response, pump: Pump) -> MiraError | None:
         """Carries a stream until it is over; returns what cut it, if anything but the client did."""
         self.streams[pump] = call
         call.exchange.on_gone = response.close
+        watch = self.router.watch(call, pump)
         try:
             if call.exchange.gone:
                 response.close()
@@ -339,12 +366,16 @@ class Relay:
             if not call.exchange.gone:
                 if not pump.flowing:
                     raise
-                return _stopping()
+                return stopping()
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
             if call.exchange.gone or pump.stream.failed is not None:
                 return None  # closed from here
+            if watch is not None and watch.fired:
+                return MiraError(Kind.UPSTREAM_TIMEOUT, "the upstream did not answer in time")
             return node.fault(broken)
         finally:
+            if watch is not None:
+                watch.cancel()
             del self.streams[pump]
             pump.detach()
             call.exchange.on_gone = None
@@ -366,13 +397,17 @@ class Relay:
                 continue
             if hold is not None and hold.durable.done() and not is_lost(hold):
                 call.silent_ticks = 0
-                self._send_head(call)
+                self._send_head(call, early=True)
                 exchange.write(call.surface.codec.keepalive)
 
     def checkpoint(self) -> None:
-        """Tells the ledger what each running stream has cost so far: what a crash would charge."""
+        """Tells the ledger what each running stream has cost so far: what a crash would charge.
+
+        One that has long passed its output cap is given up: its node would go on for ever, at its client's expense.
+        """
         for pump, call in tuple(self.streams.items()):
             self.books.checkpoint(call, pump)
+            pump.give_up_beyond(call.output_cap * call.envelope.choices)
 
     # 8–9 settle and record: `Books`, from wherever a call ends
 
@@ -380,10 +415,12 @@ class Relay:
         pump = call.pump
         if pump is not None and pump.flowing:
             # The answer has begun: it ends in the protocol's error, and what was delivered is billed.
+            last = pump.stream.abort(error)
             if not call.settled:
                 usage = pump.stream.usage or await self.books.estimate(call, pump.stream.tally())
-                await self.books.settle(call, pump.offer, usage, status=200, error=error)
-            await call.exchange.end(pump.stream.abort(error))
+                keep = partial(keep_stream, call, Final(lambda _: last))
+                await self.books.settle(call, pump.offer, usage, status=200, error=error, render=keep)
+            await call.exchange.end(last)
             return
         if call.begun:
             await self.books.close(call, status=200, error=error.kind.name.lower())
@@ -395,32 +432,20 @@ class Relay:
             headers = error_headers(error, call.record.request_id, call.surface.request_id_headers)
             await call.exchange.respond(status, headers, call.surface.codec.render_error(error, call.record.request_id))
 
+    async def _repeat(self, call: Call, answer: StoredAnswer) -> None:
+        """Sends what was sent before under the same Idempotency-Key; nothing is charged."""
+        call.record.attempts = 0
+        await self.books.close(call, status=answer.status, error=None)
+        if not call.exchange.gone:
+            await call.exchange.respond(answer.status, head_of(answer), answer.body)
+
     def _content_begins(self, call: Call) -> None:
+        self.router.content(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         self._send_head(call)
 
-    def _send_head(self, call: Call) -> None:
-        """Begins a streamed answer, once."""
+    def _send_head(self, call: Call, *, early: bool = False) -> None:
+        """Begins a streamed answer, once; `early`: before its node has said anything."""
         if not call.begun:
             call.begun = True
-            call.exchange.start(200, answer_headers(call, EVENT_STREAM))
-
-
-def _printable(text: str | None) -> str | None:
-    return text[:128] if text and text.isascii() and text.isprintable() else None
-
-
-def _attempt_failed(codec: NodeCodec, response: Response, body: bytes) -> AttemptFailed:
-    error = codec.parse_error(response.status, body)
-    wish = response.header(b"retry-after")
-    if wish and wish.isdecimal() and error.retry_after_s is None:
-        error.retry_after_s = float(wish)
-    return AttemptFailed(error, retryable=response.status not in FINAL_STATUSES)
-
-
-def _unwritten() -> MiraError:
-    return MiraError(Kind.STORE_DOWN, "the ledger does not answer; try again", retry_after_s=1)
-
-
-def _stopping() -> MiraError:
-    return MiraError(Kind.UNAVAILABLE, "Mira is stopping; try again", retry_after_s=1)
+            call.exchange.start(200, answer_headers(call, EVENT_STREAM, early=early))

@@ -153,7 +153,7 @@ async def test_a_running_gateway_is_preferred_to_the_store(tmp_path):
         yield application
         opened.append("closed")
 
-    program = Program(serve=lambda *_: 0, application=open_application, migrate=lambda _: [])
+    program = Program(serve=lambda *_: 0, application=open_application, migrate=lambda *_: [])
     config = load({"MIRA_HOME": str(tmp_path)})
     with raw_server(tmp_path / "mira.sock", http("200 OK", b"[1]")):
         async with connect(config, program) as client:
@@ -172,7 +172,7 @@ async def test_a_data_folder_in_use_by_a_process_without_a_socket_is_said(tmp_pa
         raise ConfigError("the database is in use by another Mira process")
         yield
 
-    program = Program(serve=lambda *_: 0, application=open_application, migrate=lambda _: [])
+    program = Program(serve=lambda *_: 0, application=open_application, migrate=lambda *_: [])
     with pytest.raises(ConfigError, match="in use"):
         async with connect(load({"MIRA_HOME": str(tmp_path)}), program):
             pass

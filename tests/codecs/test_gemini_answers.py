@@ -423,7 +423,7 @@ ERRORS = [
     (403, failure(403, "PERMISSION_DENIED", "no"), Kind.UPSTREAM_AUTH),
     (404, failure(404, "NOT_FOUND", "models/x is not found for API version v1beta"), Kind.MODEL_NOT_FOUND),
     (429, failure(429, "RESOURCE_EXHAUSTED", QUOTA, RETRY), Kind.RATE_LIMITED),
-    (429, failure(429, "RESOURCE_EXHAUSTED", QUOTA), Kind.UPSTREAM_AUTH),
+    (429, failure(429, "RESOURCE_EXHAUSTED", QUOTA), Kind.UPSTREAM_CREDITS),
     (500, failure(500, "INTERNAL", "An internal error has occurred."), Kind.UPSTREAM_FAILED),
     (503, failure(503, "UNAVAILABLE", "The model is overloaded."), Kind.UNAVAILABLE),
     (504, failure(504, "DEADLINE_EXCEEDED", "late"), Kind.UPSTREAM_TIMEOUT),

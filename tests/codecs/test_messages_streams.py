@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from tests.generators.conversations import USAGES, event_streams, pieces, splits
 from tests.grammar.messages import check_messages_stream, content_of
 
+from mira.codecs import in_words
 from mira.codecs.carried import uncarry, uncarry_signature
 from mira.codecs.codec import AnswerStream, Context
 from mira.codecs.messages import MESSAGES
-from mira.codecs.pictures import in_words
 from mira.core import events as e
 from mira.core.conversation import FinishReason, Reasoning
 from mira.core.usage import Usage
@@ -145,6 +145,15 @@ def test_any_split_gives_the_same_events(data: st.DataObject) -> None:
     assert plain(decoded(stream, cuts)) == plain(decoded(stream))
 
 
+def test_a_proxys_done_behind_the_end_or_before_it_changes_nothing() -> None:
+    done = b"data: [DONE]\n\n"
+    assert decoded(GOLDEN + done) == decoded(GOLDEN)
+    without_stop = GOLDEN.partition(b"event: message_stop")[0]
+    assert decoded(without_stop + done) == decoded(without_stop) == decoded(GOLDEN)
+    (*_, last) = decoded(GOLDEN[: GOLDEN.index(b"event: message_delta")] + done)
+    assert isinstance(last, e.ErrorEvent)
+
+
 def test_the_golden_stream_becomes_events() -> None:
     sign = "anthropic-claude-v1"
     usage = Usage(input_tokens=6, cache_read_tokens=4, output_tokens=5)
@@ -180,7 +189,7 @@ def test_a_failure_at_any_event_ends_in_an_error_and_never_in_a_stop(
 def test_nothing_of_an_answer_is_lost(events: list[e.Event]) -> None:
     blocks = content_of(check_messages_stream(encoded(events)))
     said = "".join(
-        in_words(event.source) if isinstance(event, e.ImageBlock) else event.text
+        in_words.picture(event.source) if isinstance(event, e.ImageBlock) else event.text
         for event in events
         if isinstance(event, e.TextDelta | e.RefusalDelta | e.ImageBlock)
     )

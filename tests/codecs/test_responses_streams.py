@@ -192,7 +192,7 @@ IN_BAND = [
     (b"event: response.completed\ndata: {broken\n\n", Kind.UPSTREAM_FAILED),
     (Node().end([], "failed", error=ERROR), Kind.UPSTREAM_FAILED),
     (Node().end([], "failed", error={"code": "context_length_exceeded", "message": "x"}), Kind.CONTEXT_TOO_LONG),
-    (Node().end([], "failed", error={"code": "insufficient_quota", "message": "x"}), Kind.UPSTREAM_AUTH),
+    (Node().end([], "failed", error={"code": "insufficient_quota", "message": "x"}), Kind.UPSTREAM_CREDITS),
     (Node().end([], "failed", error={"code": "invalid_prompt", "message": "x"}), Kind.BAD_REQUEST),
     (Node().end([], "failed", error=None), Kind.UPSTREAM_FAILED),
     (Node().end([], "completed", error=ERROR), Kind.UPSTREAM_FAILED),

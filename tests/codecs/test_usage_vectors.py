@@ -5,11 +5,14 @@ what a stream tells one after the other, `beside` more fields of the answer; `cl
 out apart from the code, the cost in fractions of a credit.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
 from mira.codecs.chat import CHAT
@@ -18,9 +21,11 @@ from mira.codecs.gemini import GEMINI
 from mira.codecs.messages import MESSAGES
 from mira.codecs.responses import RESPONSES
 from mira.codecs.translation import TranslatedStream
+from mira.core.money import MAX_NANOCREDITS
 from mira.core.price_rows import price_row
 from mira.core.pricing import bill, cost_nanocredits
 from mira.core.usage import Usage
+from mira.errors import MiraError
 
 CONTEXT = Context(answer_id="a1", created_s=1_700_000_000)
 CODECS: dict[str, NodeCodec] = {codec.name: codec for codec in (CHAT, MESSAGES, RESPONSES, GEMINI)}
@@ -179,3 +184,42 @@ def test_the_vectors_cover_every_protocol_and_class() -> None:
     counts = {name for name in Usage.__struct_fields__ if name.endswith("_tokens")}
     assert {f"{name}_tokens" for name in seen} >= counts
     assert len(VECTORS) >= 60
+
+
+ABSURD = st.one_of(
+    st.integers(-(2**70), 2**70), st.floats(), st.sampled_from(["many", "-1", "9" * 30, None, [], {}, True, -1, 2**63])
+)
+
+
+@given(st.data())
+def test_absurd_counts_of_a_node_never_give_credit(data: st.DataObject) -> None:
+    """Any figure of any provider's usage may be anything: the answer is refused, or its cost stays within bounds."""
+    counting, vector = data.draw(st.sampled_from([each.values for each in WHOLE]))
+    told = msgspec.json.encode(absurd(msgspec.json.decode(vector.usage), data))
+    body = answer(counting.codec, msgspec.structs.replace(vector, usage=Raw(told)))
+    codec, price = CODECS[counting.codec], price_row(counting.prices[vector.price])
+    readers = [lambda: codec.parse_answer(body).usage]
+    if isinstance(codec, Codec):
+        readers.append(lambda: codec.pass_answer(body, CONTEXT).usage)
+    for read in readers:
+        try:
+            usage = read()
+        except MiraError:
+            continue
+        if usage is not None:
+            for trusted in (False, True):
+                billed = bill(usage, price, trusted=trusted)
+                assert 0 <= billed.computed_nanocredits <= MAX_NANOCREDITS
+                assert 0 <= billed.actual_nanocredits <= MAX_NANOCREDITS
+
+
+def absurd(told: Any, data: st.DataObject) -> Any:
+    """The same usage with some of its figures replaced."""
+    if isinstance(told, dict):
+        return {name: absurd(value, data) for name, value in told.items()}
+    if isinstance(told, list):
+        return [absurd(value, data) for value in told]
+    if isinstance(told, int | float) and data.draw(st.booleans()):
+        value = data.draw(ABSURD)
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+    return told

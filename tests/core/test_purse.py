@@ -28,11 +28,48 @@ def test_calls_under_way_count_with_their_worst_case_and_ended_ones_with_their_c
 
 def test_a_node_that_refused_to_pay_gets_nothing_until_it_tells_of_credits_again():
     purse = Purse()
+    purse.tell(70, 0.0)
     purse.exhausted(1.0)
     assert not purse.covers(1)
     assert purse.covers(0)
     purse.tell(50, 2.0)
     assert purse.covers(50)
+
+
+def test_a_refusal_of_a_node_that_does_not_tell_is_left_to_its_state():
+    purse = Purse()
+    purse.exhausted(1.0)
+    assert purse.available_nanocredits is None
+
+
+def test_calls_that_ended_while_the_node_was_asked_are_still_taken_off():
+    purse = Purse()
+    purse.tell(1_000, 0.0)
+    purse.reserve(100)
+    purse.release(100, 60)
+    before = purse.spent_nanocredits
+    purse.reserve(100)
+    purse.release(100, 70)
+    purse.tell(940, 1.0, before)
+    assert purse.available_nanocredits == 870
+
+
+def test_a_purse_is_asked_for_sooner_once_half_of_it_is_gone_or_it_may_not_last():
+    purse = Purse()
+    assert not purse.short
+    purse.tell(1_000, 0.0)
+    assert not purse.short
+    purse.reserve(500)
+    assert purse.short
+    purse.release(500, 100)
+    assert not purse.short
+    purse.reserve(400)
+    purse.release(400, 400)
+    purse.tell(500, 30.0)
+    assert purse.short
+    assert purse.runway_s < FULL_RUNWAY_S
+    purse.exhausted(20.0)
+    assert purse.short
 
 
 def test_a_node_that_no_longer_tells_is_believed_again():

@@ -14,11 +14,12 @@ from mira import __version__, config
 from mira.api.application import build
 from mira.api.reference import describe
 from mira.api.table import TABLE
-from mira.app import open_app, operator_models, operator_prices
+from mira.app import open_app
 from mira.cli.main import mira as command_line
 from mira.codecs.chat.dialects import DIALECTS, Dialect
 from mira.core.capabilities import UNKNOWN
 from mira.core.model_rows import WORDS
+from mira.core.operator_rows import operator_models, operator_prices
 from mira.nodes.kinds import HOSTS, PROVIDERS, dialect_of
 from mira.nodes.local.packs import PACKS
 
@@ -28,10 +29,10 @@ MARKDOWN = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md", "src/**/*.md")
     for path in ROOT.glob(pattern)
 )
-TABLES = {"server", "ledger", "nodes", "prices", "models"}
+TABLES = {"server", "log", "ledger", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
 #: read by the client's side of the examples and by the tests, not by the gateway
-CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS"}
+CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS", "MIRA_TEST_STEPS"}
 
 
 def text(name: str) -> str:
@@ -92,6 +93,7 @@ def test_every_setting_of_a_table_is_documented():
     documented = text("docs/configuration.md")
     sections = {
         "[server]": config.ServerConfig,
+        "[log]": config.LogConfig,
         "[ledger]": config.LedgerConfig,
         "[[nodes]]": config.NodeConfig,
     }

@@ -29,7 +29,7 @@ MODELS = {
 
 
 class Behind(Struct, frozen=True, kw_only=True):
-    """A kind of node: its model, its wire and how a request must look that reaches it.
+    """A kind of node: its model (`own_model`, or that of its provider), its wire and how a request must look to it.
 
     `results` reads the results of tools out of a request: (call id, text) in order. `thinks` says whether a request
     asks it to think.
@@ -45,10 +45,11 @@ class Behind(Struct, frozen=True, kw_only=True):
     calls: Callable[[Any], list[tuple[str, str]]]
     thinks: Callable[[Any], bool]
     cap: Callable[[Any], Any]
+    own_model: str | None = None
 
     @property
     def bare(self) -> str:
-        return MODELS[self.provider]
+        return self.own_model or MODELS[self.provider]
 
     @property
     def model(self) -> str:

@@ -37,7 +37,9 @@ def check_error(row, body, *, code, anthropic_type):
 
 
 def key_of(row):
-    return {Policy.PROXY_KEY: PROXY_KEY, Policy.INFERENCE_KEY: INFERENCE_KEY, Policy.OPERATOR: ADMIN_KEY}[row.policy]
+    if row.policy in (Policy.OPERATOR, Policy.LOOPBACK_OR_OPERATOR):
+        return ADMIN_KEY
+    return {Policy.PROXY_KEY: PROXY_KEY, Policy.INFERENCE_KEY: INFERENCE_KEY}[row.policy]
 
 
 def rows(*policies):

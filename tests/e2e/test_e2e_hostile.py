@@ -275,6 +275,7 @@ async def test_no_secret_no_prompt_and_no_upstreams_words_leak_anywhere(make_gat
     for script in scripts:
         for stream in (False, True):
             upstream.script("gpt-4o-mini", script)
+            gateway.admin("POST", "/nodes/scripted/probe")
             answer = gateway.chat(MODEL, PROMPT, stream=stream, user=PROMPT)
             assert 400 <= answer.status_code < 600
             assert answer.status_code not in (401, 402, 403, 500)
@@ -284,6 +285,7 @@ async def test_no_secret_no_prompt_and_no_upstreams_words_leak_anywhere(make_gat
     seen.append(gateway.chat(MODEL, PROMPT, key="sk-mira-" + PROMPT).text)
 
     gate = Moment()
+    gateway.admin("POST", "/nodes/scripted/probe")
     upstream.script("gpt-4o-mini", streams([*frames(chunk({"role": "assistant", "content": "a"})), gate, frame(told)]))
     client = await WireClient.ask(gateway, {**GOOD, "stream": True, "user": PROMPT})
     await client.until(1, b'"a"')

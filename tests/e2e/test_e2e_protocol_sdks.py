@@ -6,6 +6,7 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from tests.e2e.asking import PARAMETERS, QUESTION, TOOL
 from tests.e2e.protocols import (
     BEHIND_ANTHROPIC,
     BEHIND_CHAT,
@@ -16,7 +17,6 @@ from tests.e2e.protocols import (
     nodes,
     prices,
 )
-from tests.e2e.surfaces import PARAMETERS, QUESTION, TOOL
 from tests.support.gateway import PROXY_KEY, Gateway
 from tests.support.said import SIGNATURE, Called, Counts, Said
 from tests.support.upstream import Upstream, answers

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mira.core import conversation as c
 from mira.core import events as e
+from mira.core.capabilities import Capabilities
 from mira.core.usage import Usage
 
 #: For the promise that everything else rests on: what a codec renders is what it says that it can express.
@@ -195,7 +196,7 @@ SAMPLING = st.builds(
 )
 THINKING = st.builds(
     c.Thinking,
-    effort=st.none() | st.sampled_from(["none", "low", "high", "max"]),
+    effort=st.none() | st.sampled_from(["none", "minimal", "low", "high", "max"]),
     mode=st.none() | st.sampled_from(["enabled", "adaptive", "disabled", "between_tools"]),
     budget_tokens=st.none() | st.integers(1024, 60000),
     display=st.none() | st.just("omitted"),
@@ -249,6 +250,17 @@ def conversations(draw: st.DrawFn) -> c.Conversation:
     )
 
 
+#: What of a model's flags the protocols of OpenAI look at.
+CAPABILITIES = st.builds(
+    Capabilities,
+    sampling=st.booleans(),
+    sampling_with_thinking=st.booleans(),
+    reasoning=st.booleans(),
+    thinking_always_on=st.booleans(),
+    thinks_unasked=st.booleans(),
+    forced_tools=st.booleans(),
+    efforts=st.sampled_from([(), ("low", "medium", "high"), ("none", "low", "xhigh"), ("medium",), ("none",)]),
+)
 USAGES = st.builds(
     Usage,
     input_tokens=COUNTS,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from mira.calls.call import Surface
@@ -12,8 +13,10 @@ from mira.codecs.codec import Codec, NodeCodec
 from mira.collaborators import ClientLeft, Headers
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
-from mira.core.fleet import Health, Offer, Route
-from mira.core.ledger import Reserve
+from mira.core.deadlines import Timeouts
+from mira.core.fleet import Balancer, Offer, Route
+from mira.core.health import Health
+from mira.core.ledger import Reserve, StoredAnswer
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.fetch.egress import Egress
@@ -195,6 +198,7 @@ class FakeNode:
         self.dialect = ""
         self.trusts_cost = trusts_cost
         self.health = Health()
+        self.timeouts = Timeouts()
         self.adapter = None
         self.weight = 1.0
         self.max_in_flight: int | None = None
@@ -207,9 +211,19 @@ class FakeNode:
         return self.codec
 
     async def open(
-        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: Any
+        self,
+        codec: NodeCodec,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        stream: bool,
+        passed: Any,
+        timeouts: Any,
+        via: str,
     ) -> FakeResponse:
         self.diary.append(f"open {self.name}")
+        self.given = timeouts
         self.bodies.append(json.loads(body))
         self.asked.set()
         return await self._script(self, len(self.bodies) - 1)
@@ -219,8 +233,9 @@ class FakeNode:
 
 
 class FakeHold:
-    def __init__(self, hold_id: str, amount_nanocredits: int) -> None:
+    def __init__(self, hold_id: str, amount_nanocredits: int, tokens: int = 0) -> None:
         self.id = hold_id
+        self.tokens = tokens
         self.amount_nanocredits = amount_nanocredits
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -253,6 +268,7 @@ class FakeLedger:
         self.funds = funds
         self.durable_at_once = True
         self.capped = False
+        self.attempt_costs = 0
         self.settle_fault: Exception | None = None
         self.holds: list[FakeHold] = []
         self.asked: list[Reserve] = []
@@ -266,7 +282,7 @@ class FakeLedger:
         granted = min(request.amount_nanocredits, self.funds)
         if granted < request.least_nanocredits:
             raise MiraError(Kind.NO_CREDITS, "Not enough credits.", details={"needed": "1"})
-        hold = FakeHold(request.hold_id, granted)
+        hold = FakeHold(request.hold_id, granted, request.tokens)
         self.holds.append(hold)
         if self.durable_at_once:
             hold.durable.set_result(None)
@@ -274,16 +290,25 @@ class FakeLedger:
         return hold
 
     async def settle(
-        self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold: bool = False
+        self,
+        hold_id: str,
+        actual_nanocredits: int,
+        record: CallRecord,
+        *,
+        cap_at_hold: bool = False,
+        attempt_cost_nanocredits: int = 0,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
         self.capped = cap_at_hold
+        self.attempt_costs += attempt_cost_nanocredits
         self._close("settle", hold_id, actual_nanocredits, record)
         await asyncio.sleep(0)
         if self.settle_fault is not None:
             raise self.settle_fault
         return actual_nanocredits
 
-    async def void(self, hold_id: str, record: CallRecord) -> None:
+    async def void(self, hold_id: str, record: CallRecord, *, attempt_cost_nanocredits: int = 0) -> None:
+        self.attempt_costs += attempt_cost_nanocredits
         self._close("void", hold_id, 0, record)
         await asyncio.sleep(0)
 
@@ -355,17 +380,32 @@ class FakeCatalog:
         return self.routes[name]
 
 
+class FakeObserver:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.began_ids: list[str] = []
+        self.records: list[CallRecord] = []
+
+    def began(self, request_id: str) -> None:
+        self.began_ids.append(request_id)
+
+    def ended(self, record: CallRecord) -> None:
+        self.records.append(record)
+
+
 class World:
     """A relay with everything around it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, ledger: Any = None, first_id: int = 1, **settings: Any) -> None:
         self.diary: list[str] = []
         self.keyring = FakeKeyring(self.diary)
         self.catalog = FakeCatalog()
-        self.ledger = FakeLedger(self.diary)
+        self.ledger = ledger or FakeLedger(self.diary)
         self.counter = FakeCounter()
+        self.observer = FakeObserver()
         self.now_s = 100.0
-        self._ids = iter(range(1, 1000))
+        self._ids = count(first_id)
         self.relay = Relay(
             keyring=self.keyring,
             catalog=self.catalog,
@@ -374,10 +414,13 @@ class World:
             memory=FakeMemory(),
             loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
             files=NoFiles(),
+            observer=self.observer,
+            **{"most_calls": 100, **settings},
+            instance="here",
             now_ms=lambda: 1_700_000_000_000,
+            balancer=Balancer(lambda: 0.0),
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",
-            **settings,
         )
 
     def serve(
@@ -390,7 +433,14 @@ class World:
         ]
         told = prices or (PRICE,) * len(nodes)
         offers = tuple(
-            Offer(node=node, upstream_model="gpt-4o-mini", price=price, markup=PAR, rates=flat_rates(price, PAR))
+            Offer(
+                node=node,
+                upstream_model="gpt-4o-mini",
+                price=price,
+                markup=PAR,
+                rates=flat_rates(price, PAR),
+                lane=node.health.lane(model),
+            )
             for node, price in zip(nodes, told, strict=True)
         )
         self.catalog.routes[model] = Route(model=model, offers=offers, max_output_tokens=1000)

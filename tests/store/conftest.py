@@ -25,11 +25,27 @@ class Clock:
         return self.now_ms
 
 
-@pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of every engine that Mira runs on."""
-    assert request.param == "sqlite"
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A file that is not there yet."""
     return f"sqlite:///{tmp_path}/mira.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database of every engine that Mira runs on."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("sqlite_url"))
+    new: Callable[[], str] = request.getfixturevalue("new_postgres_url")
+    return new()
+
+
+@pytest.fixture
+async def sqlite(sqlite_url: str) -> AsyncIterator[Database]:
+    """An open file, where the promise is SQLite's alone."""
+    database = Database.open(sqlite_url)
+    yield database
+    await database.close()
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
-"""The database file: its lock, its rights, its migrations and its triggers."""
+"""What a database of any kind promises: its migrations, its triggers, its transactions."""
 
 import asyncio
-import sqlite3
-import stat
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -20,60 +16,15 @@ from mira.store.migrate import migrate, version
 from mira.store.migrations import HEAD
 
 
-async def test_a_second_process_is_refused_by_the_lock(database, database_url):
-    program = (
-        "import sys; from mira.store.database import Database; from mira.errors import ConfigError\n"
-        "try: Database.open(sys.argv[1])\n"
-        "except ConfigError as error: print(error)\n"
-    )
-    second = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, database_url, stdout=asyncio.subprocess.PIPE
-    )
-    told = (await second.communicate())[0].decode()
-    assert "in use by another Mira process" in told
-    assert str(database.path) in told
-    assert "MIRA_HOME" in told
-
-
 async def test_a_closed_database_can_be_opened_again(database_url):
     for _ in range(2):
         await Database.open(database_url).close()
 
 
-async def test_the_files_are_readable_by_their_owner_only(database, tmp_path):
-    await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
-    files = [path for path in tmp_path.iterdir() if path.name.startswith("mira.db")]
-    assert len(files) == 4
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-
-
-async def test_every_commit_waits_for_the_disk(database):
-    settings = await database.write(
-        lambda connection: [
-            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        ]
-    )
-    assert settings == ["wal", 2, 1]
-
-
-@pytest.mark.parametrize("url", ["postgresql://localhost/mira", "sqlite://", "sqlite:///:memory:", "nonsense"])
+@pytest.mark.parametrize("url", ["mysql://localhost/mira", "sqlite://", "sqlite:///:memory:", "nonsense"])
 def test_an_unusable_url_is_a_configuration_error(url):
     with pytest.raises(ConfigError, match="database url"):
         Database.open(url)
-
-
-def test_a_file_that_is_no_database_is_a_configuration_error(tmp_path: Path):
-    (tmp_path / "mira.db").write_bytes(b"no database " * 1000)
-    for _ in range(2):
-        with pytest.raises(ConfigError, match="cannot be opened"):
-            Database.open(f"sqlite:///{tmp_path}/mira.db")
-
-
-def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="cannot be used"):
-        Database.open(f"sqlite:///{tmp_path}/file/mira.db")
 
 
 async def test_a_database_of_a_newer_mira_is_refused(database_url):
@@ -98,18 +49,34 @@ async def test_the_migrations_make_the_schema_and_unmake_it(database):
     assert await database.write(differences) == []
 
 
+async def test_a_database_goes_back_to_an_older_version_and_forward_again(database_url):
+    database = Database.open(database_url)
+    with pytest.raises(ConfigError, match="no version 7777"):
+        database.engine.migrate("7777")
+    database.engine.migrate("0001")
+    assert await database.read(version) == "0001"
+    assert not await database.read(lambda connection: inspect(connection).has_table("answer"))
+    await database.close()
+    database = Database.open(database_url)
+    assert await database.read(version) == HEAD
+    await database.close()
+
+
 async def test_the_constraints_of_the_migrations_are_those_of_the_schema(database):
+    def said(condition):
+        return condition.replace("(", "").replace(")", "")
+
     def checks(connection):
         found = inspect(connection)
         return {
-            table: sorted((check["name"], check["sqltext"]) for check in found.get_check_constraints(table))
+            table: sorted((check["name"], said(check["sqltext"])) for check in found.get_check_constraints(table))
             for table in schema.metadata.tables
         }
 
     def expected():
         return {
             name: sorted(
-                (str(constraint.name), str(constraint.sqltext))
+                (str(constraint.name), said(str(constraint.sqltext)))
                 for constraint in table.constraints
                 if hasattr(constraint, "sqltext")
             )
@@ -184,13 +151,3 @@ async def test_a_caller_who_leaves_does_not_stop_its_write(database):
         await writing
     await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('c', 'd')")).rowcount)
     assert len(await database.read(lambda connection: connection.execute(text("SELECT * FROM setting")).all())) == 2
-
-
-async def test_closing_leaves_one_whole_file(database_url, tmp_path):
-    database = Database.open(database_url)
-    await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
-    await database.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mira.db", "mira.db.lock"]
-    with sqlite3.connect(tmp_path / "mira.db") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 
 from sqlalchemy import text
 
@@ -12,13 +13,13 @@ from mira.store.database import Database
 from mira.store.ledger import Ledger
 from mira.store.workspaces import Workspaces
 
-KILLS = int(os.environ.get("MIRA_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("MIRA_TEST_KILLS", "4"))
 CLIENTS = 64
 FUNDS = 10**12
 
 #: Reserves, checkpoints and settles as fast as it can, and says so only after the ledger did.
 LOAD = f"""
-import asyncio, sys, time
+import asyncio, sys
 import uvloop
 from mira.core.call import CallRecord
 from mira.core.ledger import Reserve
@@ -40,7 +41,7 @@ async def client(ledger, life, number):
         sys.stdout.write(f"{{name}} {{billed}}\\n")
 
 async def main(url, life):
-    ledger = Ledger(Database.open(url), clock=lambda: time.time_ns() // 1_000_000, epoch_id=life)
+    ledger = Ledger(Database.open(url), epoch_id=life)
     await ledger.start()
     async def often():
         while True:
@@ -91,16 +92,20 @@ async def inspect(url: str, life: str, acknowledged: dict[str, int]) -> int:
         return await database.read(lambda connection: [tuple(row) for row in connection.execute(text(query))])
 
     orphans = (await rows("SELECT count(*) FROM hold"))[0][0]
-    ledger = Ledger(database, clock=lambda: 0, epoch_id=life)
+    # A day later, so that the dead process is known as dead.
+    tomorrow_ms = (time.time_ns() + 86_400 * 10**9) // 1_000_000
+    ledger = Ledger(database, clock=lambda: tomorrow_ms, epoch_id=life, patience_s=0)
     await ledger.start()
-    assert await rows("SELECT count(*) FROM hold") == [(0,)]
+    while (await rows("SELECT count(*) FROM hold")) != [(0,)]:
+        await ledger.maintain()
     checked = await ledger.check()
     assert checked["ok"], checked
     settled = dict(await rows("SELECT substr(idem, 8), amount_nanocredits FROM transfer WHERE idem LIKE 'settle:%'"))
     assert acknowledged.items() <= settled.items()
     assert set(settled.values()) <= {3, 7}
     assert await ledger.balance("w") == (FUNDS - sum(settled.values()), 0)
-    assert await rows("PRAGMA integrity_check") == [("ok",)]
+    if not database.shared:
+        assert await rows("PRAGMA integrity_check") == [("ok",)]
     await ledger.close()
     await database.close()
     return orphans

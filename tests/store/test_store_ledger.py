@@ -9,7 +9,7 @@ from waiting import eventually
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-from mira.store.calls import Calls
+from mira.store.calls import Calls, Wanted
 from mira.store.database import Database
 from mira.store.ledger import Ledger
 from mira.store.transfers import Transfers
@@ -148,7 +148,7 @@ async def test_a_request_is_held_once(ledger, reserving, recording):
 async def test_a_row_that_cannot_be_written_fails_alone(database, ledger, reserving, recording):
     """A hold of another life with the same id, in one batch with calls that are right."""
     await ledger.top_up("w", 1000, "invoice")
-    foreign = text("INSERT INTO hold VALUES ('r1', 'w', 'k', 0, 0, 99999999999999, 'other')")
+    foreign = text("INSERT INTO hold VALUES ('r1', 'w', 'k', 0, 0, 99999999999999, 'other', NULL, 0, NULL, '')")
     await database.write(lambda connection: connection.execute(foreign).rowcount)
     outcomes = await asyncio.gather(
         *(ledger.reserve(reserving(name, 100)) for name in ("r0", "r1", "r2")), return_exceptions=True
@@ -279,7 +279,7 @@ async def test_a_settlement_goes_on_where_its_caller_leaves(ledger, reserving, r
 async def test_a_refusal_is_recorded_without_anybody_waiting(database, ledger, recording):
     ledger.record(recording("r1", status=402))
     await ledger.record(recording("r2", status=429))
-    assert [row.request_id for row in (await Calls(database).page("w")).rows] == ["r2", "r1"]
+    assert [row.request_id for row in (await Calls(database).page(Wanted(workspace_id="w"))).rows] == ["r2", "r1"]
 
 
 async def test_closing_writes_what_is_queued(database, clock, reserving, recording):

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mira.core.ledger import Account, close_hold, move, take_hold
+from mira.core.limits import UNITS, Cap, give_back
 from mira.core.money import MAX_NANOCREDITS
+from mira.core.pricing import Price, bill
+from mira.core.usage import Usage
+
+PRICE = Price(
+    input_picocredits=2500, output_picocredits=10_000, cache_read_picocredits=1, web_search_picocredits=10**10
+)
 
 amounts = st.one_of(st.integers(0, 20), st.integers(0, MAX_NANOCREDITS))
 
@@ -70,3 +77,40 @@ def test_a_transfer_out_of_range_changes_nothing(debit, credit, amount):
     with pytest.raises(ValueError, match="64 bits"):
         move(*accounts, amount)
     assert accounts == (Account("d", debit), Account("c", credit))
+
+
+absurd = st.one_of(st.integers(-(2**80), 2**80), st.sampled_from([-1, 0, 2**63 - 1, 2**63, -(2**63)]))
+
+
+@given(
+    counts=st.lists(absurd, min_size=10, max_size=10),
+    searches=absurd,
+    reported=st.one_of(st.none(), absurd),
+    trusted=st.booleans(),
+    capped=st.booleans(),
+    hold=st.integers(0, 10**12),
+    free=st.integers(0, 10**12),
+    room=st.integers(0, 10**12),
+)
+def test_no_usage_whatever_it_says_gives_credit(counts, searches, reported, trusted, capped, hold, free, room):
+    """From a node's absurd figures through the price to the accounts: the customer pays at most what there is."""
+    names = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
+    usage = Usage(**dict(zip(names, counts, strict=True)), web_searches=searches, reported_cost_nanocredits=reported)
+    actual = bill(usage, PRICE, trusted=trusted).actual_nanocredits
+    account, revenue, overrun = Account("a", hold + free, hold), Account("r", 0), Account("o", 0)
+    close_hold(
+        account,
+        revenue,
+        overrun,
+        hold_nanocredits=hold,
+        actual_nanocredits=actual,
+        capped=capped,
+        room_nanocredits=room,
+    )
+    assert max(0, free - room) <= account.posted_nanocredits <= hold + free
+    assert revenue.posted_nanocredits >= 0 >= overrun.posted_nanocredits
+    assert account.posted_nanocredits + revenue.posted_nanocredits + overrun.posted_nanocredits == hold + free
+    cap = Cap("key:k", tpm=100, tokens_held=10, held_nanocredits=hold, live=1)
+    give_back(cap, hold, hold + free - account.posted_nanocredits, 10, usage.prompt_tokens + usage.completion_tokens)
+    assert cap.spent_nanocredits >= 0
+    assert 0 <= cap.tokens_level <= 200 * UNITS

@@ -1,12 +1,13 @@
 """Workspaces, keys, nodes, users, settings, and reading what the ledger wrote."""
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from mira.core.caller import Caller, Face
-from mira.core.usage import Usage
 from mira.errors import MiraError
-from mira.store.calls import Calls, Summary
+from mira.store import schema
+from mira.store.calls import Calls, Wanted
 from mira.store.keys import Keys
 from mira.store.nodes import Nodes
 from mira.store.secretbox import SecretBox
@@ -105,20 +106,22 @@ async def test_a_bootstrap_key_is_made_once(database, ledger):
 
 
 async def test_a_key_needs_its_workspace(database):
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         await a_key(database, workspace_id="nothing")
 
 
-async def test_nodes_are_kept_with_their_credentials_sealed(database, tmp_path):
+async def test_nodes_are_kept_with_their_credentials_sealed(database):
     nodes = Nodes(database, SecretBox("s" * 32), now_ms=lambda: 5)
     await nodes.put("a", {"kind": "openai", "models": ["x"]}, "sk-very-secret")
     await nodes.put("b", {"kind": "local"}, "")
     assert await nodes.all() == [({"kind": "openai", "models": ["x"]}, "sk-very-secret"), ({"kind": "local"}, "")]
     await nodes.put("a", {"kind": "openai"}, "sk-other-secret")
     assert (await nodes.all())[0] == ({"kind": "openai"}, "sk-other-secret")
-    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert b"secret" in written
+    rows = await database.read(lambda connection: [tuple(row) for row in connection.execute(select(schema.node))])
+    written = b"".join(value if isinstance(value, bytes) else repr(value).encode() for row in rows for value in row)
+    assert b"openai" in written
     assert b"sk-" not in written
+    assert b"secret" not in written
     with pytest.raises(ValueError, match="another MIRA_SECRET_KEY"):
         await Nodes(database, SecretBox("t" * 32), now_ms=lambda: 5).all()
     await nodes.remove("a")
@@ -163,15 +166,15 @@ async def test_calls_come_in_pages_newest_first(database, ledger, recording):
     calls = Calls(database)
     seen, cursor = [], None
     while True:
-        page = await calls.page("w", after=cursor, limit=3)
+        page = await calls.page(Wanted(workspace_id="w"), after=cursor, limit=3)
         seen.append([row.request_id for row in page.rows])
         cursor = page.next
         if cursor is None:
             break
     assert seen == [["r6", "r5", "r4"], ["r3", "r2", "r1"], ["r0"]]
-    everybody = await calls.page(None, limit=5)
+    everybody = await calls.page(Wanted(), limit=5)
     assert [row.request_id for row in everybody.rows] == ["x", "r6", "r5", "r4", "r3"]
-    rest = await calls.page(None, limit=5, after=everybody.next)
+    rest = await calls.page(Wanted(), limit=5, after=everybody.next)
     assert ([row.request_id for row in rest.rows], rest.next) == (["r2", "r1", "r0"], None)
 
 
@@ -181,7 +184,7 @@ async def test_calls_are_filtered_by_time_model_and_key(database, ledger, record
     await ledger.record(recording("r3", started_at_ms=3, model="b", key_id="y"))
 
     async def found(**filters):
-        return [row.request_id for row in (await Calls(database).page("w", **filters)).rows]
+        return [row.request_id for row in (await Calls(database).page(Wanted(workspace_id="w", **filters))).rows]
 
     assert await found(since_ms=2) == ["r3", "r2"]
     assert await found(until_ms=2) == ["r1"]
@@ -194,19 +197,6 @@ async def test_another_workspaces_call_is_missing(database, ledger, recording):
     assert (await Calls(database).get("r1", "w")).request_id == "r1"
     assert await Calls(database).get("r1", "v") is None
     assert await Calls(database).get("r2") is None
-
-
-async def test_usage_is_summed_by_model(database, ledger, reserving, recording):
-    await ledger.top_up("w", 1000, "x")
-    for name, model in (("r1", "a"), ("r2", "b"), ("r3", "b")):
-        await ledger.reserve(reserving(name, 100))
-        usage = Usage(input_tokens=1, cache_read_tokens=2, output_tokens=3, reasoning_tokens=4)
-        await ledger.settle(name, 10, recording(name, model=model, usage=usage))
-    assert await Calls(database).summary("w") == [
-        Summary(model="b", calls=2, prompt_tokens=6, completion_tokens=14, billed_nanocredits=20),
-        Summary(model="a", calls=1, prompt_tokens=3, completion_tokens=7, billed_nanocredits=10),
-    ]
-    assert await Calls(database).summary("v") == []
 
 
 async def test_a_statement_comes_in_pages_newest_first(database, ledger):
@@ -222,7 +212,10 @@ async def test_a_statement_comes_in_pages_newest_first(database, ledger):
 
 @pytest.mark.parametrize("cursor", ["", "x", "1' OR 1=1 --", "9" * 30, "-1", "²"])
 async def test_a_cursor_that_is_not_ours_is_a_bad_request(database, cursor):
-    for page in (Transfers(database).page("w", after=cursor), Calls(database).page("w", after=cursor)):
+    for page in (
+        Transfers(database).page("w", after=cursor),
+        Calls(database).page(Wanted(workspace_id="w"), after=cursor),
+    ):
         with pytest.raises(MiraError, match="cursor") as refused:
             await page
         assert refused.value.status == 400

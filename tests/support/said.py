@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from msgspec import Struct
-from tests.support.upstream import FIN, Cut, Moment, Script, Turn, answers, streams
+from tests.support.upstream import Cut, Moment, Script, Turn, answers, streams
 
 #: How many pieces a call's arguments come in, where the protocol has pieces.
 FRAGMENTS = 4
@@ -95,10 +95,6 @@ class Wire(Struct, frozen=True, kw_only=True):
             await streams([*frames[: at + 1], *then])(turn)
 
         return script
-
-    def breaks(self, said: Said, seen: Moment, *, told: bool, texts: int = 1) -> Script:
-        """A stream that ends once those texts were `seen`: with the vendor's error frame where `told`, else cut."""
-        return self.begins(said, [seen, self.fault if told else FIN], texts=texts)
 
     def _script(self, said: Said) -> Script:
         async def script(turn: Turn) -> None:

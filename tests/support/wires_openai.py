@@ -29,9 +29,9 @@ def _chat_finish(said: Said) -> str:
 
 
 def _chat_whole(said: Said, model: str) -> dict[str, Any]:
-    more: dict[str, Any] = {"reasoning_content": said.thinking} if said.thinking else {}
-    if said.refusal:
-        more["refusal"] = said.refusal
+    more: dict[str, Any] = {"refusal": said.refusal or None}
+    if said.thinking:
+        more["reasoning_content"] = said.thinking
     if said.calls:
         more["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -111,7 +111,7 @@ DETAILS_WIRE = Wire(whole=_details_whole, frames=_details_frames, fault=CHAT_WIR
 def _responses_usage(counts: Counts) -> dict[str, Any]:
     return {
         "input_tokens": counts.prompt,
-        "input_tokens_details": {"cached_tokens": counts.cache_read} | _written(counts),
+        "input_tokens_details": {"cached_tokens": counts.cache_read, "cache_write_tokens": counts.cache_write},
         "output_tokens": counts.completion,
         "output_tokens_details": {"reasoning_tokens": counts.reasoning},
         "total_tokens": counts.prompt + counts.completion,

@@ -1,13 +1,17 @@
 """The shapes of request and answer bodies outside the model protocols, and how they are read and written."""
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
+from mira.api.arrival import deadline_s, too_slow
 from mira.api.services import Asked
+from mira.core.limits import MAX_RATE, Period
 from mira.errors import Kind, MiraError
 
 MAX_BODY_BYTES = 2**20
@@ -32,17 +36,28 @@ class NewCredits(Struct, forbid_unknown_fields=True):
     reference: Name
 
 
+Rate = Annotated[int, Meta(ge=1, le=MAX_RATE)]
+
+
+class Budget(Struct, forbid_unknown_fields=True):
+    """What may be spent in each day, week (from Monday), month (UTC) or in total: decimal credits."""
+
+    amount: str
+    period: Period
+
+
 class NewKey(Struct, forbid_unknown_fields=True):
-    """A key to be made. `expires_at` is an RFC 3339 time. The limits come in a later version and are refused."""
+    """A key to be made. `expires_at` is an RFC 3339 time; the limits are those of `mira.core.limits`."""
 
     name: Name
     kind: Literal["proxy", "inference"] = "proxy"
     models: list[str] | None = None
     expires_at: str | None = None
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    budget: dict[str, Any] | None = None
+    member: str | None = None
+    rpm: Rate | None = None
+    tpm: Rate | None = None
+    concurrency: Rate | None = None
+    budget: Budget | None = None
 
 
 class KeyChange(Struct, forbid_unknown_fields=True):
@@ -52,10 +67,34 @@ class KeyChange(Struct, forbid_unknown_fields=True):
     models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     expires_at: str | msgspec.UnsetType | None = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-    budget: dict[str, Any] | None = None
+    member: str | msgspec.UnsetType | None = msgspec.UNSET
+    rpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    tpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    budget: Budget | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class NewMember(Struct, forbid_unknown_fields=True):
+    """A member of a workspace to be made; the limits count all keys of the member together."""
+
+    name: Name
+    email: Name | None = None
+    rpm: Rate | None = None
+    tpm: Rate | None = None
+    concurrency: Rate | None = None
+    budget: Budget | None = None
+
+
+class MemberChange(Struct, forbid_unknown_fields=True):
+    """What can be changed of a member; what is absent stays. The keys of a disabled member are refused."""
+
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    email: Name | msgspec.UnsetType | None = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    rpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    tpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    budget: Budget | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NodeChange(Struct, forbid_unknown_fields=True):
@@ -69,6 +108,7 @@ class NodeChange(Struct, forbid_unknown_fields=True):
     models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     markup: str | msgspec.UnsetType = msgspec.UNSET
     max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
+    first_token_s: float | msgspec.UnsetType = msgspec.UNSET
     reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
     endpoint: Literal["auto", "chat", "responses"] | msgspec.UnsetType = msgspec.UNSET
 
@@ -85,6 +125,7 @@ class NewNode(Struct, forbid_unknown_fields=True):
     markup: str = "1.0"
     reported_cost: bool = False
     max_in_flight: int | None = None
+    first_token_s: float = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
 
@@ -118,6 +159,23 @@ class Credits(Struct):
     currency: str = "credit"
 
 
+class NodeShown(Struct):
+    """A node as clients may see it. `latency_ms` is a moving mean of its time to first content, where known."""
+
+    name: str
+    state: str
+    reason: str | None
+    latency_ms: float | None
+    models: list[str]
+
+
+class Nodes(Struct):
+    """`GET /v1/extras/nodes`."""
+
+    data: list[NodeShown]
+    object: str = "list"
+
+
 class Health(Struct):
     """`GET /inference/v1/health`."""
 
@@ -127,11 +185,14 @@ class Health(Struct):
 
 
 async def read_into(asked: Asked, limit_bytes: int) -> bytearray:
-    """Reads a body into one buffer; MiraError TOO_LARGE, before anything is read where the length is declared."""
+    """Reads a body into one buffer; MiraError TOO_LARGE, BAD_REQUEST where it comes too slowly.
+
+    Nothing is read where the declared length is too large.
+    """
     declared = asked.request.headers.get("content-length", "")
     body = bytearray()
     if not (declared.isdigit() and int(declared) > limit_bytes):
-        async for piece in asked.request.stream():
+        async for piece in in_time(asked.request.stream()):
             body += piece
             if len(body) > limit_bytes:
                 break
@@ -140,8 +201,24 @@ async def read_into(asked: Asked, limit_bytes: int) -> bytearray:
     raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
 
 
+async def in_time(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The pieces of a body; MiraError BAD_REQUEST where they come too slowly."""
+    began_s = asyncio.get_running_loop().time()
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline_s(began_s, size)):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise too_slow() from None
+        if piece is None:
+            return
+        size += len(piece)
+        yield piece
+
+
 async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Reads a body as it came; MiraError TOO_LARGE."""
+    """Reads a body as it came; MiraError TOO_LARGE, BAD_REQUEST where it comes too slowly."""
     return bytes(await read_into(asked, limit_bytes))
 
 

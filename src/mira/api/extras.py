@@ -14,16 +14,14 @@ from mira.api.bodies import (
     Credits,
     TokenCount,
     answer,
-    number,
-    page_limit,
     read,
     read_raw,
 )
 from mira.api.services import Asked, Services
+from mira.api.usage import usage_page
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec, Envelope
 from mira.codecs.messages import MESSAGES, open_count
-from mira.core import fleet
 from mira.core.caller import Caller
 from mira.core.fleet import Route
 from mira.core.money import credits_text
@@ -109,10 +107,10 @@ async def _count_upstream(
     """What the model's own node counts; None where no node can, or none should be asked for this key."""
     caller = _caller(asked)
     offers = tuple(offer for offer in route.offers if offer.node.kind.counter is not None)
-    if not offers or (caller.models is not None and route.model not in caller.models):
+    if not offers or not caller.may_use(route.model):
         return None
     try:
-        offer = fleet.choose(replace(route, offers=offers), (), services.monotonic_s())
+        offer = services.relay.balancer.choose(replace(route, offers=offers), (), services.monotonic_s())
     except MiraError:
         return None
     return await count_at(
@@ -141,56 +139,6 @@ class _Head:
 def credits_body(posted: int, held: int) -> Credits:
     """Balances in nano-credits as decimal credits."""
     return Credits(credits_text(posted), credits_text(held), credits_text(posted - held))
-
-
-async def usage_page(services: Services, asked: Asked, workspace_id: str | None) -> dict[str, Any]:
-    """One page of call records; `next` is the cursor of the following page or None."""
-    query = asked.request.query_params
-    page = await services.calls.page(
-        workspace_id,
-        after=query.get("cursor"),
-        limit=page_limit(asked),
-        since_ms=number(asked, "since_ms", 0, 0, 2**53),
-        until_ms=number(asked, "until_ms", 2**53, 0, 2**53),
-        model=query.get("model"),
-        key_id=query.get("key"),
-    )
-    return {"object": "list", "data": [call_body(row) for row in page.rows], "next": page.next}
-
-
-def call_body(row: Any) -> dict[str, Any]:
-    """A call record as the API tells it: counts, money as decimal credits, no content."""
-    spent = row.usage
-    return {
-        "id": row.request_id,
-        "client_request_id": row.client_request_id,
-        "workspace_id": row.workspace_id,
-        "key_id": row.key_id,
-        "face": row.face,
-        "protocol": row.protocol,
-        "model": row.model,
-        "node": row.node,
-        "stream": row.stream,
-        "started_at_ms": row.started_at_ms,
-        "first_content_ms": row.first_content_ms,
-        "duration_ms": row.duration_ms,
-        "attempts": row.attempts,
-        "status": row.status,
-        "error": row.error,
-        "usage": {
-            "prompt_tokens": spent.prompt_tokens,
-            "completion_tokens": spent.completion_tokens,
-            "total_tokens": spent.prompt_tokens + spent.completion_tokens,
-            "cache_read_tokens": spent.cache_read_tokens,
-            "cache_write_tokens": spent.cache_write_5m_tokens + spent.cache_write_1h_tokens,
-            "reasoning_tokens": spent.reasoning_tokens,
-            "estimated": spent.estimated,
-        },
-        "cost": credits_text(row.billed_nanocredits),
-        "held": credits_text(row.held_nanocredits),
-        "computed_cost": credits_text(row.computed_nanocredits),
-        "reported_cost": None if row.reported_nanocredits is None else credits_text(row.reported_nanocredits),
-    }
 
 
 def _caller(asked: Asked) -> Caller:

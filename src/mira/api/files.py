@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response, StreamingResponse
 
-from mira.api.bodies import answer, decode, read_into
+from mira.api.bodies import answer, decode, in_time, read_into
 from mira.api.services import Asked, Services
 from mira.core.call import CallRecord
 from mira.core.file import File
@@ -109,7 +109,7 @@ async def _from_json(services: Services, asked: Asked) -> File:
 async def _from_form(services: Services, asked: Asked) -> File:
     form = MultiPartParser(
         asked.request.headers,
-        _bounded(asked.request.stream(), services.uploads.max_bytes + SURPLUS_BYTES),
+        _bounded(in_time(asked.request.stream()), services.uploads.max_bytes + SURPLUS_BYTES),
         max_files=1,
         max_fields=8,
         max_part_size=SURPLUS_BYTES,

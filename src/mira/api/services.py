@@ -8,21 +8,25 @@ from msgspec import Struct
 from mira.config import Config
 from mira.core.caller import Caller
 from mira.files.uploads import Uploads
+from mira.nodes.reconciler import Reconciler
+from mira.observe.metrics import Metrics
 from mira.relay import Relay
 from mira.store.calls import Calls
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
+from mira.store.members import Members
 from mira.store.transfers import Transfers
+from mira.store.usage import UsageSheets
 from mira.store.workspaces import Workspaces
 
 
 class Services(Struct, frozen=True, kw_only=True):
     """The collaborators of the API.
 
-    `fleet` is the running fleet (nodes, catalog, discovery), `operator` checks an operator's credential, `counter`
-    counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a prefix. `is_ready` says why the process cannot admit,
-    or None.
+    `fleet` is the running fleet (nodes, catalog, discovery), `reconciler` compares our books with those of its nodes,
+    `operator` checks an operator's credential, `counter` counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a
+    prefix. `is_ready` says why the process cannot admit, or None.
     """
 
     config: Config
@@ -31,11 +35,15 @@ class Services(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     workspaces: Workspaces
     keys: Keys
+    members: Members
     calls: Calls
     transfers: Transfers
+    usage: UsageSheets
     fleet: Any
+    reconciler: Reconciler
     counter: Any
     uploads: Uploads
+    metrics: Metrics
     operator: Callable[[str], Awaitable[bool]]
     now_ms: Callable[[], int]
     monotonic_s: Callable[[], float]

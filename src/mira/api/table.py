@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, files, models, reference, status
+from mira.api import admin, bodies, extras, files, models, reference, standing, status, tenants, usage
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -34,6 +34,7 @@ class Policy(Enum):
     PROXY_KEY = "proxy key"
     INFERENCE_KEY = "inference key"
     OPERATOR = "operator"
+    LOOPBACK_OR_OPERATOR = "loopback or operator"
 
 
 class Billing(Enum):
@@ -49,7 +50,8 @@ Endpoint = Callable[[Services, Asked], Awaitable[Response]]
 class Row(Struct, frozen=True, kw_only=True):
     """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler).
 
-    `errors` is the protocol whose shape a handler's errors have.
+    `errors` is the protocol whose shape a handler's errors have; on a route `of_both` vendors, clients of Anthropic get
+    theirs.
     """
 
     method: str
@@ -61,6 +63,7 @@ class Row(Struct, frozen=True, kw_only=True):
     endpoint: Endpoint | None = None
     surface: Surface | None = None
     errors: Codec = CHAT
+    of_both: bool = False
     body: type[Struct] | None = None
     answer: type[Struct] | None = None
 
@@ -95,6 +98,7 @@ _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
 _health = _row(Policy.PUBLIC, "Inference Service")
+_metrics = _row(Policy.LOOPBACK_OR_OPERATOR, "Status")
 
 _MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id"))
 _RESPONSES = Surface(RESPONSES, Face.PROXY, "resp_", recall=RECALL)
@@ -111,8 +115,9 @@ TABLE: tuple[Row, ...] = (
               errors=MESSAGES),
     _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
     _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
-    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
-    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
+    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and capabilities",
+                  of_both=True),
+    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model", of_both=True),
     _files("POST", "/v1/upload", files.upload, "Keep a file: base64 in JSON, or a form with the part `file`",
            body=files.Upload, answer=files.Uploaded),
     _files("GET", "/v1/files/{id}", files.get_file, "A file of the workspace, as a download"),
@@ -121,19 +126,22 @@ TABLE: tuple[Row, ...] = (
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
             body=bodies.TokenCount, answer=bodies.CountedTokens),
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
+    _extras("GET", "/v1/extras/nodes", standing.list_nodes, "The nodes: name, state, models, latency",
+            answer=bodies.Nodes),
     _extras("GET", "/v1/extras/usage", extras.usage, "The workspace's calls: time, model, key, usage, cost"),
 
     _model("/inference/v1/chat/completions", Surface(CHAT, Face.INFERENCE), "Inference Service", CHAT_SUMMARY,
            chat.Request),
     _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
            Embeddings),
-    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service"),
+    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service", of_both=True),
     _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),
     _health("GET", "/inference/v1/health", status.inference_health, "Health; no key", answer=bodies.Health),
 
     _public("GET", "/health", status.health, "The process answers"),
     _public("GET", "/ready", status.ready, "Calls can be admitted"),
+    _metrics("GET", "/metrics", status.metrics, "Figures for Prometheus"),
     _public("GET", "/openapi.json", reference.openapi, "This API as an OpenAPI document"),
     _public("GET", "/docs", reference.docs, "The API reference as a page"),
 
@@ -143,20 +151,25 @@ TABLE: tuple[Row, ...] = (
     _admin("PATCH", "/admin/v1/workspaces/{id}", admin.change_workspace, "Rename", body=bodies.NewWorkspace),
     _admin("POST", "/admin/v1/workspaces/{id}/credits", admin.add_credits, "Top up", body=bodies.NewCredits),
     _admin("GET", "/admin/v1/workspaces/{id}/transfers", admin.transfers, "The statement"),
-    _admin("GET", "/admin/v1/workspaces/{id}/keys", admin.list_keys, "Keys, without secrets"),
-    _admin("POST", "/admin/v1/workspaces/{id}/keys", admin.create_key, "Make a key; secret once", body=bodies.NewKey),
-    _admin("PATCH", "/admin/v1/keys/{id}", admin.change_key, "Change or disable a key", body=bodies.KeyChange),
-    _admin("DELETE", "/admin/v1/keys/{id}", admin.revoke_key, "Revoke a key"),
+    _admin("GET", "/admin/v1/workspaces/{id}/keys", tenants.list_keys, "Keys, without secrets"),
+    _admin("POST", "/admin/v1/workspaces/{id}/keys", tenants.create_key, "Make a key; secret once", body=bodies.NewKey),
+    _admin("PATCH", "/admin/v1/keys/{id}", tenants.change_key, "Change or disable a key", body=bodies.KeyChange),
+    _admin("DELETE", "/admin/v1/keys/{id}", tenants.revoke_key, "Revoke a key"),
+    _admin("GET", "/admin/v1/workspaces/{id}/members", tenants.list_members, "Members with their limits"),
+    _admin("POST", "/admin/v1/workspaces/{id}/members", tenants.create_member, "Add a member", body=bodies.NewMember),
+    _admin("GET", "/admin/v1/members/{id}", tenants.get_member, "One member"),
+    _admin("PATCH", "/admin/v1/members/{id}", tenants.change_member, "Change or disable", body=bodies.MemberChange),
     _admin("GET", "/admin/v1/nodes", admin.list_nodes, "The fleet, without secrets"),
     _admin("POST", "/admin/v1/nodes", admin.create_node, "Add a node", body=bodies.NewNode),
     _admin("GET", "/admin/v1/nodes/{name}", admin.get_node, "One node"),
     _admin("PATCH", "/admin/v1/nodes/{name}", admin.change_node, "Drain, disable or change", body=bodies.NodeChange),
     _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API"),
     _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now"),
+    _admin("POST", "/admin/v1/nodes/{name}/reconcile", admin.reconcile_node, "Compare our books with a node's usage"),
     _admin("GET", "/admin/v1/models", models.list_models, "The models of the fleet"),
-    _admin("GET", "/admin/v1/usage", admin.usage, "Calls of all workspaces"),
-    _admin("GET", "/admin/v1/calls", admin.usage, "Calls of all workspaces"),
-    _admin("GET", "/admin/v1/calls/{id}", admin.get_call, "One call"),
+    _admin("GET", "/admin/v1/usage", usage.usage, "Usage, as sums or calls"),
+    _admin("GET", "/admin/v1/calls", usage.calls, "Calls of all workspaces"),
+    _admin("GET", "/admin/v1/calls/{id}", usage.get_call, "One call and its transfers"),
     _admin("GET", "/admin/v1/ledger/check", admin.check_ledger, "Every invariant of the ledger"),
 )
 # fmt: on

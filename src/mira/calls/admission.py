@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from mira.calls.call import Call
 from mira.collaborators import Ledger
 from mira.core import pricing, tokens
-from mira.core.fleet import Offer, Route
+from mira.core.fleet import Offer, Route, is_full, no_room
 from mira.core.ledger import Reserve
 from mira.core.models import default_output_cap
 from mira.errors import Kind, MiraError
@@ -15,8 +15,14 @@ LEAST_OUTPUT_CAP = 256
 
 
 async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
-    """Takes the hold; returns the route with the offers that it covers. MiraError UNPRICED, NO_CREDITS and others."""
+    """Takes the hold; returns the route with the offers that it covers. MiraError UNPRICED, NO_CREDITS and others.
+
+    A call that no node has room for is sent away first: a hold to give back at once is what overload needs least.
+    """
     offers = _offers(call, route)
+    if is_full(route):
+        call.shed = True
+        raise no_room(route)
     envelope = call.envelope
     asked = envelope.output_cap
     if asked is None:
@@ -28,6 +34,9 @@ async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
     least = want
     if least_cap < cap:
         least = max([_hold(offer, input_bound, least_cap, envelope.choices) for offer in offers])
+    caps = call.caller.caps
+    prompt_tokens = tokens.rough_tokens(envelope.input_bytes) if caps else 0
+    asked_tokens = prompt_tokens + cap * envelope.choices if caps else 0
     hold = await ledger.reserve(
         Reserve(
             hold_id=call.record.request_id,
@@ -35,6 +44,10 @@ async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
             key_id=call.caller.key_id,
             amount_nanocredits=want,
             least_nanocredits=least,
+            caps=caps,
+            tokens=asked_tokens,
+            claim=call.claim,
+            model=route.model,
         )
     )
     call.hold = hold
@@ -45,6 +58,9 @@ async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
             for offer in offers
             if offer.price is not None
         )
+    if hold.tokens < asked_tokens:
+        # A call larger than a token rate is clamped to it: it will never be served larger.
+        cap = min(cap, max((hold.tokens - prompt_tokens) // envelope.choices, least_cap))
     call.output_cap = cap
     call.clamped = cap < asked
     call.record.held_nanocredits = hold.amount_nanocredits

@@ -11,7 +11,9 @@ from mira.calls.pump import Pump
 from mira.codecs.codec import Tally
 from mira.collaborators import Counter, Ledger
 from mira.core import pricing, tokens
+from mira.core.call import ANSWERED, CLIENT_LEFT_STATUS, Tried
 from mira.core.fleet import Offer
+from mira.core.ledger import StoredAnswer
 from mira.core.usage import Usage
 from mira.errors import MiraError
 
@@ -30,9 +32,19 @@ class Books:
         self._monotonic_s = monotonic_s
 
     async def settle(
-        self, call: Call, offer: Offer, usage: Usage, *, status: int, error: MiraError | None = None
+        self,
+        call: Call,
+        offer: Offer,
+        usage: Usage,
+        *,
+        status: int,
+        error: MiraError | None = None,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
-        """Charges what was used; returns the nano-credits billed once they are durable."""
+        """Charges what was used; returns the nano-credits billed once they are durable.
+
+        `render` makes what is kept where the call has an Idempotency-Key.
+        """
         assert offer.price is not None
         assert call.hold is not None
         computed, reported, actual = pricing.bill(
@@ -46,23 +58,65 @@ class Books:
         call.settled = True
         # A cost that only the node vouches for is never more than what was set aside.
         told = reported is not None and offer.node.trusts_cost
-        return await self._ledger.settle(call.hold.id, actual, record, cap_at_hold=told)
+        if call.attempt is not None:
+            spent = call.attempt.spent_nanocredits = _charged(usage, offer)
+            unsaid = reported is None and offer.node.trusts_cost and spent != computed
+            if (record.tried or unsaid) and len(record.tried) < record.attempts:
+                self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
+        return await self._ledger.settle(
+            call.hold.id,
+            actual,
+            record,
+            cap_at_hold=told,
+            attempt_cost_nanocredits=call.attempt_cost_nanocredits,
+            render=render if call.claim else None,
+        )
 
     async def close(self, call: Call, *, status: int, error: str | None) -> None:
         """Voids the hold of a call that delivered nothing, and records the outcome."""
-        if call.settled or call.known_caller is None:
+        if call.settled:
             return
         call.settled = True
         hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
+        if 0 < len(call.record.tried) < call.record.attempts:
+            self.tried(call, error or ANSWERED)
+        if not call.placed or call.shed:
+            return  # nobody's row, or one of a flood that must cost little
         try:
             if hold is not None:
                 async with asyncio.timeout(BOOKS_WAIT_S):
-                    await self._ledger.void(hold.id, call.record)
+                    await self._ledger.void(
+                        hold.id, call.record, attempt_cost_nanocredits=call.attempt_cost_nanocredits
+                    )
             else:
                 self._ledger.record(call.record)
         except (MiraError, TimeoutError):
             log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+
+    def tried(self, call: Call, outcome: str) -> None:
+        """Notes on the record what became of the call's present attempt."""
+        record, attempt = call.record, call.attempt
+        assert record.node is not None
+        assert attempt is not None
+        record.tried += (
+            Tried(
+                node=record.node,
+                outcome=outcome,
+                started_at_ms=record.started_at_ms + int((attempt.started_s - call.started_s) * 1000),
+                duration_ms=int((self._monotonic_s() - attempt.started_s) * 1000),
+                cost_nanocredits=attempt.spent_nanocredits,
+            ),
+        )
+
+    def attempt_cost(self, call: Call, offer: Offer, usage: Usage | None) -> None:
+        """Notes what a failed attempt used at its node, as far as the node told: the operator pays that."""
+        if usage is None:
+            return
+        cost_nanocredits = _charged(usage, offer)
+        call.attempt_cost_nanocredits += cost_nanocredits
+        if call.attempt is not None:
+            call.attempt.spent_nanocredits += cost_nanocredits
 
     async def estimate(self, call: Call, tally: Tally) -> Usage:
         """The usage of an answer whose node told none: the request's tokens and those of the content so far."""
@@ -102,3 +156,13 @@ class Books:
         call.record.status = status
         call.record.error = error
         call.record.duration_ms = call.elapsed_ms(self._monotonic_s)
+
+
+def _charged(usage: Usage, offer: Offer) -> int:
+    """What the node charged us, in nano-credits: its own word, else its own price; no markup of ours."""
+    price = offer.own_price or offer.price
+    if price is None:
+        return 0
+    bill = pricing.bill(usage, price, trusted=offer.node.trusts_cost)
+    told = bill.reported_nanocredits if offer.node.trusts_cost else None
+    return bill.computed_nanocredits if told is None else told

@@ -11,6 +11,10 @@ from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.conversation import Inline
+from mira.core.deadlines import Timeouts
+from mira.core.fleet import ANY, Need
+from mira.core.health import Attempt, Trouble
+from mira.core.ledger import Claim
 from mira.core.links import Linked
 from mira.errors import MiraError
 
@@ -36,10 +40,16 @@ class Call(Struct):
     record: CallRecord
     started_s: float
     known_caller: Caller | None = None
+    #: whether it has a place among those that run
+    placed: bool = False
+    #: whether it was sent away since no node has room; one of a flood, which must cost little
+    shed: bool = False
     opened: Envelope | None = None
     #: the request as its client put it, where files were put into the one that goes out
     asked: Envelope | None = None
     output_cap: int = 0
+    #: the Miras that the request has passed, this one included
+    via: str = ""
     hold: Hold | None = None
     settled: bool = False
     keeps: bool = False
@@ -54,6 +64,14 @@ class Call(Struct):
     loaded: dict[Linked, Inline] = {}
     capabilities: Capabilities = UNKNOWN
     forgets: bool = False
+    need: Need = ANY
+    #: the client's own limit for the whole call, in seconds
+    limit_s: float | None = None
+    attempt: Attempt | None = None
+    timeouts: Timeouts = Timeouts()
+    #: what failed attempts cost at their nodes: the operator's, never the customer's
+    attempt_cost_nanocredits: int = 0
+    claim: Claim | None = None
 
     @property
     def caller(self) -> Caller:
@@ -72,10 +90,30 @@ class Call(Struct):
         return int((monotonic_s() - self.started_s) * 1000)
 
 
-class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
-    """A node failed before any content; another may be tried where `retryable`."""
+def new_call(exchange: Exchange, surface: Surface, request_id: str, *, now_ms: int, started_s: float) -> Call:
+    """The sheet of a request of which nothing is known yet but its head."""
+    record = CallRecord(
+        request_id=request_id,
+        client_request_id=printable(exchange.header(b"x-request-id")),
+        workspace_id="",
+        key_id="",
+        face=surface.face.value,
+        protocol=surface.codec.name,
+        model="",
+        started_at_ms=now_ms,
+    )
+    return Call(exchange=exchange, surface=surface, record=record, started_s=started_s)
 
-    def __init__(self, error: MiraError, *, retryable: bool) -> None:
+
+def printable(text: str | None) -> str | None:
+    """An id of somebody else's as it can be kept and logged; None for one that cannot."""
+    return text[:128] if text and text.isascii() and text.isprintable() else None
+
+
+class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
+    """A node failed before any content; another may be tried unless the request itself is wrong (`INNOCENT`)."""
+
+    def __init__(self, error: MiraError, trouble: Trouble) -> None:
         super().__init__(error.message)
         self.error = error
-        self.retryable = retryable
+        self.trouble = trouble

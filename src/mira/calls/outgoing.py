@@ -1,6 +1,7 @@
 """What goes out: the request as its node reads it, and the head of the answer as its client reads it."""
 
 import asyncio
+from math import ceil
 
 from mira.calls.call import Call
 from mira.codecs.carried import without_reasoning
@@ -10,6 +11,7 @@ from mira.core.caller import Face
 from mira.core.capabilities import needs_responses
 from mira.core.conversation import Conversation
 from mira.core.fleet import Offer
+from mira.core.money import credits_text
 from mira.errors import MiraError
 
 
@@ -56,20 +58,26 @@ def context_of(call: Call, conversation: Conversation | None) -> Context:
     )
 
 
-def answer_headers(call: Call, content_type: bytes) -> Headers:
-    """The head of an answer."""
+def answer_headers(call: Call, content_type: bytes, *, early: bool = False) -> Headers:
+    """The head of an answer; an `early` one, sent before a node has said anything, names none."""
     record = call.record
     headers = [
         (b"content-type", content_type),
         *((name, record.request_id.encode()) for name in call.surface.request_id_headers),
-        (b"x-mira-node", (record.node or "").encode()),
         (b"x-mira-model", record.model.encode()),
     ]
+    if record.node and not early:
+        headers.append((b"x-mira-node", record.node.encode()))
     if call.dropped:
         headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))
     if call.clamped:
         headers.append((b"x-mira-max-tokens", str(call.output_cap).encode()))
     return headers
+
+
+def whole_headers(call: Call, billed_nanocredits: int) -> Headers:
+    """The head of an answer that is sent whole, with its cost."""
+    return [*answer_headers(call, b"application/json"), (b"x-mira-cost", credits_text(billed_nanocredits).encode())]
 
 
 def error_headers(
@@ -80,7 +88,7 @@ def error_headers(
     if error.kind.value.retry is not None:
         headers.append((b"x-should-retry", b"true" if error.kind.value.retry else b"false"))
     if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
+        headers.append((b"retry-after", str(max(1, ceil(error.retry_after_s))).encode()))
     return headers
 
 

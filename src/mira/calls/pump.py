@@ -6,6 +6,10 @@ from collections.abc import Callable
 from mira.codecs.codec import AnswerStream
 from mira.collaborators import Exchange, Hold, Response
 from mira.core.fleet import Offer
+from mira.errors import Kind, MiraError
+
+#: Pieces of content beyond so many times the output cap, and some more: no way of counting tokens explains these.
+RUNAWAY_FACTOR, RUNAWAY_TOKENS = 4, 1000
 
 
 class Pump:
@@ -36,6 +40,7 @@ class Pump:
         self._begin = begin
         self._held_back: list[bytes] = []
         self._waiting = False
+        self._detached = False
         exchange.on_resume = response.resume
 
     def on_data(self, data: bytes) -> None:
@@ -65,9 +70,18 @@ class Pump:
             self.exchange.write(b"".join(self._held_back))
             self._held_back.clear()
 
+    def give_up_beyond(self, cap_tokens: int) -> None:
+        """Ends the stream in an error where its node has long passed the output cap, and would go on for ever."""
+        stream = self.stream
+        most = RUNAWAY_FACTOR * cap_tokens + RUNAWAY_TOKENS
+        if stream.tally().deltas > most and stream.failed is None and not stream.ended:
+            stream.failed = MiraError(Kind.UPSTREAM_FAILED, "the upstream did not stop at the output cap")
+            self.response.close()
+
     def detach(self) -> None:
         """The node's stream is over: a hold that becomes durable later must not start an answer that was given up."""
-        self.hold.durable.remove_done_callback(self._on_durable)
+        # Removing the callback would not do: one whose future is done is on its way already.
+        self._detached = True
 
     def _try_start(self) -> None:
         if not self.hold.durable.done():
@@ -79,7 +93,7 @@ class Pump:
             self.start()
 
     def _on_durable(self, _: asyncio.Future[None]) -> None:
-        if self.flowing or self.exchange.gone:
+        if self.flowing or self.exchange.gone or self._detached:
             return
         self._try_start()
         self.response.resume()

@@ -82,7 +82,8 @@ async def examine(config: Config, program: Program) -> list[Check]:
         return [*checks, Check("gateway", "failed", str(error))]
     if not running:
         checks.append(_port(config))
-        if not _database(config).exists():
+        path = _database_file(config)
+        if path is not None and not path.exists():
             return [*checks, Check("gateway", "skipped", "not running, and never started in this data folder")]
     try:
         async with connect(config, program) as client:
@@ -160,8 +161,9 @@ def _port(config: Config) -> Check:
     return Check("port", "ok", f"{config.port} is free")
 
 
-def _database(config: Config) -> Path:
-    return Path(config.database_url.removeprefix("sqlite:///"))
+def _database_file(config: Config) -> Path | None:
+    kind, _, path = config.database_url.partition(":///")
+    return Path(path) if kind == "sqlite" else None
 
 
 def _slow_checks(config: Config) -> list[Callable[[], Check]]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,50 @@ import click
 from mira.cli.options import CommandError
 from mira.cli.output import Column, field
 from mira.cli.session import Session, members, operator_command, segment
+from mira.cli.usage import time_ms
 
 KINDS = ("mira", "openai", "anthropic", "gemini", "openai-compatible")
+
+
+def _conditions(row: dict[str, Any]) -> str | None:
+    """The models that the node is not asked for now, each with its state and why."""
+    told = [f"{each['model']} {each['state']} ({each['reason']})" for each in row["conditions"]]
+    return "; ".join(told) or None
+
+
 COLUMNS = (
     field("name"),
     field("kind"),
     field("state"),
+    field("reason"),
     Column("MODELS", lambda row: len(row["models"]), right=True),
     field("in_flight", right=True),
+    field("latency_ms", right=True),
+    field("credits", right=True),
     field("weight", right=True),
     field("origin"),
     field("last_error"),
 )
-DETAILS = tuple(
-    field(name)
-    for name in (
-        "name", "kind", "state", "base_url", "provider", "endpoint", "has_api_key", "origin", "weight", "markup",
-        "max_in_flight", "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
-    )
+COMPARED = (
+    field("node"),
+    field("requests", right=True),
+    field("ours", right=True),
+    field("theirs", right=True),
+    field("drift", right=True),
+    field("differing", right=True),
+    field("foreign_requests", "OTHERS", right=True),
+    field("foreign", "OTHERS' COST", right=True),
+    field("alarm"),
+)
+DIFFERENCES = (field("request_id"), field("ours", right=True), field("theirs", right=True))
+DETAILS = (
+    *map(field, ("name", "kind", "state", "reason", "returns_in_s")),
+    Column("CONDITIONS", _conditions),
+    *map(field, (
+        "base_url", "provider", "endpoint", "has_api_key", "origin", "weight", "markup", "max_in_flight", "in_flight",
+        "latency_ms", "first_token_s", "credits", "runway_s", "reported_cost", "consecutive_faults", "last_error",
+        "models",
+    )),
 )  # fmt: skip
 
 
@@ -134,6 +161,48 @@ async def remove_node(session: Session, name: str) -> None:
 async def probe_node(session: Session, name: str) -> None:
     """Ask a node for its models now."""
     session.output.details(await session.client.call("POST", f"/nodes/{segment(name)}/probe"), DETAILS)
+
+
+@nodes.command("reconcile")
+@click.argument("name", required=False)
+@click.option("--since", metavar="TIME", help="RFC 3339 time, or how long ago: 30m, 24h, 7d (default: a day before).")
+@click.option("--until", metavar="TIME", help="Likewise (default: 10 minutes ago, when all calls are over).")
+@operator_command
+async def reconcile_nodes(session: Session, name: str | None, *, since: str | None, until: str | None) -> None:
+    """Compare what we booked for a node (default: each of kind mira) with its own usage, request by request.
+
+    Exits with 1 where they differ by more than 0.1 %.
+    """
+    now_ms = int(time.time() * 1000)
+    query = {"since_ms": since and time_ms(since, now_ms), "until_ms": until and time_ms(until, now_ms)}
+    names = [name] if name is not None else await _of_kind_mira(session)
+    rows: list[dict[str, Any]] = []
+    for each in names:
+        reply = await session.client.call("POST", f"/nodes/{segment(each)}/reconcile", query=query)
+        rows.append(reply.value)
+        if session.output.as_json:
+            session.output.json(reply.body)
+    if not session.output.as_json:
+        _show_compared(session, rows)
+    if any(row["alarm"] for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+async def _of_kind_mira(session: Session) -> list[str]:
+    rows = (await session.client.call("GET", "/nodes")).value["data"]
+    return [row["name"] for row in rows if row["kind"] == "mira" and not row["disabled"]]
+
+
+def _show_compared(session: Session, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        session.output.line("no nodes of kind mira")
+        return
+    session.output.rows(rows, COMPARED)
+    for row in rows:
+        if row["differences"]:
+            session.output.line("")
+            session.output.line(f"where {row['node']} and we differ:")
+            session.output.rows(row["differences"], DIFFERENCES)
 
 
 async def _change(session: Session, name: str, **changes: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mira.config import Config, load
+from mira.core.limits import PERIODS
 from mira.errors import ConfigError, MiraError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -51,6 +52,30 @@ def configuration(home: str | None, config_path: str | None, **flags: Any) -> Co
 def workspace_option(help_text: str = "Its name or id (default: the only one, else `default`).") -> Decorator:
     """The option `--workspace`."""
     return click.option("--workspace", metavar="NAME|ID", help=help_text)
+
+
+def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that set limits; 0 or `none` takes one away where it stands already."""
+    for option in (
+        click.option("--budget", metavar="CREDITS/PERIOD", help="e.g. 10/month; day, week, month or total."),
+        click.option("--concurrency", type=click.IntRange(0), metavar="N", help="Calls under way at a time."),
+        click.option("--tpm", type=click.IntRange(0), metavar="N", help="Tokens a minute."),
+        click.option("--rpm", type=click.IntRange(0), metavar="N", help="Requests a minute."),
+    ):
+        function = option(function)
+    return function
+
+
+def limits_body(rpm: int | None, tpm: int | None, concurrency: int | None, budget: str | None) -> dict[str, Any]:
+    """The limits that were given, as the operator API takes them; CommandError where the budget cannot be read."""
+    given = {"rpm": rpm, "tpm": tpm, "concurrency": concurrency}
+    body: dict[str, Any] = {name: value or None for name, value in given.items() if value is not None}
+    if budget is not None:
+        amount, slash, period = budget.partition("/")
+        if budget != "none" and (not slash or period not in PERIODS):
+            raise CommandError(f"--budget {budget!r}: write 10/day, 10/week, 10/month or 10/total, or none")
+        body["budget"] = None if budget == "none" else {"amount": amount, "period": period}
+    return body
 
 
 def page_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -55,10 +55,11 @@ class Program(Struct, frozen=True):
     """The gateway, as the commands see it.
 
     `serve` runs until it is told to stop and returns the exit status. `application` opens the API without listening,
-    under the data folder's lock. `migrate` brings the database up to date and returns lines to print. Each raises
-    ConfigError where the configuration or the data folder cannot be used.
+    under the data folder's lock. `migrate` brings the database up to date, or copies it to the address that is given,
+    or brings it to the version that is given, and returns lines to print. Each raises ConfigError where the
+    configuration or the data folder cannot be used.
     """
 
     serve: Callable[[Config, Announcer], int]
     application: Callable[[Config], AbstractAsyncContextManager[Asgi]]
-    migrate: Callable[[Config], list[str]]
+    migrate: Callable[[Config, str | None, str | None], list[str]]

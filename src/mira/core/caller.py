@@ -4,6 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+from mira.core.models import folded
+
 
 class Face(Enum):
     """The two faces of Mira; a key opens exactly one of them."""
@@ -16,6 +18,7 @@ class Caller(Struct, frozen=True):
     """An authenticated key.
 
     `models` is the scope as canonical ids, None for all. `expires_at_ms` is Unix time in milliseconds, None for never.
+    `caps` are the ids of the limits that count the key's calls (`mira.core.limits`), its own and its member's.
     """
 
     workspace_id: str
@@ -23,3 +26,10 @@ class Caller(Struct, frozen=True):
     face: Face
     models: frozenset[str] | None = None
     expires_at_ms: int | None = None
+    caps: tuple[str, ...] = ()
+
+    def may_use(self, model: str) -> bool:
+        """Whether a canonical id is in the scope, in which it may stand in its dot or its dash form."""
+        if self.models is None or model in self.models:
+            return True
+        return bool(self.models) and folded(model) in {folded(name) for name in self.models}

@@ -37,10 +37,34 @@ class Charge(Struct, frozen=True, gc=False):
     overrun_nanocredits: int
 
 
+class Claim(Struct, frozen=True, gc=False):
+    """A client's Idempotency-Key, and a digest of the request that it stands for."""
+
+    key: str
+    digest: bytes
+
+
+class StoredAnswer(Struct, frozen=True, gc=False):
+    """What a client was sent: HTTP status, headers as "name: value" lines, body."""
+
+    status: int
+    headers: bytes
+    body: bytes
+
+
+class Answered(Exception):  # noqa: N818 - an outcome, not an error
+    """The request was answered before, under the same Idempotency-Key: this is what was sent."""
+
+    def __init__(self, answer: StoredAnswer) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
 class Reserve(Struct, frozen=True, kw_only=True, gc=False):
     """A wish to hold credits: `amount_nanocredits` if they are there, else whatever is, down to `least_nanocredits`.
 
     `hold_id` is the request's id. An amount of 0 is a hold like any other, as free models need one to be recorded once.
+    `caps` are the limits that apply to the caller, and `tokens` what the call may use of their token rates.
     """
 
     hold_id: str
@@ -48,6 +72,10 @@ class Reserve(Struct, frozen=True, kw_only=True, gc=False):
     key_id: str
     amount_nanocredits: int
     least_nanocredits: int
+    caps: tuple[str, ...] = ()
+    tokens: int = 0
+    claim: Claim | None = None
+    model: str = ""
 
 
 def workspace_account(workspace_id: str) -> str:
@@ -55,15 +83,18 @@ def workspace_account(workspace_id: str) -> str:
     return "workspace:" + workspace_id
 
 
-def take_hold(account: Account, amount_nanocredits: int, least_nanocredits: int) -> int | None:
+def take_hold(
+    account: Account, amount_nanocredits: int, least_nanocredits: int, room_nanocredits: int = MAX_NANOCREDITS
+) -> int | None:
     """Holds up to `amount`, at least `least`; returns what was held, or None where even the least is not available.
 
-    ValueError unless 0 <= least <= amount within 64 bits.
+    `room` is what the narrowest budget allows beside the balance. ValueError unless 0 <= least <= amount within 64
+    bits.
     """
     if not 0 <= least_nanocredits <= amount_nanocredits <= MAX_NANOCREDITS:
         raise ValueError("a hold needs 0 <= least <= amount within 64 bits")
     available = account.posted_nanocredits - account.held_nanocredits
-    grant = min(amount_nanocredits, available)
+    grant = min(amount_nanocredits, available, room_nanocredits)
     if grant < least_nanocredits:
         return None
     account.held_nanocredits += grant
@@ -78,18 +109,20 @@ def close_hold(
     hold_nanocredits: int,
     actual_nanocredits: int,
     capped: bool,
+    room_nanocredits: int = MAX_NANOCREDITS,
 ) -> Charge:
     """Releases a hold and charges the actual cost: first the hold, then the free balance, the rest to `overrun`.
 
-    `capped` charges the hold at most, for costs that only the upstream vouches for. ValueError where the cost is
-    negative or beyond 64 bits, or the hold is not covered by what the account holds.
+    `room` is what the narrowest budget allows beyond the hold: of the free balance no more is taken. `capped` charges
+    the hold at most, for costs that only the upstream vouches for. ValueError where the cost is negative or beyond 64
+    bits, or the hold is not covered by what the account holds.
     """
     if not 0 <= actual_nanocredits <= MAX_NANOCREDITS - max(revenue.posted_nanocredits, 0):
         raise ValueError("a charge is neither negative nor beyond 64 bits")
     if not 0 <= hold_nanocredits <= account.held_nanocredits:
         raise ValueError("a hold is closed only once")
     held = account.held_nanocredits - hold_nanocredits
-    limit = hold_nanocredits if capped else account.posted_nanocredits - held
+    limit = hold_nanocredits if capped else min(account.posted_nanocredits - held, hold_nanocredits + room_nanocredits)
     billed = min(actual_nanocredits, limit)
     rest = actual_nanocredits - billed
     if rest:

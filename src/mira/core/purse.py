@@ -45,20 +45,29 @@ class Purse(Struct):
         self.reserved_nanocredits = max(0, self.reserved_nanocredits - worst_nanocredits)
         self.spent_nanocredits += max(0, cost_nanocredits)
 
-    def tell(self, available_nanocredits: int | None, now_s: float) -> None:
-        """Takes the node's own word; None where it does not say."""
+    def tell(
+        self, available_nanocredits: int | None, now_s: float, spent_before_nanocredits: int | None = None
+    ) -> None:
+        """Takes the node's own word; None where it does not say.
+
+        `spent_before_nanocredits` is what had been spent when it was asked: calls that ended since then may be younger
+        than its word, and are still taken off. None where no time has passed.
+        """
+        if spent_before_nanocredits is None:
+            spent_before_nanocredits = self.spent_nanocredits
         span_s = now_s - self.told_at_s
         if self.told_nanocredits is not None and span_s >= LEAST_SPAN_S:
             weight = 0.5 ** (span_s / RATE_HALF_LIFE_S)
-            rate = self.spent_nanocredits / span_s
+            rate = spent_before_nanocredits / span_s
             self.rate_nanocredits_per_s = weight * self.rate_nanocredits_per_s + (1 - weight) * rate
         self.told_nanocredits = available_nanocredits
         self.told_at_s = now_s
-        self.spent_nanocredits = 0
+        self.spent_nanocredits = max(0, self.spent_nanocredits - spent_before_nanocredits)
 
     def exhausted(self, now_s: float) -> None:
-        """The node answered that it cannot pay (402): nothing more is sent until it tells of credits again."""
-        self.tell(0, now_s)
+        """The node refused to pay (402): where it tells, nothing is sent to it until it tells of credits again."""
+        if self.told_nanocredits is not None:
+            self.tell(0, now_s)
 
     @property
     def runway_s(self) -> float | None:
@@ -69,6 +78,14 @@ class Purse(Struct):
         if left <= 0:
             return 0.0
         return left / self.rate_nanocredits_per_s if self.rate_nanocredits_per_s > 0 else float("inf")
+
+    @property
+    def short(self) -> bool:
+        """Whether it is worth asking the node again soon: it may not last, or much has gone since it told."""
+        left = self.available_nanocredits
+        if left is None or self.told_nanocredits is None:
+            return False
+        return self.headroom < 1.0 or left * 2 <= self.told_nanocredits
 
     @property
     def headroom(self) -> float:

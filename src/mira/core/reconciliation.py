@@ -12,7 +12,10 @@ SHOWN = 100
 
 
 class Entry(Struct, frozen=True):
-    """What one side booked for a request of ours: our request id and nano-credits."""
+    """What one side booked for a request of ours: our request id and nano-credits.
+
+    The id is empty in a node's row that names none: another client's.
+    """
 
     request_id: str
     cost_nanocredits: int

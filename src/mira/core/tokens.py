@@ -19,6 +19,8 @@ MEDIA_TOKENS = 1_000
 #: what an image, a sound or a document is bounded by in a hold: the dearest common case, a full-size image for Claude,
 #: is 4,784. Documents come as bytes, which the bound counts beside this.
 MEDIA_BOUND_TOKENS = 5_000
+#: what rendering adds to the smallest request: the output cap, the wish for usage, names of fields
+RENDERING_TOKENS = 128
 
 _MESSAGE_TOKENS = 3
 _REPLY_TOKENS = 3
@@ -136,6 +138,12 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
     A token is at least one byte of the body, and each image, sound or document adds `MEDIA_BOUND_TOKENS`.
     """
     return max(input_bytes, 0) + max(media_parts, 0) * MEDIA_BOUND_TOKENS
+
+
+def rendered_bound_tokens(input_bytes: int, media_parts: int) -> int:
+    """As `input_bound_tokens`, of the request as a node gets it: options are added, another protocol is wordier."""
+    bound = input_bound_tokens(input_bytes, media_parts)
+    return bound + bound // 4 + RENDERING_TOKENS
 
 
 def rough_tokens(size: int) -> int:

@@ -1,12 +1,14 @@
 """One batch of the ledger: loads the touched rows, decides on them in the order of the queue, writes the result.
 
-A batch lives inside one transaction. The ledger's memory of live holds changes as it decides; `undo` takes back
-what must not stand where the transaction fails.
+A batch lives inside one transaction, and with PostgreSQL `run` is in a thread of its own: it ends no future. The
+ledger's memory of live holds changes as it decides; `undo` takes back what must not stand where the transaction fails.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from mira.core import ledger as rules
+from mira.core.call import CallRecord
 from mira.core.ledger import (
     ATTEMPT_COST,
     OVERRUN,
@@ -14,16 +16,22 @@ from mira.core.ledger import (
     SYSTEM_ACCOUNTS,
     TOPUP,
     Account,
-    Reserve,
+    Answered,
     workspace_account,
 )
-from mira.core.money import credits_text
+from mira.core.money import MAX_NANOCREDITS
+from mira.core.refusals import no_credits
 from mira.errors import Kind, MiraError
-from mira.store.ledger_sql import SWEEP_LIMIT, WIDTHS, Statements, row_of
+from mira.store.caps import Caps
+from mira.store.claims import Claims
+from mira.store.ledger_sql import SWEEP_LIMIT, Statements, attempt_rows, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.statements import Driver
+from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
 
 HOLD_TTL_MS = 90_000
+#: A process whose heart has not beaten for so long is dead. Its holds are gone 90 s after it at the latest.
+DEAD_AFTER_MS = 60_000
 
 
 class StaleMemoryError(Exception):
@@ -31,29 +39,52 @@ class StaleMemoryError(Exception):
 
 
 class Batch:
-    """The operations of one transaction and everything decided about them."""
+    """The operations of one transaction and everything decided about them.
 
-    def __init__(self, ops: list[Op], live: dict[str, Hold], *, epoch: str, now_ms: int) -> None:
+    `clock` gives Unix milliseconds; without it the database's own time counts, read when the rows are locked. `sweep`
+    lets maintenance end the holds of the dead.
+    """
+
+    def __init__(
+        self,
+        ops: list[Op],
+        live: dict[str, Hold],
+        *,
+        epoch: str,
+        clock: Callable[[], int] | None = None,
+        sweep: bool = True,
+    ) -> None:
         self.ops = ops
+        #: calls that cost the operator: id, nano-credits to overrun, nano-credits of failed attempts
+        self.losses: list[tuple[str, int, int]] = []
         self.released = False
         self._maintained = False
         self._sweeps: list[CloseOp] = []
         self._live = live
         self._epoch = epoch
-        self.now_ms = now_ms
+        self._clock = clock
+        self._may_sweep = sweep
+        self.now_ms = 0
         self._accounts: dict[str, Account] = {}
         self._loaded: list[tuple[str, int, int]] = []
         self._opened: list[tuple[ReserveOp, Hold]] = []
         self._closed: dict[str, int] = {}
-        self._refused: list[tuple[ReserveOp, MiraError]] = []
+        self._refused: list[tuple[ReserveOp | TopUpOp, MiraError | Answered]] = []
+        self._caps = Caps()
+        self._claims = Claims()
+        self._usage = UsageSums()
+        self._recorded: set[str] = set()
         self._answers: list[tuple[Any, Any]] = []
+        self._found: dict[str, FoundHold] = {}
+        self._counted: dict[str, int] = {}
         self._hold_rows: list[tuple[Any, ...]] = []
         self._gone_rows: list[tuple[str]] = []
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
+        self._attempt_rows: list[tuple[Any, ...]] = []
 
     def run(self, connection: Driver, sql: Statements) -> bool:
-        """Decides and writes; returns whether anything was written. Refusals and holds are told before the commit."""
+        """Decides and writes; returns whether anything was written."""
         self._look_up(connection, sql)
         self._load(connection, sql)
         for op in self.ops:
@@ -62,7 +93,7 @@ class Batch:
             elif isinstance(op, CloseOp):
                 self._close(op)
             elif isinstance(op, RecordOp):
-                self._call_rows.append(row_of(op.record))
+                self._record(op.record, 0, 0)
                 self._answers.append((op.future, None))
             elif isinstance(op, TopUpOp):
                 self._top_up(op)
@@ -70,9 +101,21 @@ class Batch:
                 self._answers.append((op.future, None))
         for sweep in self._sweeps:
             self._close(sweep)
-        wrote = self._write(connection, sql)
-        self._release()
-        return wrote
+        return self._write(connection, sql)
+
+    def tell(self) -> list[Hold]:
+        """Answers what need not wait for the disk: holds and refusals. Returns the holds whose askers have left."""
+        self.released = True
+        left = []
+        for op, hold in self._opened:
+            if op.future.done():
+                left.append(hold)
+            else:
+                op.future.set_result(hold)
+        for refused, error in self._refused:
+            if not refused.future.done():
+                refused.future.set_exception(error)
+        return left
 
     def succeed(self) -> None:
         """Answers what waited for the disk."""
@@ -100,71 +143,85 @@ class Batch:
     # Looking up what is not in memory
 
     def _look_up(self, connection: Driver, sql: Statements) -> None:
+        closes = {op.hold_id: op for op in self.ops if isinstance(op, CloseOp) and self._is_unknown(op)}
+        top_ups = {_top_up_idem(op): op for op in self.ops if isinstance(op, TopUpOp)}
+        records = [op.record.request_id for op in self.ops if isinstance(op, RecordOp) and op.again]
+        if closes or top_ups or records:
+            idems = [*map(_settle_idem, closes), *top_ups]
+            holds, transfers, recorded = connection.load(
+                (sql.holds, list(closes)), (sql.transfers, idems), (sql.recorded, [*closes, *records])
+            )
+            self._found = {hold_id: _found(*row) for hold_id, *row in holds}
+            self._counted = dict(transfers)
+            self._recorded = {request_id for (request_id,) in recorded}
         for op in self.ops:
-            if isinstance(op, CloseOp):
-                if op.from_row or op.hold_id not in self._live:
-                    self._find(connection, sql, op)
-            elif isinstance(op, TopUpOp):
-                op.counted_before = connection.execute(sql.transfer_find, (_top_up_idem(op),)).fetchone() is not None
-            elif isinstance(op, MaintainOp):
+            if isinstance(op, MaintainOp):
                 self._maintain(connection, sql, op)
 
-    def _find(self, connection: Driver, sql: Statements, op: CloseOp) -> None:
-        op.from_row, op.found, op.billed_before_nanocredits = True, None, 0
-        row = connection.execute(sql.hold_find, (op.hold_id,)).fetchone()
-        if row is not None:
-            op.found = FoundHold(*row)
-            return
-        billed = connection.execute(sql.transfer_find, (_settle_idem(op.hold_id),)).fetchone()
-        if billed is not None:
-            op.billed_before_nanocredits = billed[0]
+    def _is_unknown(self, op: CloseOp) -> bool:
+        """Whether a close has to be found by its row; so it stays when it is decided again."""
+        op.from_row = op.from_row or op.hold_id not in self._live
+        return op.from_row
 
     def _maintain(self, connection: Driver, sql: Statements, op: MaintainOp) -> None:
-        """Writes checkpoints; on a renewal first proves its own life, then finds the holds of the dead."""
+        """Writes checkpoints and proves its own life; on a renewal finds the holds of the dead."""
         live = self._live
         rows = [
             (min(amount, live[hold_id].amount_nanocredits), hold_id, self._epoch)
             for hold_id, amount in op.checkpoints.items()
             if hold_id in live
         ]
-        connection.executemany(sql.hold_checkpoint, rows)
+        if rows:
+            connection.change(sql.hold_checkpoint, rows)
         self._maintained = True
+        self._read_time(connection)
+        connection.execute(sql.epoch_beat, (self._epoch, self.now_ms))
         if not op.renew:
             return
-        connection.execute(sql.epoch_beat, (self._epoch, self.now_ms))
         connection.execute(sql.hold_renew, (self.now_ms + HOLD_TTL_MS, self._epoch))
-        dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - HOLD_TTL_MS, SWEEP_LIMIT, 0)).fetchall()
-        self._sweeps = [
-            CloseOp(hold_id, checkpoint, None, True, 0, None, True, FoundHold(workspace_id, amount))
-            for hold_id, workspace_id, amount, checkpoint in dead
-        ]
+        if not self._may_sweep:
+            return
+        connection.execute(sql.epochs_forget, (self.now_ms - DEAD_AFTER_MS,))
+        dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - DEAD_AFTER_MS, SWEEP_LIMIT)).fetchall()
+        self._sweeps = [CloseOp(row[0], row[-1], None, True, 0, None, True, True) for row in dead]
+        self._found.update({hold_id: _found(*row) for hold_id, *row, _ in dead})
 
     def _load(self, connection: Driver, sql: Statements) -> None:
-        """Loads and locks every account that may be touched, in the order of ids."""
-        workspaces = set()
+        """Loads and locks every account and cap that may be touched, in the order of ids, and the claims asked for."""
+        workspaces = {hold.workspace_id for hold in self._found.values()}
+        caps = {cap for hold in self._found.values() for cap in hold.caps}
+        claims = []
         live = self._live
         for op in self.ops:
             if isinstance(op, ReserveOp):
-                workspaces.add(op.request.workspace_id)
+                request = op.request
+                workspaces.add(request.workspace_id)
+                if request.caps:
+                    caps.update(request.caps)
+                if request.claim is not None:
+                    claims.append((request.workspace_id, request.claim.key))
             elif isinstance(op, CloseOp):
-                hold = op.found if op.from_row else live[op.hold_id]
-                if hold is not None:
+                if not op.from_row:
+                    hold = live[op.hold_id]
                     workspaces.add(hold.workspace_id)
+                    if hold.caps:
+                        caps.update(hold.caps)
             elif isinstance(op, TopUpOp):
                 workspaces.add(op.workspace_id)
-        workspaces.update(sweep.found.workspace_id for sweep in self._sweeps if sweep.found is not None)
         if not workspaces:
             return
         ids = sorted([*SYSTEM_ACCOUNTS, *map(workspace_account, workspaces)])
-        width = next((width for width in WIDTHS if len(ids) <= width), WIDTHS[-1])
-        text = sql.accounts[width]
-        for start in range(0, len(ids), width):
-            part = ids[start : start + width]
-            part += part[-1:] * (width - len(part))
-            rows = connection.execute(text, part).fetchall()
-            self._loaded += rows
-            for account_id, posted, held in rows:
-                self._accounts[account_id] = Account(account_id, posted, held)
+        self._loaded, limits, claimed = connection.load(
+            (sql.accounts, ids), (sql.caps, sorted(caps)), (sql.claims, claims)
+        )
+        self._read_time(connection)
+        self._caps.take_in(limits, self.now_ms)
+        self._claims.take_in(claimed, self.now_ms)
+        for account_id, posted, held in self._loaded:
+            self._accounts[account_id] = Account(account_id, posted, held)
+
+    def _read_time(self, connection: Driver) -> None:
+        self.now_ms = connection.now_ms() if self._clock is None else self._clock()
 
     # Deciding
 
@@ -179,16 +236,29 @@ class Batch:
         if request.hold_id in self._live or request.hold_id in self._closed:
             self._refused.append((op, MiraError(Kind.CONFLICT, "This request is already under way.")))
             return
-        grant = rules.take_hold(account, request.amount_nanocredits, request.least_nanocredits)
-        if grant is None:
-            self._refused.append((op, no_credits(account, request)))
+        room, tokens = MAX_NANOCREDITS, request.tokens
+        try:
+            self._claims.check(request)
+            if account.available_nanocredits < request.least_nanocredits:
+                raise no_credits(account, request.least_nanocredits)
+            if request.caps:
+                room, tokens = self._caps.admit(request)
+        except (MiraError, Answered) as refusal:
+            self._refused.append((op, refusal))
             return
-        hold = Hold(request.hold_id, request.workspace_id, grant, op.future.get_loop().create_future())
+        grant = rules.take_hold(account, request.amount_nanocredits, request.least_nanocredits, room)
+        assert grant is not None
+        self._caps.take(request.caps, grant, tokens)
+        self._claims.open(request)
+        claim = request.claim.key if request.claim is not None else None
+        durable = op.future.get_loop().create_future()
+        hold = Hold(request.hold_id, request.workspace_id, grant, durable, request.caps, tokens, claim)
         self._live[hold.id] = hold
         self._opened.append((op, hold))
-        self._hold_rows.append(
-            (hold.id, hold.workspace_id, request.key_id, grant, 0, self.now_ms + HOLD_TTL_MS, self._epoch)
-        )
+        caps = " ".join(request.caps) or None
+        until_ms = self.now_ms + HOLD_TTL_MS
+        owner = (hold.id, hold.workspace_id, request.key_id)
+        self._hold_rows.append((*owner, grant, 0, until_ms, self._epoch, caps, tokens, claim, request.model))
 
     def _close(self, op: CloseOp) -> None:
         hold_id = op.hold_id
@@ -196,10 +266,11 @@ class Batch:
             self._answer(op, self._closed[hold_id])
             return
         memory = self._live.pop(hold_id, None)
-        found = op.found if op.from_row else memory
+        found = self._found.get(hold_id) if op.from_row else memory
         if found is None:
-            self._closed[hold_id] = op.billed_before_nanocredits
-            self._answer(op, op.billed_before_nanocredits)
+            billed_before: int = self._counted.get(_settle_idem(hold_id), 0)
+            self._closed[hold_id] = billed_before
+            self._answer(op, billed_before)
             return
         workspace_id = found.workspace_id
         account_id = workspace_account(workspace_id)
@@ -211,6 +282,7 @@ class Batch:
             hold_nanocredits=found.amount_nanocredits,
             actual_nanocredits=op.actual_nanocredits,
             capped=op.capped,
+            room_nanocredits=self._caps.room(found.caps) if found.caps else MAX_NANOCREDITS,
         )
         billed = charge.billed_nanocredits
         self._closed[hold_id] = billed
@@ -222,24 +294,41 @@ class Batch:
         if op.attempt_cost_nanocredits:
             rules.move(accounts[ATTEMPT_COST], accounts[REVENUE], op.attempt_cost_nanocredits)
             self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, op.attempt_cost_nanocredits, workspace_id)
-        self._answer(op, billed)
+        if found.caps:
+            used = found.tokens if op.swept else _used_tokens(op.record)
+            self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
+        self._claims.close(op, found, billed)
+        if op.swept and billed and isinstance(found, FoundHold):
+            self._record(_lost_call(hold_id, found, billed, self.now_ms), 0, 0)
+        if charge.overrun_nanocredits or op.attempt_cost_nanocredits:
+            self.losses.append((hold_id, charge.overrun_nanocredits, op.attempt_cost_nanocredits))
+        self._answer(op, billed, charge.overrun_nanocredits)
 
-    def _answer(self, op: CloseOp, billed_nanocredits: int) -> None:
+    def _answer(self, op: CloseOp, billed_nanocredits: int, overrun_nanocredits: int = 0) -> None:
         if op.record is not None:
             op.record.billed_nanocredits = billed_nanocredits
-            self._call_rows.append(row_of(op.record))
+            self._record(op.record, overrun_nanocredits, op.attempt_cost_nanocredits)
         self._answers.append((op.future, billed_nanocredits))
+
+    def _record(self, record: CallRecord, overrun_nanocredits: int, attempt_cost_nanocredits: int) -> None:
+        """Stores a call and counts it, once."""
+        if record.request_id not in self._recorded:
+            self._recorded.add(record.request_id)
+            self._call_rows.append(row_of(record))
+            if record.tried:
+                self._attempt_rows += attempt_rows(record)
+            self._usage.add(record, overrun_nanocredits, attempt_cost_nanocredits)
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
         idem = _top_up_idem(op)
         if account is None:
-            if not op.future.done():
-                op.future.set_exception(MiraError(Kind.NOT_FOUND, "There is no such workspace."))
+            self._refused.append((op, MiraError(Kind.NOT_FOUND, "There is no such workspace.")))
             return
-        if op.counted_before or any(row[0] == idem for row in self._transfer_rows):
+        if idem in self._counted:
             self._answers.append((op.future, False))
             return
+        self._counted[idem] = op.amount_nanocredits
         rules.move(self._accounts[TOPUP], account, op.amount_nanocredits)
         self._transfer(idem, TOPUP, account.id, op.amount_nanocredits, op.workspace_id)
         self._answers.append((op.future, True))
@@ -247,7 +336,7 @@ class Batch:
     def _transfer(self, idem: str, debit: str, credit: str, amount_nanocredits: int, workspace_id: str) -> None:
         self._transfer_rows.append((idem, debit, credit, amount_nanocredits, workspace_id, self.now_ms))
 
-    # Writing and telling
+    # Writing
 
     def _write(self, connection: Driver, sql: Statements) -> bool:
         changed = []
@@ -255,42 +344,56 @@ class Batch:
             account = self._accounts[account_id]
             if account.posted_nanocredits != posted or account.held_nanocredits != held:
                 changed.append((account.posted_nanocredits, account.held_nanocredits, account_id))
-        if changed:
-            connection.executemany(sql.account_update, changed)
-        if self._hold_rows:
-            connection.executemany(sql.hold_insert, self._hold_rows)
-        if self._gone_rows and connection.executemany(sql.hold_delete, self._gone_rows).rowcount != len(
-            self._gone_rows
+        claims = self._claims.changed()
+        gone = connection.change(sql.hold_delete, self._gone_rows) if self._gone_rows else None
+        for change, rows in (
+            (sql.account_update, changed),
+            (sql.hold_insert, self._hold_rows),
+            (sql.transfer_insert, self._transfer_rows),
+            (sql.call_insert, self._call_rows),
+            (sql.attempt_insert, self._attempt_rows),
+            (sql.cap_update, self._caps.changed()),
+            (sql.claim_open, claims[0]),
+            (sql.claim_close, claims[1]),
+            (sql.claim_free, claims[2]),
+            (sql.hour_add, self._usage.rows(HOUR_MS)),
+            (sql.day_add, self._usage.rows(DAY_MS)),
         ):
+            if rows:
+                connection.change(change, rows)
+        connection.flush()
+        if gone is not None and gone.rowcount != len(self._gone_rows):
             raise StaleMemoryError
-        if self._transfer_rows:
-            connection.executemany(sql.transfer_insert, self._transfer_rows)
-        if self._call_rows:
-            connection.executemany(sql.call_insert, self._call_rows)
         return bool(
             changed or self._hold_rows or self._gone_rows or self._transfer_rows or self._call_rows or self._maintained
         )
 
-    def _release(self) -> None:
-        self.released = True
-        for op, hold in self._opened:
-            if not op.future.done():
-                op.future.set_result(hold)
-        for op, error in self._refused:
-            if not op.future.done():
-                op.future.set_exception(error)
+
+def _found(workspace_id: str, amount_nanocredits: int, caps: str | None, *others: Any) -> FoundHold:
+    """A hold of its row's columns."""
+    return FoundHold(workspace_id, amount_nanocredits, tuple(caps.split()) if caps else (), *others)
 
 
-def no_credits(account: Account, request: Reserve) -> MiraError:
-    """The 402 with its figures as decimal credits."""
-    balance, held = credits_text(account.posted_nanocredits), credits_text(account.held_nanocredits)
-    available, needed = credits_text(account.available_nanocredits), credits_text(request.least_nanocredits)
-    return MiraError(
-        Kind.NO_CREDITS,
-        f"Not enough credits: this call needs {needed}, available are {available} "
-        f"(balance {balance}, held for calls under way {held}).",
-        details={"balance": balance, "held": held, "available": available, "needed": needed},
+def _lost_call(hold_id: str, hold: FoundHold, billed_nanocredits: int, now_ms: int) -> CallRecord:
+    """All that is known of a call whose process died: enough to tell its customer what it paid for."""
+    return CallRecord(
+        request_id=hold_id,
+        workspace_id=hold.workspace_id,
+        key_id=hold.key_id,
+        face="",
+        protocol="",
+        model=hold.model,
+        started_at_ms=now_ms,
+        status=500,
+        error="lost",
+        held_nanocredits=hold.amount_nanocredits,
+        billed_nanocredits=billed_nanocredits,
     )
+
+
+def _used_tokens(record: CallRecord | None) -> int:
+    """What a call used of token rates."""
+    return record.usage.prompt_tokens + record.usage.completion_tokens if record is not None else 0
 
 
 def _settle_idem(hold_id: str) -> str:

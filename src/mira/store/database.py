@@ -1,203 +1,104 @@
-"""The database: one file, one process, one writing connection, and readers that never block it."""
+"""The database, whichever engine it is: SQLite for one process, PostgreSQL for many."""
 
-import asyncio
-import fcntl
-import os
-import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.exc import ArgumentError
 
 from mira.errors import ConfigError
-from mira.store.migrate import migrate
-from mira.store.writer import Job, Writer, store_down, unavailable
+from mira.store.failures import Failure
+from mira.store.sqlite import open_sqlite
+from mira.store.writer import Job
 
 T = TypeVar("T")
 
-MIN_SQLITE = (3, 35, 0)
-READERS = 4
-#: Pages of WAL before a commit also checkpoints: 16 MB, so that hot pages are copied back seldom.
-CHECKPOINT_PAGES = 4000
 
+class Engine(Protocol):
+    """What an engine can do. `shared`: several processes may have the database open."""
 
-class Database:
-    """An open database. `open` makes the file, its lock and its tables; one process may have it open at a time."""
-
-    def __init__(self, path: Path, lock: int, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._lock = lock
-        self._connection = connection
-        self._writing_engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-        self._writing = self._writing_engine.connect()
-        self._reading = _reading_engine(path)
-        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="mira-read")
-        self._writer = Writer(connection)
-
-    @classmethod
-    def open(cls, url: str) -> "Database":
-        """Opens `sqlite:///path`, making what is missing and migrating what is old.
-
-        ConfigError where the url is of another kind, another process has the file, or it cannot be opened.
-        """
-        path = _path(url)
-        if sqlite3.sqlite_version_info < MIN_SQLITE:
-            raise ConfigError(f"SQLite {sqlite3.sqlite_version} is too old: Mira needs 3.35 or newer")
-        lock = _lock(path)
-        try:
-            database = cls(path, lock, _connect(path))
-        except (sqlite3.Error, DBAPIError, OSError) as error:
-            os.close(lock)
-            raise ConfigError(f"the database {path} cannot be opened: {error}") from error
-        try:
-            database._migrate()
-        except BaseException:
-            database._release()
-            raise
-        return database
+    shared: bool
 
     @property
-    def engine(self) -> Engine:
-        """The reading engine; its dialect is what statements are compiled for."""
-        return self._reading
+    def dialect(self) -> Dialect:
+        """What the hot path's statements are compiled for: parameters go by position."""
 
-    async def read(self, fn: Callable[[Connection], T]) -> T:
+    def now_ms(self) -> int:
+        """The time in Unix milliseconds that all who share the database agree on; may ask the database."""
+
+    async def read(self, fn: Callable[[Connection], T], timeout_s: float | None = None) -> T:
         """Runs `fn` in a thread on one snapshot of what is committed; MiraError STORE_DOWN where that fails."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read_now, fn)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
-        """Runs `fn` in a transaction of its own and returns once it is durable.
-
-        `fn` runs on the event loop: it must be short. What it raises rolls back; a failing disk is STORE_DOWN.
-        """
-        job = _Write(fn, self._writing, asyncio.get_running_loop().create_future())
-        self._writer.submit(job)
-        # Shielded, because the transaction goes on and must find somebody to tell even where the caller has left.
-        return await asyncio.shield(job.future)
+        """Runs `fn` in a transaction of its own and returns once it is durable."""
 
     def submit(self, job: Job) -> None:
         """Queues a transaction on the driver's own connection."""
-        self._writer.submit(job)
+
+    def failure(self, error: BaseException) -> Failure:
+        """What an error means."""
+
+    def migrate(self, target: str) -> None:
+        """Brings the tables to a version, while nothing else uses the engine; ConfigError where that fails."""
 
     async def close(self) -> None:
-        """Finishes what is queued and gives the file free. The last connection to close empties the WAL."""
-        await self._writer.close()
-        self._release()
+        """Finishes what is queued and closes every connection."""
 
-    def _migrate(self) -> None:
+
+def without_password(url: str) -> str:
+    """A database's address as it may be shown."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+class Database:
+    """An open database. `open` makes what is missing; a SQLite file is open in one process at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.shared = engine.shared
+        self.submit = engine.submit
+        self.failure = engine.failure
+        self.now_ms = engine.now_ms
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Opens `sqlite:///path` or `postgresql://…`, making what is missing and migrating what is old.
+
+        ConfigError where the url is of another kind, another process has the file, or it cannot be opened.
+        """
         try:
-            self._writing.exec_driver_sql("BEGIN IMMEDIATE")
-            migrate(self._writing)
-            self._writing.commit()
-        except DBAPIError as error:
-            raise ConfigError(f"the database {self.path} cannot be migrated: {error.orig}") from error
-        finally:
-            self._writing.rollback()
+            kind = make_url(url).get_backend_name()
+        except ArgumentError as error:
+            raise ConfigError("the database url is not a url: write sqlite:///path or postgresql://…") from error
+        if kind == "sqlite":
+            return cls(open_sqlite(url))
+        if kind in ("postgresql", "postgres"):
+            from mira.store.postgres import open_postgres  # noqa: PLC0415 - a driver that SQLite does not need
 
-    def _read_now(self, fn: Callable[[Connection], T]) -> T:
-        try:
-            with self._reading.connect() as connection:
-                connection.exec_driver_sql("BEGIN")
-                return fn(connection)
-        except DBAPIError as error:
-            if unavailable(error):
-                raise store_down() from error
-            raise
+            return cls(open_postgres(url))
+        raise ConfigError("the database url must be sqlite:///path or postgresql://user@host/name")
 
-    def _release(self) -> None:
-        self._threads.shutdown()
-        self._reading.dispose()
-        self._writing.close()
-        self._writing_engine.dispose()
-        self._connection.close()
-        os.close(self._lock)
+    @property
+    def dialect(self) -> Dialect:
+        """What the hot path's statements are compiled for: parameters go by position."""
+        return self.engine.dialect
 
+    async def read(self, fn: Callable[[Connection], T], timeout_s: float | None = None) -> T:
+        """Runs `fn` in a thread on one snapshot of what is committed.
 
-class _Write(Generic[T]):
-    """One `write` of a caller."""
+        MiraError STORE_DOWN where that fails, or takes longer than `timeout_s` (None: half a minute).
+        """
+        return await self.engine.read(fn, timeout_s)
 
-    size = 1
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        """Runs `fn` in a transaction of its own and returns once it is durable, also where the caller leaves.
 
-    def __init__(self, fn: Callable[[Connection], T], connection: Connection, future: "asyncio.Future[T]") -> None:
-        self._fn = fn
-        self._connection = connection
-        self._result: T
-        self.future = future
+        `fn` must be short and touch nothing but its connection: with SQLite it runs on the event loop, with PostgreSQL
+        in a thread, there perhaps more than once. What it raises rolls back; a failing database is STORE_DOWN.
+        """
+        return await self.engine.write(fn)
 
-    def run(self, _connection: sqlite3.Connection) -> bool:
-        self._result = self._fn(self._connection)
-        return True
-
-    def done(self, error: BaseException | None) -> None:
-        # SQLAlchemy is told of the end only here: the driver's transaction is over, so its own word reaches nothing.
-        self._connection.rollback()
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(self._result)
-            return
-        self.future.set_exception(store_down() if unavailable(error) else error)
-        self.future.exception()
-
-
-def _path(url: str) -> Path:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigError("the database url is not a url: write sqlite:///path") from error
-    if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise ConfigError("the database url must be sqlite:///path to a file; other databases are not supported yet")
-    return Path(parsed.database).expanduser().absolute()
-
-
-def _lock(path: Path) -> int:
-    """Takes the lock beside the file; ConfigError where another process holds it."""
-    name = Path(f"{path}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"the database folder {path.parent} cannot be used: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise ConfigError(
-            f"the database {path} is in use by another Mira process (lock file {name}): stop that process, "
-            "or give this one a folder of its own with MIRA_HOME or MIRA_DATABASE_URL"
-        ) from error
-    return lock
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """The writing connection. The file is made before SQLite sees it, so that it never stands with wider rights."""
-    made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(made, 0o600)
-    finally:
-        os.close(made)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "busy_timeout = 5000",
-        "cache_size = -4000",
-        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
-def _reading_engine(path: Path) -> Engine:
-    uri = path.as_uri() + "?mode=ro"
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-
-    return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
+    async def close(self) -> None:
+        """Finishes what is queued and closes every connection; a SQLite file is free then."""
+        await self.engine.close()

@@ -1,7 +1,8 @@
 """Finds the caller behind a key without asking the database twice, and makes, changes and revokes keys.
 
-The memory is keyed by a digest of the whole key, under a secret of the process. One process has the database, and every
-change of a key goes through here, so a revoked key is refused with the next request.
+The memory is keyed by a digest of the whole key, under a secret of the process. Every change
+that this process makes goes through here, so a revoked key is refused with its next request; what other processes
+change is told by the poll of versions, which calls `forget` (see `versions`).
 """
 
 import secrets
@@ -10,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from mira.core.caller import Caller, Face
+from mira.core.limits import UNLIMITED, Limits
 from mira.store.keys import Key, Keys
 from mira.store.secretbox import SecretBox
 
@@ -68,6 +70,8 @@ class Keyring:
         models: frozenset[str] | None = None,
         expires_at_ms: int | None = None,
         secret: str | None = None,
+        limits: Limits = UNLIMITED,
+        member_id: str | None = None,
     ) -> tuple[str, Key]:
         """Makes a key: (secret, key). A given `secret` is used as it stands (bootstrap), insert or ignore."""
         whole = secret or PREFIXES[face] + secrets.token_urlsafe(SECRET_BYTES)
@@ -82,25 +86,28 @@ class Keyring:
             models=models,
             expires_at_ms=expires_at_ms,
             now_ms=self._now_ms(),
+            limits=limits,
+            member_id=member_id,
         )
-        self._forget()
+        self.forget()
         return whole, key
 
-    async def change(self, key_id: str, changes: dict[str, Any]) -> Key | None:
-        """Changes name, models, expires_at_ms or disabled; None where there is no such key."""
-        key = await self._keys.change(key_id, changes)
-        self._forget()
+    async def change(self, key_id: str, changes: dict[str, Any], limits: Limits | None = None) -> Key | None:
+        """Changes a key (see `Keys.change`), and its limits as a whole where given; None where there is no such key."""
+        key = await self._keys.change(key_id, changes, limits=limits, now_ms=self._now_ms())
+        self.forget()
         return key
 
     async def revoke(self, key_id: str) -> bool:
         """Revokes a key for good; False where there is no such key."""
         done = await self._keys.revoke(key_id, self._now_ms())
-        self._forget()
+        self.forget()
         return done
+
+    def forget(self) -> None:
+        """Asks the database again for every key: something about their owners has changed."""
+        self._changes += 1
+        self._known.clear()
 
     def _remembered(self, secret: str) -> bytes:
         return blake2b(secret.encode("utf-8", "surrogatepass"), key=self._memory_key, digest_size=32).digest()
-
-    def _forget(self) -> None:
-        self._changes += 1
-        self._known.clear()

@@ -4,19 +4,28 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, and_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from mira.core.caller import Caller, Face
+from mira.core.limits import UNLIMITED, Cap, Limits, key_cap, member_cap
 from mira.store.database import Database
-from mira.store.schema import key
+from mira.store.limits import caps_of, limits_anything, set_limits
+from mira.store.schema import cap, key, member
 from mira.store.statements import upsert
+from mira.store.versions import KEYS, changed
 
-CHANGEABLE = frozenset({"name", "models", "expires_at_ms", "disabled"})
+#: Whoever brings a key waits for this; a database that is slower is as good as away.
+FIND_TIMEOUT_S = 0.9
+CHANGEABLE = frozenset({"name", "models", "expires_at_ms", "disabled", "member_id"})
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """A key without its secret. `models` is the scope as canonical ids, None for all; times are Unix milliseconds."""
+    """A key without its secret. `models` is the scope as canonical ids, None for all; times are Unix milliseconds.
+
+    `cap` holds the limits and what is taken of them, None where there never were any.
+    """
 
     id: str
     workspace_id: str
@@ -29,9 +38,11 @@ class Key(Struct, frozen=True, kw_only=True):
     disabled: bool
     revoked_at_ms: int | None
     created_at_ms: int
+    member_id: str | None
+    cap: Cap | None = None
 
 
-_COLUMNS = tuple(key.c[name] for name in Key.__struct_fields__)
+_COLUMNS = tuple(key.c[name] for name in Key.__struct_fields__ if name != "cap")
 
 
 class Keys:
@@ -53,6 +64,8 @@ class Keys:
         models: frozenset[str] | None,
         expires_at_ms: int | None,
         now_ms: int,
+        limits: Limits = UNLIMITED,
+        member_id: str | None = None,
     ) -> Key:
         """Stores a key. Where its id or digest is known already, nothing changes and the known key is returned."""
         row = {
@@ -67,37 +80,66 @@ class Keys:
             "expires_at_ms": expires_at_ms,
             "disabled": False,
             "created_at_ms": now_ms,
+            "member_id": member_id,
         }
 
         def insert(connection: Connection) -> Key:
             connection.execute(upsert(key).values(row).on_conflict_do_nothing())
-            known = (key.c.id == key_id) | (key.c.digest == digest)
-            return _key(connection.execute(select(*_COLUMNS).where(known)).first())
+            changed(connection, KEYS)
+            [found] = _found(connection, (key.c.id == key_id) | (key.c.digest == digest))
+            if found.id != key_id:
+                return found
+            set_limits(connection, key_cap(key_id), limits, select(key.c.id).where(key.c.id == key_id), now_ms)
+            return _found(connection, key.c.id == key_id)[0]
 
         return await self._database.write(insert)
 
     async def list(self, workspace_id: str) -> list[Key]:
         """The keys of a workspace, revoked ones too, the oldest first."""
-        query = select(*_COLUMNS).where(key.c.workspace_id == workspace_id).order_by(key.c.created_at_ms, key.c.id)
-        return await self._database.read(lambda connection: [_key(row) for row in connection.execute(query)])
+        return await self._database.read(lambda connection: _found(connection, key.c.workspace_id == workspace_id))
 
     async def get(self, key_id: str, workspace_id: str | None = None) -> Key | None:
         """One key, None where the workspace (or, without one, anybody) has none of this id."""
-        query = select(*_COLUMNS).where(_of(key_id, workspace_id))
-        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        return _key(row) if row is not None else None
+        found = await self._database.read(lambda connection: _found(connection, _of(key_id, workspace_id)))
+        return found[0] if found else None
 
     async def find(self, digest: bytes) -> Caller | None:
-        """The caller behind a digest; None where it is unknown, revoked or disabled. Expiry is the asker's to judge."""
-        query = select(*_COLUMNS).where(key.c.digest == digest, key.c.revoked_at_ms.is_(None), ~key.c.disabled)
-        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        if row is None:
-            return None
-        found = _key(row)
-        return Caller(found.workspace_id, found.id, found.face, found.models, found.expires_at_ms)
+        """The caller behind a digest; None where the key is unknown, revoked or disabled, or its member is.
 
-    async def change(self, key_id: str, changes: dict[str, Any], workspace_id: str | None = None) -> Key | None:
-        """Changes name, models, expires_at_ms or disabled; None where there is no such key. ValueError for others."""
+        Expiry is the asker's to judge.
+        """
+
+        def find(connection: Connection) -> Caller | None:
+            good = and_(key.c.digest == digest, key.c.revoked_at_ms.is_(None), ~key.c.disabled)
+            row = connection.execute(select(*_COLUMNS).where(good)).one_or_none()
+            if row is None:
+                return None
+            found = _key(row)
+            ids = [key_cap(found.id)]
+            if found.member_id is not None:
+                ids.append(member_cap(found.member_id))
+                off = select(member.c.id).where(member.c.id == found.member_id, member.c.disabled)
+                if connection.execute(off).first() is not None:
+                    return None
+            limiting = select(cap.c.id).where(cap.c.id.in_(ids), limits_anything()).order_by(cap.c.id)
+            caps = tuple(connection.execute(limiting).scalars())
+            return Caller(found.workspace_id, found.id, found.face, found.models, found.expires_at_ms, caps)
+
+        return await self._database.read(find, FIND_TIMEOUT_S)
+
+    async def change(
+        self,
+        key_id: str,
+        changes: dict[str, Any],
+        workspace_id: str | None = None,
+        *,
+        limits: Limits | None = None,
+        now_ms: int = 0,
+    ) -> Key | None:
+        """Changes what is `CHANGEABLE`, and the limits as a whole where given; None where there is no such key.
+
+        ValueError for other changes.
+        """
         if not changes.keys() <= CHANGEABLE:
             raise ValueError(f"only {', '.join(sorted(CHANGEABLE))} of a key can be changed")
         values = {**changes}
@@ -107,8 +149,12 @@ class Keys:
         def change(connection: Connection) -> Key | None:
             if values:
                 connection.execute(update(key).where(_of(key_id, workspace_id)).values(values))
-            row = connection.execute(select(*_COLUMNS).where(_of(key_id, workspace_id))).one_or_none()
-            return _key(row) if row is not None else None
+            changed(connection, KEYS)
+            found = _found(connection, _of(key_id, workspace_id))
+            if not found or limits is None:
+                return found[0] if found else None
+            set_limits(connection, key_cap(key_id), limits, select(key.c.id).where(key.c.id == key_id), now_ms)
+            return _found(connection, _of(key_id, workspace_id))[0]
 
         return await self._database.write(change)
 
@@ -118,6 +164,7 @@ class Keys:
         def revoke(connection: Connection) -> bool:
             first = update(key).where(_of(key_id, workspace_id), key.c.revoked_at_ms.is_(None))
             connection.execute(first.values(revoked_at_ms=now_ms))
+            changed(connection, KEYS)
             return connection.execute(select(key.c.id).where(_of(key_id, workspace_id))).first() is not None
 
         return await self._database.write(revoke)
@@ -131,8 +178,15 @@ def _scope_text(models: frozenset[str] | None) -> str | None:
     return None if models is None else msgspec.json.encode(sorted(models)).decode()
 
 
-def _key(row: Row[Any] | None) -> Key:
-    assert row is not None
+def _found(connection: Connection, which: ColumnElement[bool]) -> list[Key]:
+    """Keys with their limits, the oldest first."""
+    query = select(*_COLUMNS).where(which).order_by(key.c.created_at_ms, key.c.id)
+    keys = [_key(row) for row in connection.execute(query)]
+    caps = caps_of(connection, [key_cap(one.id) for one in keys])
+    return [replace(one, cap=caps.get(key_cap(one.id))) for one in keys]
+
+
+def _key(row: Row[Any]) -> Key:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     values["face"] = Face(values["face"])
     if values["models"] is not None:

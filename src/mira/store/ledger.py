@@ -7,45 +7,67 @@ look; a batch that finds it wrong is decided again from the rows.
 """
 
 import asyncio
-import sqlite3
+import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from mira.core.call import CallRecord
 from mira.core.ledger import Reserve, workspace_account
-from mira.core.money import MAX_NANOCREDITS
+from mira.core.money import MAX_NANOCREDITS, credits_text
 from mira.errors import Kind, MiraError
 from mira.store import invariants
 from mira.store.batch import Batch, StaleMemoryError
 from mira.store.database import Database
+from mira.store.failures import Failure, store_down
 from mira.store.ledger_sql import SWEEP_LIMIT, statements
-from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
+from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, Render, ReserveOp, TopUpOp
 from mira.store.schema import account, epoch
 from mira.store.statements import Driver
-from mira.store.writer import store_down, unavailable
 
 MAX_BATCH = 1024
 CHECKPOINT_S = 5.0
-#: A renewal is every sixth checkpoint: 30 s, a third of a hold's life.
-CHECKPOINTS_PER_RENEWAL = 6
+#: A heartbeat is every second checkpoint, with a renewal of the holds and a sweep of dead ones.
+CHECKPOINTS_PER_BEAT = 2
+#: A database that was away makes every heart look still. So nobody is declared dead by a process that has not had the
+#: database for this long itself, in which the others come back too.
+PATIENCE_S = 10.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
+#: A batch on a shared database that takes longer counts as one that will not come: nobody hears of it in a second.
+LATE_S = 0.8
+#: The check reads every row of the ledger.
+CHECK_TIMEOUT_S = 600.0
+
+log = logging.getLogger("mira.ledger")
 
 
 class Ledger:
     """Reserves, settles and voids holds; counts payments. Belongs to the event loop that starts it.
 
-    `clock` gives Unix milliseconds; `epoch_id` names this process's life and is never used again.
+    `epoch_id` names this process's life and is never used again. `clock` gives Unix milliseconds; without it the
+    database's own time counts, as it must where several processes share one. `patience_s` is how long it must have had
+    a shared database before it ends the holds of other processes. `on_batch` hears of each batch that stands: how many
+    operations, how many seconds.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], int], epoch_id: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        epoch_id: str,
+        clock: Callable[[], int] | None = None,
+        patience_s: float = PATIENCE_S,
+        on_batch: Callable[[int, float], object] = lambda _, __: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._epoch_id = epoch_id
-        self._sql = statements(database.engine.dialect)
+        self._on_batch = on_batch
+        self._began_s = 0.0
+        self._sql = statements(database.dialect)
         self._queue: deque[Op] = deque()
         self._live: dict[str, Hold] = {}
         self._checkpoints: dict[str, int] = {}
@@ -54,6 +76,8 @@ class Ledger:
         self._down = False
         self._closed = False
         self._retry_s = FIRST_RETRY_S
+        self._patience_s = patience_s if database.shared else 0.0
+        self._patient_until_s = 0.0
         self._singles = 0
         self._ticks = 0
         self.size = 0
@@ -64,15 +88,12 @@ class Ledger:
     async def start(self) -> None:
         """Opens this process's epoch and sweeps what dead ones left.
 
-        One process has a SQLite file at a time, so every other epoch is of a dead one.
+        One process has a SQLite file at a time, so every other epoch there is of a dead one.
         """
         self._loop = asyncio.get_running_loop()
-
-        def open_epoch(connection: Connection) -> None:
-            connection.execute(delete(epoch))
-            connection.execute(insert(epoch).values(id=self._epoch_id, heartbeat_at_ms=self._clock()))
-
-        await self._database.write(open_epoch)
+        self._patient_until_s = self._loop.time() + self._patience_s
+        if not self._database.shared:
+            await self._database.write(lambda connection: connection.execute(delete(epoch)).rowcount)
         await self.maintain()
         self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
 
@@ -88,11 +109,8 @@ class Ledger:
             self._idle = self._loop.create_future()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle, timeout_s)
-        for timer in self._timers.values():
-            timer.cancel()
         self._closed = True
-        while self._queue:
-            self._refuse(self._queue.popleft())
+        self._refuse_all()
         with suppress(MiraError):
             await self._database.write(self._close_epoch)
 
@@ -102,8 +120,9 @@ class Ledger:
     async def reserve(self, request: Reserve) -> Hold:
         """Holds credits; returns once decided, before it is durable (see `Hold.durable`).
 
-        MiraError NO_CREDITS (402) with balance, held, available and needed; CONFLICT where the id is under way;
-        STORE_DOWN; ValueError where the amounts are not 0 <= least <= amount within 64 bits.
+        MiraError NO_CREDITS and BUDGET_EXCEEDED (402) and RATE_LIMITED (429) with their figures; CONFLICT where the
+        id or its Idempotency-Key is under way, KEY_REUSED; STORE_DOWN. `Answered` where it was answered before.
+        ValueError where the amounts are not 0 <= least <= amount within 64 bits.
         """
         if not 0 <= request.least_nanocredits <= request.amount_nanocredits <= MAX_NANOCREDITS:
             raise ValueError("a hold needs 0 <= least <= amount within 64 bits")
@@ -127,17 +146,20 @@ class Ledger:
         *,
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
+        render: Render | None = None,
     ) -> int:
         """Charges a call and ends its hold; returns what was billed, once durable. Also done where the caller leaves.
 
         Billed is min(actual, hold + free balance), or min(actual, hold) with `cap_at_hold` (costs that only the
         upstream vouches for); the rest goes to `overrun`. `attempt_cost_nanocredits` is what failed attempts cost, the
         operator's. The record is stored with `billed_nanocredits` filled in, once: a second settlement or void of the
-        same hold changes nothing and returns what was billed (0 where there never was such a hold).
+        same hold changes nothing and returns what was billed (0 where there never was such a hold). For a call with an
+        Idempotency-Key `render` makes the answer that is kept in the same transaction.
         """
         _require_amount(actual_nanocredits, attempt_cost_nanocredits)
         future: asyncio.Future[int] = self._loop.create_future()
-        self._enqueue(CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future))
+        op = CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future, render=render)
+        self._enqueue(op)
         return await future
 
     async def void(self, hold_id: str, record: CallRecord | None, *, attempt_cost_nanocredits: int = 0) -> None:
@@ -165,7 +187,7 @@ class Ledger:
         return await future
 
     async def maintain(self) -> None:
-        """Writes checkpoints, renews this process's holds and sweeps dead ones; a timer does so every 30 s."""
+        """Writes checkpoints, renews this process's holds and sweeps dead ones; a timer does so every 10 s."""
         future: asyncio.Future[None] = self._loop.create_future()
         self._enqueue(MaintainOp(True, self._take_checkpoints(), future))
         await future
@@ -180,32 +202,57 @@ class Ledger:
             raise MiraError(Kind.NOT_FOUND, "There is no such workspace.")
         return row[0], row[1]
 
+    def held(self) -> tuple[int, int]:
+        """How many holds this process has, and their nano-credits."""
+        return len(self._live), sum(hold.amount_nanocredits for hold in self._live.values())
+
     async def check(self) -> dict[str, object]:
         """Every invariant of the ledger with its figures: `{"ok": bool, "invariants": {...}}`."""
-        now_ms = self._clock()
-        return await self._database.read(lambda connection: invariants.check(connection, now_ms=now_ms))
+        clock = self._clock or self._database.now_ms
+
+        return await self._database.read(
+            lambda connection: invariants.check(connection, now_ms=clock()), CHECK_TIMEOUT_S
+        )
 
     # A batch, as a job of the database's writer
 
-    def run(self, connection: Driver) -> bool:
-        """Takes up to 1,024 operations from the queue and decides them."""
+    def prepare(self) -> None:
+        """Takes up to 1,024 operations from the queue."""
         queue = self._queue
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
         ops = [queue.popleft() for _ in range(count)]
         self.size = count
-        batch = self._batch = Batch(ops, self._live, epoch=self._epoch_id, now_ms=self._clock())
-        return batch.run(connection, self._sql)
+        self._began_s = self._loop.time()
+        sweep = self._began_s >= self._patient_until_s
+        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock, sweep=sweep)
+
+    def run(self, connection: Driver) -> bool:
+        """Decides and writes them."""
+        assert self._batch is not None
+        return self._batch.run(connection, self._sql)
+
+    def tell(self) -> None:
+        """Answers reserves; what was granted to one who has left meanwhile is voided."""
+        assert self._batch is not None
+        for hold in self._batch.tell():
+            self._enqueue(CloseOp(hold.id, 0, None, False, 0, None))
 
     def done(self, error: BaseException | None) -> None:
         """Answers the batch, or undoes it and queues again what must not be lost."""
         batch, self._batch = self._batch, None
+        late = self._timers.pop("late", None)
+        if late is not None:
+            late.cancel()
+        self._down = False
         if error is None:
             assert batch is not None
             self._succeeded(batch)
         else:
             self._failed(batch, error)
         self._scheduled = False
-        if self._queue and not self._down:
+        if self._closed:
+            self._refuse_all()
+        elif self._queue and not self._down:
             self._schedule()
         elif self._idle is not None and not self._queue and not self._idle.done():
             self._idle.set_result(None)
@@ -213,25 +260,33 @@ class Ledger:
     def _succeeded(self, batch: Batch) -> None:
         self._retry_s = FIRST_RETRY_S
         self._singles = max(0, self._singles - 1)
+        self._on_batch(len(batch.ops), self._loop.time() - self._began_s)
         batch.succeed()
+        for call_id, overrun, attempts in batch.losses:
+            log.warning(
+                "request %s cost the operator %s credits beyond what its customer could pay, %s for failed attempts",
+                call_id,
+                credits_text(overrun),
+                credits_text(attempts),
+            )
         if batch.swept >= SWEEP_LIMIT:
             self._queue.append(MaintainOp(True, {}, None))
 
     def _failed(self, batch: Batch | None, error: BaseException) -> None:
         if batch is not None:
             batch.undo()
-        if isinstance(error, StaleMemoryError):
-            assert batch is not None
-            self._requeue([_distrusted(op) for op in batch.ops])
-        elif batch is None or batch.released or unavailable(error):
+        failure = self._database.failure(error)
+        if batch is None or batch.released or failure is Failure.DOWN:
             self._fall_down(batch)
+        elif isinstance(error, StaleMemoryError) or failure is Failure.AGAIN or _trusting(batch, failure):
+            self._requeue([_distrusted(op) for op in batch.ops])
         elif len(batch.ops) > 1:
             # One row is wrong: each operation alone, so that the others go through.
             self._singles = len(batch.ops)
             self._requeue(batch.ops)
         else:
             self._singles = max(0, self._singles - 1)
-            self._reject(batch.ops[0], error)
+            self._reject(batch.ops[0], error, taken=failure is Failure.TAKEN)
 
     def _fall_down(self, batch: Batch | None) -> None:
         """The database does not work: refuse what may be refused, keep the rest, try again soon."""
@@ -260,20 +315,34 @@ class Ledger:
         self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
 
     def _rise(self) -> None:
-        self._down = False
+        """Tries the database again, with proof of life first; reserves are refused until that is in."""
         self._timers.pop("retry", None)
-        if self._queue and not self._scheduled:
+        self._patient_until_s = self._loop.time() + self._patience_s
+        self._queue.appendleft(MaintainOp(True, self._take_checkpoints(), None))
+        if not self._scheduled:
             self._schedule()
 
-    def _reject(self, op: Op, error: BaseException) -> None:
+    def _late(self) -> None:
+        """The database does not answer: refuses whom it may, now and until it does. The batch itself goes on."""
+        self._down = True
+        batch = self._batch
+        for op in [*(batch.ops if batch is not None else ()), *self._queue]:
+            if isinstance(op, (ReserveOp, TopUpOp)):
+                self._refuse(op)
+        if batch is not None and batch.released:
+            for _, hold in batch.opened():
+                _fail(hold.durable)
+                self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, True))
+
+    def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
         """An operation that fails alone is refused; a charge is tried once more without its record."""
         if isinstance(op, CloseOp) and op.record is not None:
             op.record = None
             self._requeue([_distrusted(op)])
             return
         if op.future is not None and not op.future.done():
-            taken = isinstance(op, ReserveOp) and isinstance(error, sqlite3.IntegrityError)
-            op.future.set_exception(MiraError(Kind.CONFLICT, "This request is already under way.") if taken else error)
+            known = taken and isinstance(op, ReserveOp)
+            op.future.set_exception(MiraError(Kind.CONFLICT, "This request is already under way.") if known else error)
             op.future.exception()
 
     def _requeue(self, ops: list[Op]) -> None:
@@ -291,13 +360,21 @@ class Ledger:
         if op.future is not None:
             _fail(op.future)
 
+    def _refuse_all(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        while self._queue:
+            self._refuse(self._queue.popleft())
+
     def _schedule(self) -> None:
         self._scheduled = True
+        if self._database.shared:
+            self._timers["late"] = self._loop.call_later(LATE_S, self._late)
         self._database.submit(self)
 
     def _tick(self) -> None:
         self._ticks += 1
-        renew = self._ticks % CHECKPOINTS_PER_RENEWAL == 0
+        renew = self._ticks % CHECKPOINTS_PER_BEAT == 0
         if renew or self._checkpoints:
             self._enqueue(MaintainOp(renew, self._take_checkpoints(), None))
         self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
@@ -307,9 +384,16 @@ class Ledger:
         return taken
 
 
+def _trusting(batch: Batch, failure: Failure) -> bool:
+    """Whether a close that relied on memory may be what broke a rule: another process may have closed its hold."""
+    return failure is Failure.TAKEN and any(isinstance(op, CloseOp) and not op.from_row for op in batch.ops)
+
+
 def _distrusted(op: Op) -> Op:
     if isinstance(op, CloseOp):
         op.from_row = True
+    elif isinstance(op, RecordOp):
+        op.again = True
     return op
 
 

@@ -1,23 +1,69 @@
 """The ledger's statements, compiled once for the database's dialect."""
 
 from collections.abc import Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Dialect, Table, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Dialect, Table, bindparam, delete, literal_column, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from mira.core.call import CallRecord
-from mira.store.schema import USAGE_COLUMNS, account, call, epoch, hold, transfer
-from mira.store.statements import compile_sql, upsert
+from mira.store.schema import (
+    USAGE_COLUMNS,
+    USAGE_SUMS,
+    account,
+    attempt,
+    call,
+    cap,
+    claim,
+    epoch,
+    hold,
+    transfer,
+    usage_day,
+    usage_hour,
+)
+from mira.store.statements import (
+    Change,
+    Lookup,
+    compile_sql,
+    delete_many,
+    insert_many,
+    look_up,
+    update_many,
+    upsert,
+    upsert_many,
+)
 
-#: How many accounts one statement loads; a batch takes the narrowest that has room.
-WIDTHS = (8, 24, 96)
 #: Dead holds that one batch sweeps.
 SWEEP_LIMIT = 512
 
 USAGE_FIELDS = (*USAGE_COLUMNS, "estimated", "reported_cost_nanocredits")
+HOLD_FOUND = (
+    hold.c.id,
+    hold.c.workspace_id,
+    hold.c.amount_nanocredits,
+    hold.c.caps,
+    hold.c.tokens,
+    hold.c.claim,
+    hold.c.key_id,
+    hold.c.model,
+)
+#: What a batch changes of a cap.
+CAP_STATE = (
+    "spent_nanocredits",
+    "held_nanocredits",
+    "period_ends_ms",
+    "requests_level",
+    "tokens_level",
+    "tokens_held",
+    "levels_at_ms",
+    "live",
+)
+CLAIM_KEY = ("workspace_id", "key")
+CLAIM_OUTCOME = ("state", "status", "headers", "body", "expires_at_ms")
+USAGE_KEY = tuple(column.name for column in usage_hour.columns if column.name not in USAGE_SUMS)
 CALL_COLUMNS = tuple(column.name for column in call.columns)
 
 #: A call record's row, in the order of the table's columns.
@@ -25,81 +71,86 @@ call_row = attrgetter(*(f"usage.{name}" if name in USAGE_FIELDS else name for na
 
 
 class Statements(Struct, frozen=True):
-    """The text of each statement; parameters go by position, in the order of the table unless said."""
+    """What the ledger says to its database."""
 
-    accounts: dict[int, str]
-    account_update: str
-    hold_insert: str
-    hold_delete: str
-    hold_find: str
+    accounts: Lookup
+    holds: Lookup
+    transfers: Lookup
+    recorded: Lookup
+    caps: Lookup
+    claims: Lookup
+    account_update: Change
+    hold_insert: Change
+    hold_delete: Change
+    hold_checkpoint: Change
     hold_renew: str
-    hold_checkpoint: str
     holds_dead: str
     epoch_beat: str
-    transfer_insert: str
-    transfer_find: str
-    call_insert: str
+    epochs_forget: str
+    transfer_insert: Change
+    call_insert: Change
+    attempt_insert: Change
+    cap_update: Change
+    claim_open: Change
+    claim_close: Change
+    claim_free: Change
+    hour_add: Change
+    day_add: Change
 
 
+@cache
 def statements(dialect: Dialect) -> Statements:
-    """Compiles every statement of the ledger.
+    """Compiles every statement of the ledger; `dialect` takes parameters by position.
 
-    Parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, id, epoch);
-    holds_dead (now, earliest living heartbeat, limit, offset); epoch_beat (id, now).
+    Rows and parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, id,
+    epoch); holds_dead (now, earliest living heartbeat, limit); epochs_forget (earliest heartbeat); epoch_beat (id,
+    now); inserts in the order of the table. Found: accounts (id, posted, held); holds (id, workspace, amount, caps,
+    tokens, claim); transfers (idem, amount); caps and claims in the order of their tables.
     """
 
     def text(statement: ClauseElement, *names: str) -> str:
         return compile_sql(statement, dialect, *names)
 
     return Statements(
-        accounts={width: text(_accounts(width), *_numbered(width)) for width in WIDTHS},
-        account_update=text(
-            update(account)
-            .where(account.c.id == bindparam("of"))
-            .values(posted_nanocredits=bindparam("posted"), held_nanocredits=bindparam("held")),
-            "posted",
-            "held",
-            "of",
-        ),
-        hold_insert=text(insert(hold), *_names(hold)),
-        hold_delete=text(delete(hold).where(hold.c.id == bindparam("of")), "of"),
-        hold_find=text(
-            select(hold.c.workspace_id, hold.c.amount_nanocredits)
-            .where(hold.c.id == bindparam("of"))
+        # Locked always in the order of their ids, so that two batches never wait for each other.
+        accounts=look_up(
+            dialect,
+            select(account.c.id, account.c.posted_nanocredits, account.c.held_nanocredits)
+            .order_by(account.c.id)
             .with_for_update(),
-            "of",
+            account.c.id,
         ),
+        holds=look_up(
+            dialect,
+            select(*HOLD_FOUND).order_by(hold.c.id).with_for_update(),
+            hold.c.id,
+        ),
+        transfers=look_up(dialect, select(transfer.c.idem, transfer.c.amount_nanocredits), transfer.c.idem),
+        recorded=look_up(dialect, select(call.c.request_id), call.c.request_id),
+        caps=look_up(dialect, select(cap).order_by(cap.c.id).with_for_update(), cap.c.id),
+        # The lock on the account of their workspace guards these.
+        claims=look_up(dialect, select(claim), claim.c.workspace_id, claim.c.key),
+        account_update=update_many(dialect, account, ("posted_nanocredits", "held_nanocredits"), ("id",)),
+        hold_insert=insert_many(dialect, hold, _names(hold)),
+        hold_delete=delete_many(dialect, hold, "id"),
+        hold_checkpoint=update_many(dialect, hold, ("checkpoint_nanocredits",), ("id", "owner_epoch")),
         hold_renew=text(
             update(hold).where(hold.c.owner_epoch == bindparam("of")).values(expires_at_ms=bindparam("expires")),
             "expires",
             "of",
         ),
-        hold_checkpoint=text(
-            update(hold)
-            .where(hold.c.id == bindparam("of"), hold.c.owner_epoch == bindparam("by"))
-            .values(checkpoint_nanocredits=bindparam("amount")),
-            "amount",
-            "of",
-            "by",
-        ),
-        holds_dead=text(_dead(), "now", "since", "most", "skip"),
+        holds_dead=text(_dead(), "now", "since", "most"),
+        epochs_forget=text(delete(epoch).where(epoch.c.heartbeat_at_ms < bindparam("since")), "since"),
         epoch_beat=text(_beat(), "id", "heartbeat_at_ms"),
-        transfer_insert=text(insert(transfer).values(_bound(_names(transfer)[1:])), *_names(transfer)[1:]),
-        transfer_find=text(select(transfer.c.amount_nanocredits).where(transfer.c.idem == bindparam("of")), "of"),
-        call_insert=text(
-            upsert(call).values(_bound(CALL_COLUMNS)).on_conflict_do_nothing(index_elements=["request_id"]),
-            *CALL_COLUMNS,
-        ),
-    )
-
-
-def _accounts(width: int) -> ClauseElement:
-    """Loads and locks accounts, always in the order of their ids, so that two batches never wait for each other."""
-    return (
-        select(account.c.id, account.c.posted_nanocredits, account.c.held_nanocredits)
-        .where(account.c.id.in_([bindparam(name) for name in _numbered(width)]))
-        .order_by(account.c.id)
-        .with_for_update()
+        transfer_insert=insert_many(dialect, transfer, _names(transfer)[1:]),
+        call_insert=insert_many(dialect, call, CALL_COLUMNS, ignore=("request_id",)),
+        attempt_insert=insert_many(dialect, attempt, _names(attempt), ignore=("request_id", "number")),
+        cap_update=update_many(dialect, cap, CAP_STATE, ("id",)),
+        claim_open=upsert_many(dialect, claim, _names(claim), CLAIM_KEY),
+        claim_close=update_many(dialect, claim, CLAIM_OUTCOME, CLAIM_KEY),
+        claim_free=delete_many(dialect, claim, *CLAIM_KEY),
+        hour_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_KEY, add=True),
+        day_add=upsert_many(dialect, usage_day, _names(usage_day), USAGE_KEY, add=True),
     )
 
 
@@ -107,11 +158,11 @@ def _dead() -> ClauseElement:
     """Holds that nobody renews: past their time, or of a process whose heart stopped."""
     living = select(epoch.c.id).where(epoch.c.heartbeat_at_ms >= bindparam("since"))
     return (
-        select(hold.c.id, hold.c.workspace_id, hold.c.amount_nanocredits, hold.c.checkpoint_nanocredits)
+        select(*HOLD_FOUND, hold.c.checkpoint_nanocredits)
         .where(or_(hold.c.expires_at_ms < bindparam("now"), hold.c.owner_epoch.not_in(living)))
         .order_by(hold.c.id)
         .limit(bindparam("most"))
-        .offset(bindparam("skip"))
+        .offset(literal_column("0"))
         .with_for_update(skip_locked=True)
     )
 
@@ -129,10 +180,17 @@ def _names(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns)
 
 
-def _numbered(width: int) -> tuple[str, ...]:
-    return tuple(f"id{number}" for number in range(width))
-
-
 def row_of(record: CallRecord) -> tuple[Any, ...]:
     """A call record as a row of `call`."""
     return call_row(record)
+
+
+def attempt_rows(record: CallRecord) -> list[tuple[Any, ...]]:
+    """The rows of `attempt` of a call record; none where a single attempt failed at no cost, as its row says."""
+    tried = record.tried
+    if len(tried) == 1 and not tried[0].cost_nanocredits:
+        return []
+    return [
+        (record.request_id, number, one.node, one.started_at_ms, one.duration_ms, one.outcome, one.cost_nanocredits)
+        for number, one in enumerate(tried, 1)
+    ]

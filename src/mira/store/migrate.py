@@ -19,7 +19,7 @@ def version(connection: Connection) -> str | None:
 def migrate(connection: Connection, target: str = HEAD) -> None:
     """Brings the database to `target` (a version, or `base` for empty) inside the caller's transaction.
 
-    ConfigError where the database was made by a version of Mira that this one does not know. Alembic is imported here
+    ConfigError where this Mira does not know the database's version, or the target. Alembic is imported here
     because its 11 MB would otherwise be held by every process for work that is done once per release.
     """
     current = version(connection)
@@ -36,6 +36,8 @@ def migrate(connection: Connection, target: str = HEAD) -> None:
     known = {script.revision for script in scripts.walk_revisions()}
     if current is not None and current not in known:
         raise ConfigError(f"the database is at version {current}, which is newer than this Mira: update Mira")
+    if target != "base" and target not in known:
+        raise ConfigError(f"there is no version {target} of the database; this Mira knows {', '.join(sorted(known))}")
     down = target == "base" or (current is not None and int(target) < int(current))
 
     def steps(revision: Any, _context: Any) -> Any:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Executable, delete, select
 
 from mira.store.database import Database
 from mira.store.schema import node, node_overlay
 from mira.store.secretbox import SecretBox
 from mira.store.statements import upsert
+from mira.store.versions import NODES, changed
 
 
 class Nodes:
@@ -44,7 +45,7 @@ class Nodes:
         change = insert.on_conflict_do_update(
             index_elements=["name"], set_={"config": text, "secret": sealed, "updated_at_ms": now_ms}
         )
-        await self._database.write(lambda connection: connection.execute(change).rowcount)
+        await self._write(change)
 
     async def remove(self, name: str) -> None:
         """Forgets a node and its overlay."""
@@ -52,6 +53,7 @@ class Nodes:
         def remove(connection: Connection) -> None:
             connection.execute(delete(node_overlay).where(node_overlay.c.name == name))
             connection.execute(delete(node).where(node.c.name == name))
+            changed(connection, NODES)
 
         await self._database.write(remove)
 
@@ -65,4 +67,11 @@ class Nodes:
         """Keeps what an operator switched on a node."""
         insert = upsert(node_overlay).values(name=name, drained=drained, disabled=disabled)
         change = insert.on_conflict_do_update(index_elements=["name"], set_={"drained": drained, "disabled": disabled})
-        await self._database.write(lambda connection: connection.execute(change).rowcount)
+        await self._write(change)
+
+    async def _write(self, change: Executable) -> None:
+        def write(connection: Connection) -> None:
+            connection.execute(change)
+            changed(connection, NODES)
+
+        await self._database.write(write)

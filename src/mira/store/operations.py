@@ -1,23 +1,32 @@
 """What callers ask of the ledger, as the records that wait in its queue."""
 
 import asyncio
+from collections.abc import Callable
 
 from msgspec import Struct
 
 from mira.core.call import CallRecord
-from mira.core.ledger import Reserve
+from mira.core.ledger import Reserve, StoredAnswer
+
+#: Renders what a call's client is sent, once the billed nano-credits are known; None where it was sent nothing.
+Render = Callable[[int], StoredAnswer | None]
 
 
 class Hold(Struct):
     """Credits set aside. `durable` ends when the hold is on disk; MiraError STORE_DOWN where it never will be.
 
-    Until then the call may be sent upstream, but nothing of its answer may reach the client.
+    Until then the call may be sent upstream, but nothing of its answer may reach the client. `tokens` is what was
+    reserved of token rates: less than was wished for where a limit is smaller. `caps` are the ids of the limits that
+    count this call, `claim` the client's Idempotency-Key.
     """
 
     id: str
     workspace_id: str
     amount_nanocredits: int
     durable: asyncio.Future[None]
+    caps: tuple[str, ...] = ()
+    tokens: int = 0
+    claim: str | None = None
 
 
 class FoundHold(Struct, frozen=True):
@@ -25,6 +34,11 @@ class FoundHold(Struct, frozen=True):
 
     workspace_id: str
     amount_nanocredits: int
+    caps: tuple[str, ...] = ()
+    tokens: int = 0
+    claim: str | None = None
+    key_id: str = ""
+    model: str = ""
 
 
 class ReserveOp(Struct):
@@ -35,7 +49,10 @@ class ReserveOp(Struct):
 
 
 class CloseOp(Struct):
-    """A settlement, or a void where the cost is 0. `from_row` distrusts memory and asks the database for the hold."""
+    """A settlement, or a void where the cost is 0. `from_row` distrusts memory and asks the database for the hold.
+
+    `swept` is set where the call's process is dead.
+    """
 
     hold_id: str
     actual_nanocredits: int
@@ -44,15 +61,16 @@ class CloseOp(Struct):
     attempt_cost_nanocredits: int
     future: asyncio.Future[int] | None
     from_row: bool = False
-    found: FoundHold | None = None
-    billed_before_nanocredits: int = 0
+    swept: bool = False
+    render: Render | None = None
 
 
 class RecordOp(Struct):
-    """A call record without a hold."""
+    """A call record without a hold. `again` is set where an earlier try may have stored it."""
 
     record: CallRecord
     future: asyncio.Future[None]
+    again: bool = False
 
 
 class TopUpOp(Struct):
@@ -62,7 +80,6 @@ class TopUpOp(Struct):
     amount_nanocredits: int
     reference: str
     future: asyncio.Future[bool]
-    counted_before: bool = False
 
 
 class MaintainOp(Struct):

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 
 metadata = MetaData()
@@ -52,6 +53,10 @@ hold = Table(
     Column("checkpoint_nanocredits", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("owner_epoch", Text, nullable=False),
+    Column("caps", Text),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
+    Column("claim", Text),
+    Column("model", Text, nullable=False, server_default=""),
     CheckConstraint("amount_nanocredits >= 0", name="hold_amount"),
     sqlite_with_rowid=False,
 )
@@ -91,11 +96,15 @@ USAGE_COLUMNS = (
     "web_searches",
 )
 
+#: A call that ended in an error or was left by its client. Queries say it in these words, to be served by the index.
+FAILED = "(status >= 400 OR error IS NOT NULL)"
+
 call = Table(
     "call",
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("client_request_id", Text),
+    Column("upstream_request_id", Text),
     Column("workspace_id", Text, nullable=False),
     Column("key_id", Text, nullable=False),
     Column("face", Text, nullable=False),
@@ -117,6 +126,110 @@ call = Table(
     Column("reported_nanocredits", BigInteger),
     Column("billed_nanocredits", BigInteger, nullable=False),
     Index("call_workspace", "workspace_id", "started_at_ms"),
+    Index("call_key", "key_id", "started_at_ms"),
+    Index("call_started", "started_at_ms"),
+    Index("call_model", "model", "started_at_ms"),
+    Index("call_failed", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
+    Index("call_status", "status", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
+    sqlite_with_rowid=False,
+)
+
+USAGE_SUMS = (
+    "calls",
+    "failed",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_tokens",
+    "reasoning_tokens",
+    "billed_nanocredits",
+    "computed_nanocredits",
+    "reported_nanocredits",
+    "overrun_nanocredits",
+    "attempt_cost_nanocredits",
+    "drifted",
+    "drift_nanocredits",
+)
+
+
+def _usage_sums(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("begins_ms", BigInteger, primary_key=True),
+        Column("workspace_id", Text, primary_key=True),
+        Column("key_id", Text, primary_key=True),
+        Column("model", Text, primary_key=True),
+        Column("node", Text, primary_key=True),
+        *(Column(column, BigInteger, nullable=False) for column in USAGE_SUMS),
+        Index(f"{name}_workspace", "workspace_id", "begins_ms"),
+        sqlite_with_rowid=False,
+    )
+
+
+#: Sums over the calls that began in an hour or a day (UTC). `node` is "" where none was asked.
+usage_hour = _usage_sums("usage_hour")
+usage_day = _usage_sums("usage_day")
+
+#: The limits of a key (`key:<id>`) or a member (`member:<id>`) and what is taken of them: `mira.core.limits.Cap`.
+cap = Table(
+    "cap",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rpm", BigInteger),
+    Column("tpm", BigInteger),
+    Column("concurrency", BigInteger),
+    Column("budget_nanocredits", BigInteger),
+    Column("budget_period", Text),
+    Column("spent_nanocredits", BigInteger, nullable=False),
+    Column("held_nanocredits", BigInteger, nullable=False),
+    Column("period_ends_ms", BigInteger),
+    Column("requests_level", BigInteger, nullable=False),
+    Column("tokens_level", BigInteger, nullable=False),
+    Column("tokens_held", BigInteger, nullable=False),
+    Column("levels_at_ms", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: A client's Idempotency-Key. `state` is open, done, large (done, but too large to be kept) or lost (cut by a crash).
+claim = Table(
+    "claim",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("status", Integer),
+    Column("headers", LargeBinary),
+    Column("body", LargeBinary),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Index("claim_expiry", "expires_at_ms"),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspace.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+#: Attempts of calls whose row does not say all: those of a call that made several, or that cost something for nothing.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("cost_nanocredits", BigInteger, nullable=False),
+    Index("attempt_node", "node", "started_at_ms"),
     sqlite_with_rowid=False,
 )
 
@@ -135,6 +248,7 @@ key = Table(
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("revoked_at_ms", BigInteger),
     Column("created_at_ms", BigInteger, nullable=False),
+    Column("member_id", Text),
 )
 
 node = Table(
@@ -194,4 +308,21 @@ file = Table(
     Column("sha256", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Index("file_workspace", "workspace_id", "created_at_ms"),
+)
+
+#: What one process does for all: who does it, and until when that is certain.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+)
+
+#: How often a kind of rows has changed, for processes that remember some of them.
+version = Table(
+    "version",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )

@@ -26,5 +26,5 @@ class Settings:
 
     async def claim(self, name: str, value: str) -> bool:
         """Keeps a value where there is none yet; False where there was: for what is done once."""
-        change = upsert(setting).values(name=name, value=value).on_conflict_do_nothing()
-        return await self._database.write(lambda connection: connection.execute(change).rowcount == 1)
+        change = upsert(setting).values(name=name, value=value).on_conflict_do_nothing().returning(setting.c.name)
+        return await self._database.write(lambda connection: connection.execute(change).first() is not None)

@@ -26,6 +26,12 @@ class Transfers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def of_call(self, request_id: str) -> list[Transfer]:
+        """All that a call moved: what its workspace paid, and what the operator did."""
+        idems = [f"{what}:{request_id}" for what in ("settle", "overrun", "attempt")]
+        query = select(transfer).where(transfer.c.idem.in_(idems)).order_by(transfer.c.id)
+        return await self._database.read(lambda connection: [Transfer(*row) for row in connection.execute(query)])
+
     async def page(self, workspace_id: str, *, after: str | None = None, limit: int = 100) -> Page[Transfer]:
         """A page of what moved the workspace's own balance, newest first; MiraError BAD_REQUEST for a wrong cursor."""
         own = "workspace:" + workspace_id

@@ -1,4 +1,4 @@
-"""The one writer of a database: transactions one after the other, each commit in a thread of its own.
+"""The one writer of a SQLite file: transactions one after the other, each commit in a thread of its own.
 
 Statements run on the event loop, because a few microseconds of SQL are cheaper than a change of threads; the commit
 waits for the disk, so it runs elsewhere. While it does, the connection belongs to that thread and the next transaction
@@ -14,9 +14,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Protocol
 
-from sqlalchemy.exc import DBAPIError
-
-from mira.errors import Kind, MiraError
+from mira.store.statements import Driver
 
 #: A transaction costs about as much as eight operations in it. While at least `BUSY_OPERATIONS` came with the last one,
 #: the next begins no sooner than `PACE_S` after it, so that it has more to carry; a lone caller never waits for this.
@@ -25,15 +23,23 @@ BUSY_OPERATIONS = 4
 
 
 class Job(Protocol):
-    """One transaction. Neither method may raise out of the ordinary: what `run` raises rolls the transaction back.
+    """One transaction. What `run` raises rolls it back; nothing else may raise.
 
     `size` is how many operations its last run carried.
     """
 
     size: int
 
-    def run(self, connection: sqlite3.Connection) -> bool:
-        """Executes the statements; False where nothing needs to become durable."""
+    def prepare(self) -> None:
+        """Takes what is to be done; on the event loop, right before `run`."""
+        ...
+
+    def run(self, driver: Driver) -> bool:
+        """Executes the statements, perhaps in another thread; False where nothing needs to become durable."""
+        ...
+
+    def tell(self) -> None:
+        """On the event loop, once `run` has ended well: answers what need not wait for the commit."""
         ...
 
     def done(self, error: BaseException | None) -> None:
@@ -44,8 +50,9 @@ class Job(Protocol):
 class Writer:
     """Takes jobs in order. Belongs to the event loop that first submits one."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, driver: Driver) -> None:
         self._connection = connection
+        self._driver = driver
         self._waiting: deque[Job] = deque()
         self._current: Job | None = None
         self._busy = False
@@ -88,13 +95,15 @@ class Writer:
             job = self._waiting.popleft()
             assert self._loop is not None
             self._began_s = self._loop.time()
+            job.prepare()
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                wrote = job.run(connection)
+                wrote = job.run(self._driver)
             except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's to judge
                 self._rollback()
                 job.done(error)
                 continue
+            job.tell()
             if wrote:
                 self._current = job
                 self._commits.put(True)
@@ -137,14 +146,3 @@ class Writer:
         if self._connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
-
-
-def unavailable(error: BaseException) -> bool:
-    """Whether an error means that the database cannot work now (disk full, I/O), rather than that a row is wrong."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, sqlite3.OperationalError) or type(cause) is sqlite3.DatabaseError
-
-
-def store_down() -> MiraError:
-    """What a client is told while the database cannot work."""
-    return MiraError(Kind.STORE_DOWN, "The gateway's database is not available; try again.", retry_after_s=1.0)

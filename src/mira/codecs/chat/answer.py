@@ -10,7 +10,7 @@ from mira.codecs.chat.rendering import call_body, details_of, url_of
 from mira.codecs.chat.request import FORMAT, call_of, reasoning_of, source_of
 from mira.codecs.chat.usage import usage_body, usage_of
 from mira.codecs.codec import Context
-from mira.codecs.lenient import compact, loose
+from mira.codecs.lenient import compact, loose, text_of
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import (
     Answer,
@@ -100,12 +100,6 @@ def told_finish(reason: FinishReason, *, calls: bool, legacy: bool) -> str:
     if calls and told == "stop":
         told = "tool_calls"
     return "function_call" if legacy and told == "tool_calls" else told
-
-
-def text_of(value: dict[str, Any], name: str) -> str:
-    """The text under that name, "" where there is none."""
-    text = value.get(name)
-    return text if isinstance(text, str) else ""
 
 
 def details_in(message: dict[str, Any]) -> list[wire.Detail] | None:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs import in_words
 from mira.codecs.codec import Context
 from mira.codecs.lenient import loose
-from mira.codecs.pictures import in_words
 from mira.codecs.responses.answer import closing, item_id, response_body
 from mira.codecs.responses.errors import error_body, error_event
 from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, own_citation
@@ -168,7 +168,7 @@ class Encoder:
 
     def _picture(self, event: ImageBlock) -> list[Step]:
         if not isinstance(event.source, Inline):
-            return self._say(in_words(event.source), _PICTURE)
+            return self._say(in_words.picture(event.source), _PICTURE)
         (body,) = items_of([Image(source=event.source)], answer=True)
         return [*self._close(), *self._whole("image_generation_call", body)]
 

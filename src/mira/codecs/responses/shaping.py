@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs import in_words
 from mira.codecs.carried import carry, carry_signature
 from mira.codecs.lenient import loose
-from mira.codecs.pictures import in_words
 from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, is_native, own_citation
 from mira.core.conversation import (
     AssistantPart,
@@ -73,7 +73,7 @@ def items_of(group: list[AssistantPart], *, answer: bool, searches: bool = False
             form = {"output_format": kind} if kind in _PICTURE_FORMATS else {}
             return [{"type": "image_generation_call", "result": data, **form}]
         case Image(source=source):
-            content = [content_body(Text(text=in_words(source)), answer=answer)]
+            content = [content_body(Text(text=in_words.picture(source)), answer=answer)]
             return [{"type": "message", "role": "assistant", "content": content}]
         case Opaque(format=origin, data=data) if origin == PROTOCOL:
             return [data]

@@ -10,17 +10,15 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from mira.errors import Kind, MiraError
+from mira.nodes.local.lending import State, borrowed
 from mira.nodes.local.packs import GGUF_MODEL_ID, GGUF_N_CTX, SLOTS, Pack
 from mira.nodes.local.progress import Report
 from mira.nodes.local.pull import PullError, end, environment, pull
 from mira.nodes.local.runtime import KEY_VARIABLE, Hello, UnusableError
-
-State = Literal["fetching", "starting", "ready", "failed", "stopped"]
 
 RESTART_FIRST_S = 0.5
 RESTART_MOST_S = 60.0
@@ -28,6 +26,7 @@ STABLE_AFTER_S = 60.0
 REFETCH_FIRST_S = 30.0
 REFETCH_MOST_S = 900.0
 STARTING_ABOUT_S = 5.0
+BORROW_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -60,11 +59,17 @@ class LocalNode:
     `base_url` and `api_key` are of use while `state` is "ready" and change with every start of the runtime.
     `context_tokens` is what one request may use, prompt and answer together. `on_change` is called, in the event loop,
     after each change of any of them. A problem that no waiting cures (no runtime installed, not a model file) is not
-    tried again; everything else is, less and less often.
+    tried again; everything else is, less and less often. Where another process runs the model, `lent` is the file in
+    which it says so (see `lending`).
     """
 
     def __init__(
-        self, model: Pack | Path, cache_dir: Path, on_change: Callable[["LocalNode"], None] = lambda _node: None
+        self,
+        model: Pack | Path,
+        cache_dir: Path,
+        on_change: Callable[["LocalNode"], None] = lambda _node: None,
+        *,
+        lent: Path | None = None,
     ) -> None:
         self.state: State = "stopped"
         self.detail = "not started"
@@ -81,11 +86,13 @@ class LocalNode:
         self._task: asyncio.Task[None] | None = None
         self._retry_at_s = 0.0
         self._fetch_began_s = 0.0
+        self._lent = lent
 
     def start(self) -> None:
         """Starts fetching and serving in the background; needs a running event loop and does not wait."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="local-node")
+            work = self._run() if self._lent is None else self._borrow(self._lent)
+            self._task = asyncio.create_task(work, name="local-node")
 
     async def stop(self) -> None:
         """Ends the child process, whichever it is, and returns when it is gone."""
@@ -141,6 +148,18 @@ class LocalNode:
             self._fail(problem, wait_s)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, RESTART_MOST_S)
+
+    async def _borrow(self, path: Path) -> None:
+        """Follows what the process says that runs the model."""
+        known = None
+        while True:
+            loan = borrowed(path)
+            if loan != known:
+                known = loan
+                self.progress, self.base_url, self.api_key = loan.progress, loan.base_url, loan.api_key
+                self.context_tokens = loan.context_tokens or self.context_tokens
+                self._change(loan.state, loan.detail)
+            await asyncio.sleep(BORROW_S)
 
     async def _fetch(self, pack: Pack) -> Path:
         told = ""

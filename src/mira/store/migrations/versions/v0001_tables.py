@@ -39,17 +39,29 @@ def upgrade() -> None:
     _ledger_tables()
     _call_table()
     _access_tables()
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER transfer_no_{verb.lower()} BEFORE {verb} ON transfer "
-            "BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END"
-        )
+    _keep_transfers()
 
 
 def downgrade() -> None:
     """Drops everything."""
     for name in _TABLES:
         op.drop_table(name)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION transfer_is_append_only()")
+
+
+def _keep_transfers() -> None:
+    postgres = op.get_bind().dialect.name == "postgresql"
+    if postgres:
+        op.execute(
+            "CREATE FUNCTION transfer_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION 'transfers are append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+    action = "EXECUTE FUNCTION transfer_is_append_only()"
+    if not postgres:
+        action = "BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END"
+    for verb in ("UPDATE", "DELETE"):
+        op.execute(f"CREATE TRIGGER transfer_no_{verb.lower()} BEFORE {verb} ON transfer FOR EACH ROW {action}")
 
 
 def _ledger_tables() -> None:
