@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from typing import Any
 
 import msgspec
 
@@ -23,6 +22,7 @@ from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
+from mira.cli.announce import WorkerAnnouncer
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
 from mira.core.deadlines import LOCAL_TIMEOUTS
@@ -74,6 +74,7 @@ from mira.workers.side import SideProcess
 logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
 RETENTION_S = 300.0
+FILES_SWEPT_S = 3600.0
 #: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
 GC_THRESHOLD = 20_000
 
@@ -286,6 +287,8 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
         retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
         stack.push_async_callback(_cancel, asyncio.create_task(retaining))
+        sweeping = app.leases.run_alone("files", FILES_SWEPT_S, app.services.uploads.sweep)
+        stack.push_async_callback(_cancel, asyncio.create_task(sweeping))
         reconciling = app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, app.services.reconciler.compare_all)
         stack.push_async_callback(_cancel, asyncio.create_task(reconciling))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
@@ -385,21 +388,6 @@ def _embed(config: Config, app: App, announcer: Announcer, *, lent: bool) -> Emb
     embedded = Embedded(local, app.services.fleet, new_pool=pools.upstream, on_progress=on_progress)
     app.services.counter.use_local(local.model_id, embedded.count_tokens)
     return embedded
-
-
-class WorkerAnnouncer:
-    """Has one of several workers tell what there is to tell, and leaves the end to their supervisor."""
-
-    def __init__(self, announcer: Announcer, *, speaks: bool) -> None:
-        def nothing(**_: Any) -> None:
-            pass
-
-        self.started = announcer.started if speaks else nothing
-        self.local_progress = announcer.local_progress if speaks else nothing
-        self.answerable = announcer.answerable if speaks else nothing
-
-    def stopped(self) -> None:
-        """Nothing: the gateway goes on without this worker."""
 
 
 class _Announce:

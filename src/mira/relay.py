@@ -179,8 +179,7 @@ class Relay:
         if call.surface.recall is not None:
             call.opened = await recall(self.memory, call, call.surface.recall, envelope)
         if MARK in body or call.opened is not envelope:
-            call.asked = call.opened
-            call.opened = await attach(self.files, call)
+            await attach(self.files, call)
         return route
 
     # 3 admit

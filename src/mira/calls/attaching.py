@@ -7,7 +7,6 @@ import msgspec
 from msgspec import Raw
 
 from mira.calls.call import Call
-from mira.codecs.codec import Envelope
 from mira.collaborators import Files
 from mira.core.attachments import MARK, Attachment, attached, references
 from mira.core.media_types import family
@@ -18,20 +17,20 @@ MAX_FILES = 20
 MAX_BYTES = 20 * 2**20
 
 
-async def attach(files: Files, call: Call) -> Envelope:
-    """The request with the data of the files that it names; MiraError NOT_FOUND with the field, TOO_LARGE."""
-    envelope = call.envelope
+async def attach(files: Files, call: Call) -> None:
+    """Puts the data of the files that a request names into it; MiraError NOT_FOUND with the field, TOO_LARGE."""
+    envelope = call.asked = call.envelope
     trees = {name: msgspec.json.decode(raw) for name, raw in envelope.fields.items() if MARK in bytes(raw)}
     wanted = {file_id: path for name, tree in trees.items() for file_id, path in references({name: tree}).items()}
     if not wanted:
-        return envelope
+        return
     if len(wanted) > MAX_FILES:
         raise MiraError(Kind.BAD_REQUEST, f"a request may name at most {MAX_FILES} files")
     data = await _load(files, call.caller.workspace_id, wanted)
     fields: dict[str, Any] = dict(envelope.fields)
     for name, tree in trees.items():
         fields[name] = Raw(msgspec.json.encode(attached({name: tree}, data)[name]))
-    return call.surface.codec.open_request(msgspec.json.encode(fields))
+    call.opened = call.surface.codec.open_request(msgspec.json.encode(fields))
 
 
 async def _load(files: Files, workspace_id: str, wanted: dict[str, str]) -> dict[str, Attachment]:

@@ -3,11 +3,12 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 
 from mira.cli.output import heard_or_not, printable
+from mira.cli.program import Announcer as Announcing
 from mira.cli.program import FirstRun
 from mira.cli.progress import TransferProgress
 
@@ -153,3 +154,18 @@ class JsonAnnouncer:
 def _labelled(rows: list[tuple[str, str]]) -> list[str]:
     width = max(len(label) for label, _ in rows)
     return [f"  {label:<{width}}  {printable(text)}" for label, text in rows]
+
+
+class WorkerAnnouncer:
+    """Has one of several workers tell what there is to tell, and leaves the end to their supervisor."""
+
+    def __init__(self, announcer: Announcing, *, speaks: bool) -> None:
+        def nothing(**_: Any) -> None:
+            pass
+
+        self.started = announcer.started if speaks else nothing
+        self.local_progress = announcer.local_progress if speaks else nothing
+        self.answerable = announcer.answerable if speaks else nothing
+
+    def stopped(self) -> None:
+        """Nothing: the gateway goes on without this worker."""
