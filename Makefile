@@ -1,4 +1,4 @@
-.PHONY: check lint test clients run bench fmt
+.PHONY: check lint test clients run bench faults fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -17,6 +17,9 @@ run:
 bench:
 	@echo 'Each program says at its top what it measures; the method and the results stand in benchmarks/README.md.'
 	@for program in benchmarks/*.py; do echo "    uv run python $$program"; done
+
+faults:
+	uv run python -m benchmarks.faults
 
 fmt:
 	uv run ruff check --fix .

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import random
 import secrets
 import socket
 import ssl
@@ -15,13 +16,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mira import __version__
 from mira.api import application
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Services
-from mira.bootstrap import bootstrap, check_secret, installation_secret, make_home
+from mira.api.standing import standing
+from mira.bootstrap import bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
+from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
+from mira.core.fleet import Balancer
 from mira.core.model_rows import model_row
 from mira.core.models import Table
 from mira.core.price_rows import price_row
@@ -35,6 +40,9 @@ from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
 from mira.observe import log
+from mira.observe.calls import Observer
+from mira.observe.lag import LoopLag
+from mira.observe.metrics import Metrics, Standing
 from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
@@ -52,7 +60,6 @@ from mira.transport.client import Pool
 from mira.transport.pinned import PinnedOpener
 from mira.transport.proxy import proxy_for
 from mira.transport.resolver import system_lookup
-from mira.transport.settings import Timeouts
 from mira.transport.tls import system_tls
 from mira.workers.counter import Counter
 from mira.workers.side import SideProcess
@@ -64,8 +71,6 @@ logger = logging.getLogger("mira")
 CHECKPOINT_S = 5.0
 #: Requests make short-lived objects by the dozen; looking for cycles every 700 of them would cost more than it frees.
 GC_THRESHOLD = 20_000
-#: The local model reads long prompts slowly: nothing bounds its first token.
-LOCAL_TIMEOUTS = Timeouts(head_s=None, idle_s=600.0, total_s=3600.0)
 
 
 class Ids:
@@ -103,7 +108,13 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     async with AsyncExitStack() as stack:
         database = Database.open(config.database_url)
         stack.push_async_callback(database.close)
-        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"))
+        metrics = Metrics(
+            version=__version__,
+            models=lambda: fleet.catalog.routes,
+            nodes=lambda: {node.name for node in fleet.nodes},
+            standing=lambda: _standing(fleet, ledger, relay),
+        )
+        ledger = Ledger(database, clock=now_ms, epoch_id=ids("epoch"), on_batch=metrics.batch_committed)
         await ledger.start()
         stack.push_async_callback(ledger.close)
         settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
@@ -141,7 +152,11 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             counter=counter,
             memory=Answers(database, now_ms=now_ms),
             loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
+            observer=Observer(metrics),
+            most_calls=config.server.max_streams,
+            instance=await instance_name(settings),
             now_ms=now_ms,
+            balancer=Balancer(random.random),
             monotonic_s=time.monotonic,
             new_id=lambda: ids("req"),
             wait_for_durable_hold=config.ledger.dispatch == "durable",
@@ -157,6 +172,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             transfers=Transfers(database),
             fleet=fleet,
             counter=counter,
+            metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
             now_ms=now_ms,
             monotonic_s=time.monotonic,
@@ -190,12 +206,13 @@ def serve(config: Config, announcer: Announcer) -> int:
     """Runs the gateway until it is told to stop; returns the exit status."""
     import uvloop  # noqa: PLC0415 - only a gateway needs it
 
-    log.configure()
+    log.configure(config.log.format, config.log.level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config, announcer))
 
 
 async def _serve(config: Config, announcer: Announcer) -> int:
+    asyncio.get_running_loop().set_exception_handler(log.on_loop_error)
     async with AsyncExitStack() as stack:
         public = stack.enter_context(listen(config.host, config.port))
         config = msgspec.structs.replace(config, port=public.getsockname()[1])
@@ -206,6 +223,9 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         fleet = app.services.fleet
         fleet.start()
         relay = app.services.relay
+        lag = LoopLag(app.services.metrics.loop_lagged, relay.gate.loop_lagged)
+        lag.start()
+        stack.callback(lag.stop)
         stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
@@ -248,7 +268,9 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
     async def on_reload() -> None:
         await reload(config, app)
 
-    return Server(ListenConfig(app.asgi, listeners), on_drain=on_drain, on_reload=on_reload), sockets
+    limits = config.server
+    listening = ListenConfig(app.asgi, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s)
+    return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
 
 
 async def reload(config: Config, app: App) -> None:
@@ -260,6 +282,13 @@ async def reload(config: Config, app: App) -> None:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
     else:
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
+
+
+def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:
+    now_s = time.monotonic()
+    return standing(
+        [fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=relay.gate.places.waiting
+    )
 
 
 def _embed(config: Config, app: App, announcer: Announcer) -> Embedded:

@@ -22,6 +22,7 @@ from mira.store.workspaces import Workspaces
 OPERATOR_EMAIL = "operator@localhost"
 WORKSPACE_ID = "ws_default"
 DONE = "bootstrap"
+INSTANCE = "instance"
 SECRET = "secret-fingerprint"  # noqa: S105 - the name of a setting
 
 
@@ -63,6 +64,19 @@ async def check_secret(settings: Settings, fingerprint: str) -> None:
             "MIRA_SECRET_KEY (or the file `secret` in the data folder) is not the one that this database was made "
             "with; with another one no key would be known"
         )
+
+
+async def instance_name(settings: Settings) -> str:
+    """The name by which this installation is known to other Miras: made once, the same in all processes of a database.
+
+    It stands in the database and not in the configuration, which two Miras in a row may share.
+    """
+    name = await settings.get(INSTANCE)
+    if name is None:
+        await settings.claim(INSTANCE, secrets.token_hex(6))
+        name = await settings.get(INSTANCE)
+        assert name is not None
+    return name
 
 
 async def bootstrap(

@@ -35,7 +35,10 @@ PROVIDER_KEYS: dict[str, tuple[str, NodeKind, str, str]] = {
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[nodes]]` entry. `origin` tells where it stands: file, environment or api."""
+    """One `[[nodes]]` entry. `origin` tells where it stands: file, environment or api.
+
+    `first_token_s` is how long its first content may take, 0 for any time.
+    """
 
     name: str
     kind: NodeKind
@@ -46,16 +49,32 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     markup: str = "1.0"
     reported_cost: bool = False
     max_in_flight: int | None = None
+    first_token_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
     origin: Literal["file", "environment", "api"] = "file"
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The `[server]` table. `keepalive_s` is how long a stream may be silent for its client."""
+    """The `[server]` table. `keepalive_s` is how long a stream may be silent for its client.
+
+    `max_streams` is how many model calls run at a time, `max_connections_per_ip` how many connections one address may
+    have (0 for any number). After SIGTERM connections are accepted for `unready_s`, and calls may finish for `drain_s`.
+    """
 
     cors_origins: tuple[str, ...] = ()
     keepalive_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    max_streams: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
+    max_connections_per_ip: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 2048
+    unready_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 2.0
+    drain_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 120
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[log]` table. Without a `format` a terminal gets text, everything else JSON."""
+
+    format: Literal["json", "text"] | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +101,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     admin_listen: str | None = None
     allow_private_networks: str | tuple[str, ...] | None = None
     server: ServerConfig = ServerConfig()
+    log: LogConfig = LogConfig()
     ledger: LedgerConfig = LedgerConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
@@ -113,6 +133,7 @@ class Config(Struct, frozen=True, kw_only=True):
     admin_listen: tuple[str, int] | None
     allow_private_networks: tuple[str, ...]
     server: ServerConfig
+    log: LogConfig
     ledger: LedgerConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
@@ -171,6 +192,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         admin_listen=_address(setting("admin_listen"), "MIRA_ADMIN_LISTEN"),
         allow_private_networks=_entries(setting("allow_private_networks")),
         server=file.server,
+        log=file.log,
         ledger=file.ledger,
         nodes=nodes,
         prices=file.prices,

@@ -42,7 +42,9 @@ class Kind(Enum):
     RATE_LIMITED = Row(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", None)
     INTERNAL = Row(500, "server_error", "internal_error", "api_error", False)
     UPSTREAM_AUTH = Row(502, "server_error", "upstream_auth", "api_error", False)
+    UPSTREAM_CREDITS = Row(502, "server_error", "upstream_credits", "api_error", False)
     UPSTREAM_FAILED = Row(502, "server_error", "upstream_error", "api_error", False)
+    LOOP_DETECTED = Row(508, "server_error", "loop_detected", "api_error", False)
     UNAVAILABLE = Row(503, "server_error", "overloaded", "overloaded_error", True)
     STORE_DOWN = Row(503, "server_error", "store_unavailable", "api_error", True)
     UPSTREAM_TIMEOUT = Row(504, "server_error", "timeout", "timeout_error", False)
@@ -78,6 +80,12 @@ class MiraError(Exception):
     def status(self) -> int:
         """The HTTP status."""
         return self.kind.value.status
+
+
+def refused_account(kind: Kind) -> MiraError:
+    """A node refuses our key (UPSTREAM_AUTH) or our account (UPSTREAM_CREDITS): clients are not told which."""
+    message = "The upstream refused this gateway's credentials or account; the operator must act."
+    return MiraError(kind, message, code=Kind.UPSTREAM_AUTH.value.openai_code)
 
 
 class ConfigError(Exception):

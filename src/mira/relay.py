@@ -1,6 +1,6 @@
 """The way of a request, from the key to the ledger, as one straight line.
 
-    authenticate → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
+    authenticate → take a place → decode → admit (Hold) → choose → render → open → decode/meter/encode → settle → record
 
 The relay receives its collaborators and knows neither ASGI nor SQL. Its rules of money:
 
@@ -21,36 +21,53 @@ from mira.calls.admission import admit
 from mira.calls.authentication import authenticate
 from mira.calls.books import Books
 from mira.calls.call import AttemptFailed, Call, Surface
+from mira.calls.gate import Gate
 from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import recall, remember
+from mira.calls.routing import Router, refused, soonest
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import empty_answer, open_stream, read_answer
-from mira.collaborators import Catalog, ClientLeft, Counter, Exchange, Keyring, Ledger, Loader, Memory, Node, Response
-from mira.core import fleet
-from mira.core.call import CallRecord
+from mira.collaborators import (
+    Catalog,
+    ClientLeft,
+    Counter,
+    Exchange,
+    Keyring,
+    Ledger,
+    Loader,
+    Memory,
+    Node,
+    Observer,
+    Response,
+)
+from mira.core import via
+from mira.core.call import CallRecord, FailedAttempt
 from mira.core.conversation import Conversation
-from mira.core.fleet import Offer, Route
+from mira.core.fleet import Balancer, Offer, Route
+from mira.core.health import Trouble
 from mira.core.money import credits_text
+from mira.core.retrying import MAX_ATTEMPTS
 from mira.errors import Kind, MiraError
 
 MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
-MAX_ATTEMPTS = 3
 HELD_BACK_BYTES = 64 * 1024
 CLIENT_LEFT_STATUS = 499
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-#: Refusals of a node that every other node would repeat: the request itself is wrong.
-FINAL_STATUSES = frozenset({400, 413, 422})
 #: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
 SILENT_TICKS = 2
+
 
 log = logging.getLogger("mira.relay")
 
 
 class Relay:
-    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id."""
+    """Answers model requests. `now_ms` is Unix time in milliseconds, `monotonic_s` a steady clock, `new_id` an id.
+
+    `instance` is the name by which other Miras know this one.
+    """
 
     def __init__(
         self,
@@ -61,6 +78,10 @@ class Relay:
         counter: Counter,
         memory: Memory,
         loader: Loader,
+        observer: Observer,
+        balancer: Balancer,
+        most_calls: int,
+        instance: str,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         new_id: Callable[[], str],
@@ -72,6 +93,11 @@ class Relay:
         self.books = Books(ledger, counter, monotonic_s)
         self.memory = memory
         self.loader = loader
+        self.observer = observer
+        self.balancer = balancer
+        self.router = Router(balancer, monotonic_s)
+        self.gate = Gate(most_calls, monotonic_s)
+        self.instance = instance
         self.now_ms = now_ms
         self.monotonic_s = monotonic_s
         self.new_id = new_id
@@ -82,8 +108,11 @@ class Relay:
     async def answer(self, exchange: Exchange, surface: Surface) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
         call = self._begin(exchange, surface)
+        self.observer.began(call.record.request_id)
         try:
             await self._authenticate(call)
+            await self.gate.enter(call.caller.workspace_id, exchange)
+            call.placed = True
             route = await self._decode(call)
             route = await self._admit(call, route)
             if call.envelope.stream:
@@ -100,6 +129,9 @@ class Relay:
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
         finally:
             self.awaited.pop(call.record.request_id, None)
+            if call.placed:
+                self.gate.leave()
+            self.observer.ended(call.record)
 
     def _begin(self, exchange: Exchange, surface: Surface) -> Call:
         record = CallRecord(
@@ -121,6 +153,7 @@ class Relay:
         call.known_caller = caller
         call.record.workspace_id = caller.workspace_id
         call.record.key_id = caller.key_id
+        call.via = via.onward(call.exchange.header(via.HEADER), self.instance)
 
     # 2 decode
 
@@ -139,7 +172,7 @@ class Relay:
         route = self.catalog.find(envelope.model)
         call.record.model = route.model
         call.capabilities = route.capabilities
-        if call.caller.models is not None and route.model not in call.caller.models:
+        if not call.caller.may_use(route.model):
             raise MiraError(
                 Kind.MODEL_NOT_ALLOWED,
                 f"this key may not use the model {route.model}; ask for a wider scope",
@@ -168,42 +201,39 @@ class Relay:
     async def _converse(self, call: Call, route: Route) -> None:
         tried: list[Any] = []
         last: MiraError | None = None
-        while len(tried) < MAX_ATTEMPTS:
+        self.router.plan(call, route)
+        while True:
             try:
-                offer = fleet.choose(route, tried, self.monotonic_s())
+                offer = await self.router.choose(call, route, tried)
             except MiraError as none_left:
-                raise last or none_left from None
-            node: Node = offer.node
-            tried.append(node)
+                raise soonest(last, none_left) from None
+            tried.append(offer.node)
             call.record.attempts = len(tried)
-            call.record.node = node.name
-            node.health.in_flight += 1
+            call.record.node = offer.node.name
+            self.router.begin(call, offer)
             try:
-                await self._ask(call, offer)
+                await self._ask(call, offer, others=len(tried) < min(MAX_ATTEMPTS, len(route.offers)))
                 return
             except AttemptFailed as failure:
                 last = failure.error
-                if failure.retryable:
-                    node.health.failed(self.monotonic_s(), rest_s=failure.error.retry_after_s)
-                    if not call.begun:
-                        continue
-                raise failure.error from None
+                call.record.failed_attempts += (FailedAttempt(offer.node.name, last.kind.name.lower()),)
+                self.router.failed(call, failure)
+                if failure.trouble is Trouble.INNOCENT or not self.router.may_retry(call, route, tried):
+                    raise last from None
             finally:
-                node.health.in_flight -= 1
-        assert last is not None
-        raise last
+                self.router.end(call)
 
-    async def _ask(self, call: Call, offer: Offer) -> None:
+    async def _ask(self, call: Call, offer: Offer, *, others: bool) -> None:
         """Asks a node, and once more without the earlier reasoning where it cannot read that."""
         try:
-            await self._attempt(call, offer)
+            await self._attempt(call, offer, others=others)
         except AttemptFailed as failure:
             if failure.error.code != UNREADABLE or call.forgets:
                 raise
             call.forgets = True
-            await self._attempt(call, offer)
+            await self._attempt(call, offer, others=others)
 
-    async def _attempt(self, call: Call, offer: Offer) -> None:
+    async def _attempt(self, call: Call, offer: Offer, *, others: bool) -> None:
         exchange = call.exchange
         node: Node = offer.node
         codec = codec_for(call, node)
@@ -211,6 +241,7 @@ class Relay:
             await self._answer_empty(call, offer)
             return
         body, conversation = await render(self.loader, call, offer, codec)
+        call.timeouts = self.router.timeouts(call, offer, others=others)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
         try:
@@ -224,14 +255,19 @@ class Relay:
                     model=offer.upstream_model,
                     stream=call.envelope.stream,
                     passed=exchange if conversation is None else None,
+                    timeouts=call.timeouts,
+                    via=call.via,
                 )
+                if others:
+                    self.router.note(offer, response)
+                call.record.upstream_request_id = _printable(response.header(b"x-request-id"))
                 if response.status != 200:
-                    raise _attempt_failed(codec, response, await response.read(HELD_BACK_BYTES))
+                    raise refused(codec, response, await response.read(HELD_BACK_BYTES))
                 raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
             except (MiraError, AttemptFailed):
                 raise
             except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
-                raise AttemptFailed(node.fault(broken), retryable=True) from None
+                raise self.router.failure(call, offer, node.fault(broken)) from None
             exchange.on_gone = None
             if call.envelope.stream:
                 await self._stream(call, offer, codec, response, conversation)
@@ -264,8 +300,8 @@ class Relay:
         try:
             answer = read_answer(call.surface.codec, codec, offer.node.adapter, raw, context)
         except MiraError as error:
-            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES) from None
-        offer.node.health.succeeded()
+            raise self.router.failure(call, offer, error) from None
+        self.router.succeeded(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
         billed = await self.books.settle(call, offer, usage, status=200)
@@ -274,7 +310,12 @@ class Relay:
         await call.exchange.respond(200, headers, await remember(self.memory, call, answer.render(usage, billed)))
 
     async def _stream(
-        self, call: Call, offer: Offer, codec: NodeCodec, response: Response, conversation: Conversation | None
+        self,
+        call: Call,
+        offer: Offer,
+        codec: NodeCodec,
+        response: Response,
+        conversation: Conversation | None,
     ) -> None:
         node: Node = offer.node
         stream = open_stream(call.surface.codec, codec, node.adapter, context_of(call, conversation))
@@ -291,7 +332,8 @@ class Relay:
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
-            raise AttemptFailed(error, retryable=error.status not in FINAL_STATUSES)
+            self.books.attempt_cost(call, offer, stream.usage or stream.tally().prompt)
+            raise self.router.failure(call, offer, error)
         if not pump.flowing:
             await asyncio.shield(call.hold.durable)
             pump.start()
@@ -300,16 +342,17 @@ class Relay:
         usage = stream.usage or await self.books.estimate(call, stream.tally())
         billed = await self.books.settle(call, offer, usage, status=200, error=error)
         if error is None:
-            node.health.succeeded()
+            self.router.succeeded(call)
             await call.exchange.end(await remember(self.memory, call, stream.finish(usage, billed)))
         else:
-            node.health.failed(self.monotonic_s())
+            self.router.failed(call, self.router.failure(call, offer, error))
             await call.exchange.end(stream.abort(error))
 
     async def _flow(self, call: Call, node: Node, response: Response, pump: Pump) -> MiraError | None:
         """Carries a stream until it is over; returns what cut it, if anything but the client did."""
         self.streams[pump] = call
         call.exchange.on_gone = response.close
+        watch = self.router.watch(call, pump)
         try:
             if call.exchange.gone:
                 response.close()
@@ -324,8 +367,12 @@ class Relay:
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the stream is cut
             if call.exchange.gone or pump.stream.failed is not None:
                 return None  # closed from here
+            if watch is not None and watch.fired:
+                return MiraError(Kind.UPSTREAM_TIMEOUT, "the upstream did not answer in time")
             return node.fault(broken)
         finally:
+            if watch is not None:
+                watch.cancel()
             del self.streams[pump]
             pump.detach()
             call.exchange.on_gone = None
@@ -347,13 +394,17 @@ class Relay:
                 continue
             if hold is not None and hold.durable.done() and not is_lost(hold):
                 call.silent_ticks = 0
-                self._send_head(call)
+                self._send_head(call, early=True)
                 exchange.write(call.surface.codec.keepalive)
 
     def checkpoint(self) -> None:
-        """Tells the ledger what each running stream has cost so far: what a crash would charge."""
+        """Tells the ledger what each running stream has cost so far: what a crash would charge.
+
+        One that has long passed its output cap is given up: its node would go on for ever, at its client's expense.
+        """
         for pump, call in tuple(self.streams.items()):
             self.books.checkpoint(call, pump)
+            pump.give_up_beyond(call.output_cap * call.envelope.choices)
 
     # 8–9 settle and record: `Books`, from wherever a call ends
 
@@ -377,26 +428,19 @@ class Relay:
             await call.exchange.respond(status, headers, call.surface.codec.render_error(error, call.record.request_id))
 
     def _content_begins(self, call: Call) -> None:
+        self.router.content(call)
         call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         self._send_head(call)
 
-    def _send_head(self, call: Call) -> None:
-        """Begins a streamed answer, once."""
+    def _send_head(self, call: Call, *, early: bool = False) -> None:
+        """Begins a streamed answer, once; `early`: before its node has said anything."""
         if not call.begun:
             call.begun = True
-            call.exchange.start(200, answer_headers(call, EVENT_STREAM))
+            call.exchange.start(200, answer_headers(call, EVENT_STREAM, early=early))
 
 
 def _printable(text: str | None) -> str | None:
     return text[:128] if text and text.isascii() and text.isprintable() else None
-
-
-def _attempt_failed(codec: NodeCodec, response: Response, body: bytes) -> AttemptFailed:
-    error = codec.parse_error(response.status, body)
-    wish = response.header(b"retry-after")
-    if wish and wish.isdecimal() and error.retry_after_s is None:
-        error.retry_after_s = float(wish)
-    return AttemptFailed(error, retryable=response.status not in FINAL_STATUSES)
 
 
 def _unwritten() -> MiraError:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mira.api.exchange import AsgiExchange
+from mira.api.peers import Peers
 from mira.api.server import ListenConfig, Server, listen
 from mira.api.wire import WireProtocol
 
@@ -30,12 +31,15 @@ def serve() -> Any:
         *,
         exchange: type[AsgiExchange] = AsgiExchange,
         protocol: type[WireProtocol] = WireProtocol,
+        most_per_peer: int = 0,
+        peers: type[Peers] = Peers,
     ) -> AsyncIterator[Served]:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await handle(exchange(scope, receive, []))
 
         config = ListenConfig(app, {})
         config.http = protocol
+        config.peers = peers(most_per_peer)
         server = Server(config, on_drain=lambda: None, on_reload=lambda: asyncio.sleep(0))
         listener = listen("127.0.0.1", 0)
         port = listener.getsockname()[1]

@@ -5,6 +5,9 @@ import urllib.request
 
 import pytest
 
+#: A command that starts a Mira of its own has heard nothing of a node yet.
+WELL = ("active", "probing")
+
 
 def test_workspaces_are_made_listed_shown_and_renamed(mira_cli):
     made = mira_cli.json("workspaces", "create", "acme")
@@ -84,9 +87,9 @@ def test_a_node_is_added_probed_drained_disabled_and_removed(mira_cli, upstream_
     assert "0.15" in mira_cli("models", "list").stdout.split()
     assert mira_cli.json("nodes", "drain", "up")["state"] == "draining"
     assert "no" in mira_cli("models", "list").stdout.split()
-    assert mira_cli.json("nodes", "undrain", "up")["state"] == "active"
+    assert mira_cli.json("nodes", "undrain", "up")["state"] in WELL
     assert mira_cli.json("nodes", "disable", "up")["state"] == "disabled"
-    assert mira_cli.json("nodes", "enable", "up")["state"] == "active"
+    assert mira_cli.json("nodes", "enable", "up")["state"] in WELL
     assert mira_cli.json("nodes", "probe", "up")["last_error"] is None
     assert mira_cli("nodes", "remove", "up").stdout == "removed up\n"
     assert "no node 'up'" in mira_cli("nodes", "show", "up", status=1).stderr

@@ -105,6 +105,12 @@ def said(events: list[e.Event]) -> list[c.AssistantPart]:
             case e.ToolCallDelta():
                 call = parts[calls[event.index]]
                 parts[calls[event.index]] = msgspec.structs.replace(call, input=call.input + event.fragment)
+            case e.ImageBlock():
+                parts.append(picture(event.source.data))
+                key = None
+            case e.OpaqueBlock(data=data):
+                parts.append(picture(json.loads(bytes(data))["result"]))
+                key = None
             case e.TextDelta() | e.RefusalDelta() | e.ReasoningDelta():
                 mine = (type(event), getattr(event, "block", None))
                 if mine != key:
@@ -112,6 +118,16 @@ def said(events: list[e.Event]) -> list[c.AssistantPart]:
                 parts[-1] = _more(parts[-1], event)
                 key = mine
     return parts
+
+
+def picture(data: str) -> c.Image:
+    """A picture by what this protocol keeps of it."""
+    return c.Image(source=c.Inline("image", data))
+
+
+def shown(part: c.AssistantPart) -> c.AssistantPart:
+    """A part of an answer, pictures as `said` gives them."""
+    return picture(json.loads(bytes(part.data))["result"]) if isinstance(part, c.Opaque) else part
 
 
 def _begun(event: e.Event) -> c.AssistantPart:

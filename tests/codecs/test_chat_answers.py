@@ -53,7 +53,7 @@ NO_ANSWERS = [
     (b'{"choices":null}', Kind.UPSTREAM_FAILED),
     (b'{"choices":7}', Kind.UPSTREAM_FAILED),
     (b'{"error":{"message":"x","code":429}}', Kind.RATE_LIMITED),
-    (b'{"error":{"message":"no credits","code":402},"choices":[]}', Kind.UPSTREAM_AUTH),
+    (b'{"error":{"message":"no credits","code":402},"choices":[]}', Kind.UPSTREAM_CREDITS),
     (b'{"error":"boom","choices":[{}]}', Kind.UPSTREAM_FAILED),
     (b"[" * 5000, Kind.UPSTREAM_FAILED),
 ]
@@ -171,10 +171,10 @@ def oai(message: str, **more: object) -> bytes:
 
 ERRORS = [
     (401, oai("Incorrect API key provided: sk-abc123def"), Kind.UPSTREAM_AUTH),
-    (402, oai("pay"), Kind.UPSTREAM_AUTH),
+    (402, oai("pay"), Kind.UPSTREAM_CREDITS),
     (403, b"<html>forbidden</html>", Kind.UPSTREAM_AUTH),
     (429, oai("slow down", code="rate_limit_exceeded"), Kind.RATE_LIMITED),
-    (429, oai("You exceeded your current quota", code="insufficient_quota"), Kind.UPSTREAM_AUTH),
+    (429, oai("You exceeded your current quota", code="insufficient_quota"), Kind.UPSTREAM_CREDITS),
     (429, b"", Kind.RATE_LIMITED),
     (400, oai("bad thing", param="temperature"), Kind.BAD_REQUEST),
     (400, oai("no", code="unsupported_parameter", param="max_tokens"), Kind.UNSUPPORTED),
@@ -198,7 +198,7 @@ ERRORS = [
     (
         400,
         b'{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}',
-        Kind.UPSTREAM_AUTH,
+        Kind.UPSTREAM_CREDITS,
     ),
     (400, b'{"object":"error","message":"flat vllm","type":"BadRequestError","code":400}', Kind.BAD_REQUEST),
     (400, b'{"error":"just text"}', Kind.BAD_REQUEST),

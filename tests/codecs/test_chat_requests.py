@@ -6,33 +6,40 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.generators.conversations import THOROUGHLY, conversations
+from tests.generators.conversations import CAPABILITIES, THOROUGHLY, conversations
 
 from mira.codecs.chat import CHAT
 from mira.codecs.chat.dialects import DIALECTS, dialect_of
 from mira.codecs.chat.express import express
 from mira.codecs.codec import Target
 from mira.core import conversation as c
+from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.errors import Kind, MiraError
 
 
-def target(dialect: str = "", cap_field: str = "max_tokens") -> Target:
-    return Target(model="node-model", output_cap=77, cap_field=cap_field, dialect=dialect)
+def target(dialect: str = "", cap_field: str = "max_tokens", capabilities: Capabilities = UNKNOWN) -> Target:
+    return Target(model="node-model", output_cap=77, cap_field=cap_field, dialect=dialect, capabilities=capabilities)
 
 
 @THOROUGHLY
-@given(conversations(), st.sampled_from(sorted(DIALECTS)))
-def test_what_is_rendered_is_what_can_be_expressed(conversation: c.Conversation, dialect: str) -> None:
-    told, dropped = express(conversation, target(dialect), dialect_of(dialect))
-    body, reported = CHAT.render_request(conversation, target(dialect))
+@given(conversations(), st.sampled_from(sorted(DIALECTS)), CAPABILITIES)
+def test_what_is_rendered_is_what_can_be_expressed(
+    conversation: c.Conversation, dialect: str, capabilities: Capabilities
+) -> None:
+    node = target(dialect, capabilities=capabilities)
+    told, dropped = express(conversation, node, dialect_of(dialect))
+    body, reported = CHAT.render_request(conversation, node)
     assert reported == dropped
     assert CHAT.parse_request(CHAT.open_request(body)) == told
 
 
-@given(conversations(), st.sampled_from(sorted(DIALECTS)))
-def test_expressing_twice_changes_nothing(conversation: c.Conversation, dialect: str) -> None:
-    once, _ = express(conversation, target(dialect), dialect_of(dialect))
-    twice, dropped = express(once, target(dialect), dialect_of(dialect))
+@given(conversations(), st.sampled_from(sorted(DIALECTS)), CAPABILITIES)
+def test_expressing_twice_changes_nothing(
+    conversation: c.Conversation, dialect: str, capabilities: Capabilities
+) -> None:
+    node = target(dialect, capabilities=capabilities)
+    once, _ = express(conversation, node, dialect_of(dialect))
+    twice, dropped = express(once, node, dialect_of(dialect))
     assert twice == once
     assert dropped == ()
 
@@ -72,6 +79,33 @@ def test_a_request_without_stream_gets_no_stream_options() -> None:
     assert CHAT.pass_request(CHAT.open_request(body), target()) == (
         b'{"model":"node-model","messages":[{"role":"user","content":"x"}],"max_tokens":77}'
     )
+
+
+SIGNED = (
+    b'{"model":"m","messages":[{"role":"assistant","content":null,"reasoning_content":"Hm.","reasoning_details":'
+    b'[{"type":"reasoning.text","text":"Hm.","signature":"c2ln","format":"anthropic-claude-v1","index":0}],"tool_calls":'
+    b'[{"id":"c","type":"function","function":{"name":"f","arguments":"{ }"},'
+    b'"extra_content":{"google":{"thought_signature":"Z29v"}}}]},{"role":"tool","tool_call_id":"c","content":"1.50"}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "thinking", "calls"),
+    [
+        ("", False, False),
+        ("vllm", False, False),
+        ("openrouter", True, False),
+        ("google", False, True),
+        ("mira", True, True),
+    ],
+)
+def test_what_was_signed_passes_only_to_nodes_that_take_it_back(dialect: str, thinking: bool, calls: bool) -> None:
+    out = CHAT.pass_request(CHAT.open_request(SIGNED), target(dialect))
+    assert (b'"signature":"c2ln"' in out) == thinking
+    assert (b'"thought_signature":"Z29v"' in out) == calls
+    assert b'"reasoning_content":"Hm."' in out
+    assert b'"function":{"name":"f","arguments":"{ }"}' in out
+    assert b'{"role":"tool","tool_call_id":"c","content":"1.50"}' in out
 
 
 def test_an_opened_request_tells_what_admission_needs() -> None:

@@ -111,6 +111,9 @@ PARTS = (
     | st.builds(call, NAMES, st.none() | OBJECTS)
     | st.builds(lambda name, sig: call(name, {"a": 1}, thoughtSignature=sig), NAMES, NAMES)
     | st.just({"executableCode": {"code": "1"}})
+    | st.just({"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "s"})
+    | st.just({"inlineData": {"mimeType": "image/jpeg", "data": "aGk="}})
+    | st.just({"inlineData": {"mimeType": "audio/wav", "data": "aGk="}})
 )
 
 
@@ -146,6 +149,8 @@ def accumulated(events: list[e.Event]) -> tuple[c.AssistantPart, ...]:
             case e.ToolCallDelta():
                 old = parts[calls[event.index]]
                 parts[calls[event.index]] = msgspec.structs.replace(old, input=old.input + event.fragment)
+            case e.ImageBlock():
+                parts.append(c.Image(source=event.source))
             case e.OpaqueBlock():
                 parts.append(c.Opaque(format=event.format, data=event.data))
     return tuple(parts)
@@ -418,7 +423,7 @@ ERRORS = [
     (403, failure(403, "PERMISSION_DENIED", "no"), Kind.UPSTREAM_AUTH),
     (404, failure(404, "NOT_FOUND", "models/x is not found for API version v1beta"), Kind.MODEL_NOT_FOUND),
     (429, failure(429, "RESOURCE_EXHAUSTED", QUOTA, RETRY), Kind.RATE_LIMITED),
-    (429, failure(429, "RESOURCE_EXHAUSTED", QUOTA), Kind.UPSTREAM_AUTH),
+    (429, failure(429, "RESOURCE_EXHAUSTED", QUOTA), Kind.UPSTREAM_CREDITS),
     (500, failure(500, "INTERNAL", "An internal error has occurred."), Kind.UPSTREAM_FAILED),
     (503, failure(503, "UNAVAILABLE", "The model is overloaded."), Kind.UNAVAILABLE),
     (504, failure(504, "DEADLINE_EXCEEDED", "late"), Kind.UPSTREAM_TIMEOUT),

@@ -238,9 +238,9 @@ def anthropic(kind: str, message: str) -> bytes:
 ERRORS = [
     (400, anthropic("invalid_request_error", "bad"), Kind.BAD_REQUEST),
     (400, anthropic("invalid_request_error", "prompt is too long: 9 tokens > 5 maximum"), Kind.CONTEXT_TOO_LONG),
-    (400, anthropic("invalid_request_error", "Your credit balance is too low"), Kind.UPSTREAM_AUTH),
+    (400, anthropic("invalid_request_error", "Your credit balance is too low"), Kind.UPSTREAM_CREDITS),
     (401, anthropic("authentication_error", "invalid x-api-key"), Kind.UPSTREAM_AUTH),
-    (402, anthropic("billing_error", "pay"), Kind.UPSTREAM_AUTH),
+    (402, anthropic("billing_error", "pay"), Kind.UPSTREAM_CREDITS),
     (403, anthropic("permission_error", "no"), Kind.UPSTREAM_AUTH),
     (404, anthropic("not_found_error", "model: claude-x"), Kind.MODEL_NOT_FOUND),
     (413, anthropic("request_too_large", "x"), Kind.TOO_LARGE),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tests.generators.conversations import USAGES, event_streams, pieces, splits
 from tests.grammar.messages import check_messages_stream, content_of
 
+from mira.codecs import in_words
 from mira.codecs.carried import uncarry, uncarry_signature
 from mira.codecs.codec import AnswerStream, Context
 from mira.codecs.messages import MESSAGES
@@ -144,6 +145,15 @@ def test_any_split_gives_the_same_events(data: st.DataObject) -> None:
     assert plain(decoded(stream, cuts)) == plain(decoded(stream))
 
 
+def test_a_proxys_done_behind_the_end_or_before_it_changes_nothing() -> None:
+    done = b"data: [DONE]\n\n"
+    assert decoded(GOLDEN + done) == decoded(GOLDEN)
+    without_stop = GOLDEN.partition(b"event: message_stop")[0]
+    assert decoded(without_stop + done) == decoded(without_stop) == decoded(GOLDEN)
+    (*_, last) = decoded(GOLDEN[: GOLDEN.index(b"event: message_delta")] + done)
+    assert isinstance(last, e.ErrorEvent)
+
+
 def test_the_golden_stream_becomes_events() -> None:
     sign = "anthropic-claude-v1"
     usage = Usage(input_tokens=6, cache_read_tokens=4, output_tokens=5)
@@ -178,7 +188,11 @@ def test_a_failure_at_any_event_ends_in_an_error_and_never_in_a_stop(
 @given(event_streams())
 def test_nothing_of_an_answer_is_lost(events: list[e.Event]) -> None:
     blocks = content_of(check_messages_stream(encoded(events)))
-    said = "".join(event.text for event in events if isinstance(event, e.TextDelta | e.RefusalDelta))
+    said = "".join(
+        in_words.picture(event.source) if isinstance(event, e.ImageBlock) else event.text
+        for event in events
+        if isinstance(event, e.TextDelta | e.RefusalDelta | e.ImageBlock)
+    )
     assert "".join(block["text"] for block in blocks if block["type"] == "text") == said
     thought = "".join(event.text for event in events if isinstance(event, e.ReasoningDelta))
     assert "".join(block["thinking"] for block in blocks if block["type"] == "thinking") == thought

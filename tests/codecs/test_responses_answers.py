@@ -73,7 +73,7 @@ NO_ANSWERS = [
     (b'{"output":[],"status":"failed","error":null}', Kind.UPSTREAM_FAILED),
     (b'{"output":[],"status":"queued"}', Kind.UPSTREAM_FAILED),
     (b'{"error":{"message":"x","code":"rate_limit_exceeded"},"status":"failed"}', Kind.RATE_LIMITED),
-    (b'{"error":{"message":"no credits","code":402},"output":[]}', Kind.UPSTREAM_AUTH),
+    (b'{"error":{"message":"no credits","code":402},"output":[]}', Kind.UPSTREAM_CREDITS),
     (b'{"error":"boom","output":[]}', Kind.UPSTREAM_FAILED),
     (b"[" * 5000, Kind.UPSTREAM_FAILED),
 ]

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.generators.conversations import THOROUGHLY, conversations
+from tests.generators.conversations import CAPABILITIES, THOROUGHLY, conversations
 
 from mira.codecs.carried import carry
 from mira.codecs.codec import Target
@@ -21,8 +21,8 @@ from mira.errors import Kind, MiraError
 NATIVE = "openai-responses-v1"
 
 
-def target(dialect: str = "") -> Target:
-    return Target(model="node-model", output_cap=77, dialect=dialect)
+def target(dialect: str = "", capabilities: Capabilities = Capabilities()) -> Target:  # noqa: B008
+    return Target(model="node-model", output_cap=77, dialect=dialect, capabilities=capabilities)
 
 
 def parsed(body: dict[str, Any]) -> c.Conversation:
@@ -71,17 +71,18 @@ def sayable(draw: st.DrawFn, dialect: str) -> c.Conversation:
 @THOROUGHLY
 @given(st.data(), st.sampled_from(sorted(DIALECTS)))
 def test_what_is_rendered_is_what_can_be_expressed(data: st.DataObject, dialect: str) -> None:
-    conversation = data.draw(sayable(dialect))
-    told, dropped = express(conversation, target(dialect), dialect_of(dialect))
-    body, reported = RESPONSES.render_request(conversation, target(dialect))
+    conversation, node = data.draw(sayable(dialect)), target(dialect, data.draw(CAPABILITIES))
+    told, dropped = express(conversation, node, dialect_of(dialect))
+    body, reported = RESPONSES.render_request(conversation, node)
     assert reported == dropped
     assert RESPONSES.parse_request(RESPONSES.open_request(body)) == told
 
 
 @given(st.data(), st.sampled_from(sorted(DIALECTS)))
 def test_expressing_twice_changes_nothing(data: st.DataObject, dialect: str) -> None:
-    once, _ = express(data.draw(sayable(dialect)), target(dialect), dialect_of(dialect))
-    twice, dropped = express(once, target(dialect), dialect_of(dialect))
+    node = target(dialect, data.draw(CAPABILITIES))
+    once, _ = express(data.draw(sayable(dialect)), node, dialect_of(dialect))
+    twice, dropped = express(once, node, dialect_of(dialect))
     assert twice == once
     assert dropped == ()
 
@@ -101,7 +102,7 @@ def test_a_conversation_is_rendered_or_refused_by_the_fields_name(conversation: 
         with pytest.raises(MiraError) as caught:
             RESPONSES.render_request(conversation, target(dialect))
         assert caught.value.kind is Kind.UNSUPPORTED
-        assert caught.value.param in ("n", "logprobs", "stop", "messages")
+        assert caught.value.param in ("n", "logprobs", "stop", "stop_sequences", "messages")
 
 
 BODY = (

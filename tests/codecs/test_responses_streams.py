@@ -23,6 +23,7 @@ from tests.codecs.responses_streams import (
     plain,
     response,
     said,
+    shown,
     whole,
 )
 from tests.generators.conversations import USAGES, event_streams, pieces, splits
@@ -156,7 +157,7 @@ def test_what_is_encoded_is_decoded_again(events: list[e.Event], usage: Usage) -
 def test_the_last_event_says_what_the_stream_said(events: list[e.Event]) -> None:
     final = check_responses_stream(encoded(events))[-1]["response"]
     answer = RESPONSES.parse_answer(json.dumps(final).encode())
-    assert list(answer.choices[0].parts) == said(events)
+    assert [shown(part) for part in answer.choices[0].parts] == said(events)
     assert answer.choices[0].finish == events[-1].reason
 
 
@@ -191,7 +192,7 @@ IN_BAND = [
     (b"event: response.completed\ndata: {broken\n\n", Kind.UPSTREAM_FAILED),
     (Node().end([], "failed", error=ERROR), Kind.UPSTREAM_FAILED),
     (Node().end([], "failed", error={"code": "context_length_exceeded", "message": "x"}), Kind.CONTEXT_TOO_LONG),
-    (Node().end([], "failed", error={"code": "insufficient_quota", "message": "x"}), Kind.UPSTREAM_AUTH),
+    (Node().end([], "failed", error={"code": "insufficient_quota", "message": "x"}), Kind.UPSTREAM_CREDITS),
     (Node().end([], "failed", error={"code": "invalid_prompt", "message": "x"}), Kind.BAD_REQUEST),
     (Node().end([], "failed", error=None), Kind.UPSTREAM_FAILED),
     (Node().end([], "completed", error=ERROR), Kind.UPSTREAM_FAILED),
@@ -333,7 +334,15 @@ def test_citations_reach_clients_of_both_openai_protocols() -> None:
 
 
 def test_pictures_of_other_nodes_become_items() -> None:
-    data = msgspec.Raw(b'{"images":[{"image_url":{"url":"data:image/png;base64,AAAA"}}]}')
-    events = [e.Start(model="m"), e.OpaqueBlock(format="chat", data=data), e.Finish(reason=FinishReason.STOP)]
-    item = check_responses_stream(encoded(events))[-1]["response"]["output"][0]
-    assert (item["type"], item["result"]) == ("image_generation_call", "AAAA")
+    pictures = [
+        e.ImageBlock(source=c.Inline("image/jpeg", "AAAA")),
+        e.ImageBlock(source=c.Link("https://x.test/a.png")),
+    ]
+    events = [e.Start(model="m"), e.TextDelta(text="Look:"), *pictures, e.Finish(reason=FinishReason.STOP)]
+    stream = check_responses_stream(encoded(events))
+    for event in stream:
+        EVENTS.validate_python(event)
+    words, item, link = stream[-1]["response"]["output"]
+    assert words["content"][0]["text"] == "Look:"
+    assert (item["type"], item["result"], item["output_format"]) == ("image_generation_call", "AAAA", "jpeg")
+    assert link["content"][0]["text"] == "![picture](https://x.test/a.png)"

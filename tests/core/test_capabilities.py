@@ -64,6 +64,21 @@ def test_bug_32_a_generation_of_claude_takes_what_it_takes(model, sampling, budg
         ("openai/gpt-5-chat-latest", "thinking_always_on", False),
         ("openai/gpt-5.1-2025-11-13", "efforts", ("none", "low", "medium", "high")),
         ("openai/gpt-5.6", "sampling", False),
+        ("openai/gpt-5", "sampling", False),
+        ("openai/gpt-5-mini-2025-08-07", "sampling", False),
+        ("openai/gpt-5-chat-latest", "sampling", True),
+        ("openai/gpt-5-chat-latest", "reasoning", False),
+        ("openai/gpt-5.1", "sampling", True),
+        ("openai/gpt-5.2", "sampling_with_thinking", False),
+        ("openai/gpt-5.6", "sampling_with_thinking", True),
+        ("openai/o3-mini", "sampling", False),
+        ("openai/o4-mini-2025-04-16", "efforts", ("low", "medium", "high")),
+        ("openai/gpt-5.1-codex-max", "efforts", ("low", "medium", "high", "xhigh")),
+        ("openai/gpt-5-codex", "efforts", ("low", "medium", "high")),
+        ("openai/gpt-4o-mini", "reasoning", False),
+        ("openai/gpt-4.1", "reasoning", False),
+        ("openrouter/openai/gpt-oss-120b", "efforts", ("low", "medium", "high")),
+        ("acme/ago3-mini", "sampling", True),
         ("openai/gpt-5.6", "thinks_unasked", True),
         ("openai/gpt-5.4", "thinks_unasked", False),
         ("openai/gpt-5-codex", "responses_only", True),
@@ -99,8 +114,8 @@ def test_bug_62_which_models_refuse_tools_with_thinking_on_chat_completions(mode
     assert flags(f"openai/{model}", "chat_tools_with_thinking") == (takes,)
 
 
-OLD, NEW, NEWER, ONLY = (
-    capabilities_of(f"openai/{name}") for name in ("gpt-4o", "gpt-5.4", "gpt-5.6", "gpt-5.3-codex")
+OLD, NEW, NEWER, ONLY, ALWAYS = (
+    capabilities_of(f"openai/{name}") for name in ("gpt-4o", "gpt-5.4", "gpt-5.6", "gpt-5.3-codex", "gpt-6-astra")
 )
 
 
@@ -117,6 +132,9 @@ OLD, NEW, NEWER, ONLY = (
         (NEWER, Thinking(), True, True),
         (NEWER, Thinking(), False, False),
         (NEWER, Thinking(effort="none"), True, False),
+        (ALWAYS, Thinking(effort="none"), True, True),
+        (ALWAYS, Thinking(mode="disabled"), True, True),
+        (ALWAYS, Thinking(effort="none"), False, False),
         (ONLY, Thinking(), False, True),
         (ONLY, Thinking(effort="none"), True, True),
     ],

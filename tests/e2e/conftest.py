@@ -8,6 +8,9 @@ import pytest
 from tests.support.gateway import Gateway, openai_node, price
 from tests.support.upstream import Upstream
 
+# What these assert for tests, they explain as tests do.
+pytest.register_assert_rewrite("tests.e2e.matrix.cells", "tests.e2e.matrix.vendors")
+
 MODELS = ("gpt-4o-mini", "gpt-4o", "o4-mini", "whisper-like")
 
 
@@ -24,6 +27,17 @@ def upstream(scripted: Upstream) -> Upstream:
     """The module's upstream without scripts and requests of earlier tests."""
     scripted.reset()
     return scripted
+
+
+@pytest.fixture(autouse=True)
+def well_nodes(request: pytest.FixtureRequest) -> None:
+    """What a module's nodes did in earlier tests is forgotten: their states outlast the test that made them sick."""
+    if "gateway" in request.fixturenames:
+        gateway = request.getfixturevalue("gateway")
+        if isinstance(gateway, Gateway):
+            for node in gateway.admin("GET", "/nodes")["data"]:
+                if node["state"] not in ("active", "probing", "draining", "disabled", "loading") or node["conditions"]:
+                    gateway.admin("POST", f"/nodes/{node['name']}/probe")
 
 
 @pytest.fixture(scope="module")

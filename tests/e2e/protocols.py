@@ -6,21 +6,30 @@ from typing import Any
 
 from msgspec import Struct
 from tests.support.gateway import UPSTREAM_KEY
-from tests.support.said import CHAT_WIRE, GEMINI_WIRE, MESSAGES_WIRE, RESPONSES_WIRE, Counts, Wire
+from tests.support.said import Counts, Wire
 from tests.support.upstream import Request, Upstream
+from tests.support.wires_openai import CHAT_WIRE, RESPONSES_WIRE
+from tests.support.wires_others import GEMINI_WIRE, MESSAGES_WIRE
 
 #: Credits per million tokens; figures of which no two sums are alike.
-PRICES = {"input": "3", "output": "17", "cache_read": "0.7"}
+PRICES = {
+    "input": "3",
+    "output": "17",
+    "reasoning": "23",
+    "cache_read": "0.7",
+    "cache_write_5m": "4.3",
+    "cache_write_1h": "6.1",
+}
 MODELS = {
     "plain": "words-1",
     "anthropic": "claude-sonnet-4-5",
     "google": "gemini-2.5-flash",
-    "openai": "gpt-4o-mini",
+    "openai": "gpt-5-mini",
 }
 
 
 class Behind(Struct, frozen=True, kw_only=True):
-    """A kind of node: its model, its wire and how a request must look that reaches it.
+    """A kind of node: its model (`own_model`, or that of its provider), its wire and how a request must look to it.
 
     `results` reads the results of tools out of a request: (call id, text) in order. `thinks` says whether a request
     asks it to think.
@@ -36,10 +45,11 @@ class Behind(Struct, frozen=True, kw_only=True):
     calls: Callable[[Any], list[tuple[str, str]]]
     thinks: Callable[[Any], bool]
     cap: Callable[[Any], Any]
+    own_model: str | None = None
 
     @property
     def bare(self) -> str:
-        return MODELS[self.provider]
+        return self.own_model or MODELS[self.provider]
 
     @property
     def model(self) -> str:
@@ -58,7 +68,8 @@ class Behind(Struct, frozen=True, kw_only=True):
 
 def cost_nanocredits(counts: Counts) -> int:
     """The exact price of the counts."""
-    return 3_000 * counts.input + 700 * counts.cache_read + 17_000 * counts.completion
+    written = 4_300 * counts.cache_write_5m + 6_100 * counts.cache_write_1h
+    return 3_000 * counts.input + 700 * counts.cache_read + written + 17_000 * counts.output + 23_000 * counts.reasoning
 
 
 def nodes(upstream: Upstream) -> list[dict[str, Any]]:
@@ -73,7 +84,7 @@ def nodes(upstream: Upstream) -> list[dict[str, Any]]:
         node("openai-compatible", "plain", upstream.url, provider="plain"),
         node("anthropic", "anthropic", root),
         node("gemini", "google", root),
-        node("openai", "openai", upstream.url),
+        node("openai", "openai", upstream.url, endpoint="responses"),
     ]
 
 

@@ -6,8 +6,9 @@ import re
 import jsonschema
 import pytest
 from tests.support.gateway import ADMIN_KEY, INFERENCE_KEY, PROXY_KEY, openai_node, price
-from tests.support.said import RESPONSES_WIRE, Said
+from tests.support.said import Said
 from tests.support.upstream import answers
+from tests.support.wires_openai import RESPONSES_WIRE
 
 from mira import __version__
 from mira.api.table import TABLE, Policy
@@ -36,7 +37,9 @@ def check_error(row, body, *, code, anthropic_type):
 
 
 def key_of(row):
-    return {Policy.PROXY_KEY: PROXY_KEY, Policy.INFERENCE_KEY: INFERENCE_KEY, Policy.OPERATOR: ADMIN_KEY}[row.policy]
+    if row.policy in (Policy.OPERATOR, Policy.LOOPBACK_OR_OPERATOR):
+        return ADMIN_KEY
+    return {Policy.PROXY_KEY: PROXY_KEY, Policy.INFERENCE_KEY: INFERENCE_KEY}[row.policy]
 
 
 def rows(*policies):

@@ -1,11 +1,13 @@
 """Two Miras in a row: the first is a client of the second's Inference Service, and both ledgers say the same."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
 from tests.grammar.chat import check_chat_stream
-from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, price
-from tests.support.upstream import DONE, FIN, USAGE, Moment, chunks, frames, streams
+from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, Gateway, eventually, price
+from tests.support.upstream import DONE, FIN, USAGE, Moment, chunk, chunks, frames, streams
+from wire_client import WireClient
 
 MODEL = "openai/gpt-4o-mini"
 
@@ -46,7 +48,8 @@ def test_a_call_costs_the_same_on_both_ledgers(first, gateway, upstream, stream)
     request = upstream.received(1)[0]
     inner = gateway.call(request.headers["x-request-id"])
     assert call["cost"] == call["reported_cost"] == inner["cost"] == "0.000017"
-    assert inner["client_request_id"] == answer.headers["x-request-id"]
+    assert inner["client_request_id"] == answer.headers["x-request-id"] == call["id"]
+    assert call["upstream_request_id"] == inner["id"]
     assert spent(first) - before[0] == spent(gateway) - before[1] == Decimal("0.000017")
     if not stream:
         assert answer.headers["x-mira-cost"] == "0.000017"
@@ -82,6 +85,64 @@ def test_a_stream_that_is_cut_at_the_end_of_the_chain_is_an_error_at_its_beginni
     call = first.call(response.headers["x-request-id"])
     inner = gateway.call(upstream.received(1)[0].headers["x-request-id"])
     assert call["cost"] == inner["cost"]
+
+
+def test_a_streamed_call_of_a_tool_passes_through_both(first, gateway, upstream):
+    begins = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+    pieces = [{"index": 0, "function": {"arguments": piece}} for piece in ('{"city": "', 'Gent"}')]
+    steps = [chunk({"role": "assistant", "tool_calls": [begins]}), *(chunk({"tool_calls": [each]}) for each in pieces)]
+    steps += [chunk({}, finish="tool_calls"), chunk(usage=USAGE)]
+    upstream.script("gpt-4o-mini", streams([*frames(*steps), DONE]))
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+    answer = first.chat(MODEL, stream=True, tools=[tool])
+    read = check_chat_stream(answer.content, include_usage=False)
+    calls = [call for event in read for choice in event["choices"] for call in choice["delta"].get("tool_calls", ())]
+    assert calls[0]["function"]["name"] == "weather"
+    assert "".join(call["function"].get("arguments", "") for call in calls) == '{"city": "Gent"}'
+    inner = gateway.call(upstream.received(1)[0].headers["x-request-id"])
+    assert first.call(answer.headers["x-request-id"])["cost"] == inner["cost"] == "0.000017"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_client_that_leaves_closes_the_far_upstream(first, gateway, upstream, begun):
+    stay = Moment()
+    words = frames(*chunks("word", usage=None)[:2]) if begun else []
+    upstream.script("gpt-4o-mini", streams([*words, stay]))
+    client = await WireClient.ask(
+        first, {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    )
+    request = (await asyncio.to_thread(upstream.received, 1))[0]
+    if begun:
+        await client.until(1, b"word")
+    await client.leave()
+    await asyncio.to_thread(request.closed.wait)
+    stay.happen()
+    for each in (first, gateway):
+        await asyncio.to_thread(eventually, lambda each=each: float(each.balance()["held"]) == 0)
+    assert gateway.call(request.headers["x-request-id"])["status"] == 499
+
+
+def test_two_miras_that_are_each_others_nodes_tell_of_the_loop(tmp_path):
+    ring = [Gateway(tmp_path / name) for name in ("a", "b")]
+    for here, there in (ring, ring[::-1]):
+        node = {"name": "other", "kind": "mira", "base_url": f"{there.url}/inference/v1", "api_key": INFERENCE_KEY}
+        here.write_config(nodes=[{**node, "models": [MODEL]}], prices=[price(MODEL)])
+    try:
+        for each in ring:
+            each.start()
+        answer = ring[0].chat(MODEL)
+        assert answer.status_code == 508
+        assert answer.json()["error"]["code"] == "loop_detected"
+        assert answer.headers["x-should-retry"] == "false"
+        assert [spent(each) for each in ring] == [0, 0]
+    finally:
+        for each in ring:
+            each.close()
+
+
+def test_only_miras_are_told_of_miras(first, upstream):
+    first.chat(MODEL)
+    assert "x-mira-via" not in upstream.received(1)[0].headers
 
 
 def test_a_markup_is_what_the_first_earns(make_gateway, gateway, upstream):

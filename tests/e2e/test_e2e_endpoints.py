@@ -8,8 +8,9 @@ import pytest
 from tests.e2e.protocols import PRICES, cost_nanocredits
 from tests.e2e.surfaces import CHAT, MESSAGES, RESPONSES
 from tests.support.gateway import openai_node
-from tests.support.said import CHAT_WIRE, RESPONSES_WIRE, Called, Counts, Said
+from tests.support.said import Called, Counts, Said
 from tests.support.upstream import answers
+from tests.support.wires_openai import CHAT_WIRE, RESPONSES_WIRE
 
 from mira.core.money import credits_text
 

@@ -1,11 +1,13 @@
 """The list of models with both vendors' SDKs: one body, and pages for clients of Anthropic only."""
 
 import pytest
-from anthropic import Anthropic
+from anthropic import Anthropic, BadRequestError
+from anthropic.types import ModelInfo
 from openai import OpenAI
+from openai.types import Model
 from tests.support.gateway import PROXY_KEY, openai_node, price
 
-NAMES = [f"model-{number}" for number in range(5)]
+NAMES = ["gpt-5.6", *(f"model-{number}" for number in range(4))]
 IDS = [f"openai/{name}" for name in NAMES]
 VERSION = {"anthropic-version": "2023-06-01"}
 
@@ -66,7 +68,7 @@ def test_the_sdk_of_anthropic_turns_the_pages_backwards(anthropic):
         ("?limit=4", IDS[:4], True),
         (f"?after_id={IDS[2]}", IDS[3:], False),
         (f"?after_id={IDS[4]}", [], False),
-        ("?after_id=openai%2Fmodel-1-that-went&limit=1", IDS[2:3], True),
+        ("?after_id=openai%2Fmodel-0-that-went&limit=1", IDS[2:3], True),
         (f"?before_id={IDS[0]}", [], False),
         (f"?before_id={IDS[2]}&limit=2", IDS[:2], False),
     ],
@@ -75,6 +77,50 @@ def test_a_page_goes_on_where_the_last_one_ended(gateway, query, expected, more)
     told = page(gateway, query)
     assert (ids(told), told["has_more"]) == (expected, more)
     assert (told["first_id"], told["last_id"]) == ((expected[0], expected[-1]) if expected else (None, None))
+
+
+def test_both_sdks_find_what_a_model_takes(gateway, anthropic):
+    told = {row["id"]: row for row in gateway.get("/v1/models").json()["data"]}
+    for row in told.values():
+        ModelInfo.model_validate(row)
+        Model.model_validate(row)
+    takes = anthropic.models.retrieve("openai/gpt-5.6").capabilities
+    assert takes.thinking.supported
+    assert takes.thinking.types.disabled.supported
+    assert (takes.effort.xhigh.supported, takes.effort.max.supported) == (True, False)
+    assert takes.image_input.supported
+    assert told["openai/gpt-5.6"]["capabilities"]["sampling"] == {"supported": False}
+    assert "temperature" not in told["openai/gpt-5.6"]["supported_parameters"]
+    assert "reasoning_effort" in told["openai/gpt-5.6"]["supported_parameters"]
+    assert told["openai/gpt-5.6"]["max_tokens"] == told["openai/gpt-5.6"]["max_output_tokens"] == 128_000
+    # Of what nobody knows nothing is claimed.
+    assert told[IDS[1]]["capabilities"] is None
+
+
+def test_clients_of_anthropic_get_errors_in_their_own_shape(gateway):
+    def error(path, headers):
+        response = gateway.http.get(path, headers=headers)
+        told = response.json()
+        if told.get("type") == "error":
+            assert told["request_id"] == response.headers["request-id"]
+        return response.status_code, told.get("type"), told["error"]["type"]
+
+    key = {"authorization": f"Bearer {PROXY_KEY}"}
+    own = (400, "error", "invalid_request_error")
+    assert error("/v1/models?limit=0", {**key, **VERSION}) == own
+    assert error("/v1/models?limit=0", {"x-api-key": PROXY_KEY, **VERSION}) == own
+    assert error("/v1/models/x/none", {"x-api-key": PROXY_KEY}) == (404, "error", "not_found_error")
+    assert error("/v1/models", {"x-api-key": "sk-mira-wrong"}) == (401, "error", "authentication_error")
+    assert error("/v1/nothing", VERSION) == (404, "error", "not_found_error")
+    assert error("/v1/models/x/none", key) == (404, None, "invalid_request_error")
+    assert error("/v1/models", {"authorization": "Bearer sk-mira-wrong"}) == (401, None, "invalid_request_error")
+    assert error("/v1/models/x/none", {**key, "x-api-key": PROXY_KEY}) == (404, None, "invalid_request_error")
+
+
+def test_the_sdk_of_anthropic_reads_a_wrong_page(anthropic):
+    with pytest.raises(BadRequestError) as raised:
+        anthropic.models.list(limit=5000)
+    assert raised.value.body["error"]["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize(

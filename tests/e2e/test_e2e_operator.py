@@ -167,6 +167,20 @@ def test_a_keys_scope_can_be_changed(gateway, upstream):
     assert gateway.chat("openai/gpt-4o", key=key).status_code == 200
 
 
+def test_a_scope_written_before_its_node_is_known_holds_in_either_form(gateway, upstream):
+    _, key = gateway.new_key(models=["acme/llama-9.1"])
+    added = {"name": "late", "kind": "openai-compatible", "base_url": upstream.url, "provider": "acme"}
+    gateway.admin("POST", "/nodes", {**added, "models": ["llama-9-1"]})
+    try:
+        assert gateway.get("/v1/models/acme/llama-9.1", key=key).json()["id"] == "acme/llama-9-1"
+        assert [row["id"] for row in gateway.get("/v1/models", key=key).json()["data"]] == ["acme/llama-9-1"]
+        # It is let through to where a price is missed.
+        assert "price" in gateway.chat("acme/llama-9.1", key=key).json()["error"]["message"]
+        assert gateway.chat(MODEL, key=key).status_code == 403
+    finally:
+        gateway.admin("DELETE", "/nodes/late")
+
+
 # Tenants
 
 

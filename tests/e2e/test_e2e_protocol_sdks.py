@@ -6,6 +6,7 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from tests.e2e.asking import PARAMETERS, QUESTION, TOOL
 from tests.e2e.protocols import (
     BEHIND_ANTHROPIC,
     BEHIND_CHAT,
@@ -16,7 +17,6 @@ from tests.e2e.protocols import (
     nodes,
     prices,
 )
-from tests.e2e.surfaces import PARAMETERS, QUESTION, TOOL
 from tests.support.gateway import PROXY_KEY, Gateway
 from tests.support.said import SIGNATURE, Called, Counts, Said
 from tests.support.upstream import Upstream, answers
@@ -33,8 +33,7 @@ def over(*nodes_behind):
     return pytest.mark.parametrize("behind", nodes_behind, ids=lambda behind: behind.kind)
 
 
-over_messages = over(BEHIND_CHAT, BEHIND_ANTHROPIC, BEHIND_GEMINI)
-over_responses = over(BEHIND_CHAT, BEHIND_OPENAI, BEHIND_ANTHROPIC)
+everywhere = over(BEHIND_CHAT, BEHIND_ANTHROPIC, BEHIND_GEMINI, BEHIND_OPENAI)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def gpt(gateway):
 # Anthropic's
 
 
-@over_messages
+@everywhere
 def test_a_message_is_made_with_its_usage_and_the_ids_of_its_request(claude, gateway, upstream, behind):
     said = Said(texts=("Grüezi.",), counts=Counts(input=101, cache_read=50, output=7))
     upstream.script(behind.bare, *behind.wire.says(said))
@@ -85,7 +84,7 @@ def test_a_message_is_made_with_its_usage_and_the_ids_of_its_request(claude, gat
     behind.check(upstream.received(1)[0], stream=False)
 
 
-@over_messages
+@everywhere
 def test_the_stream_helper_puts_a_thinking_tool_loop_together(claude, gateway, upstream, behind):
     first = Said(
         thinking="Let me see …", texts=("I ", "look."), calls=CALLS, counts=Counts(input=20, output=9, reasoning=5)
@@ -134,7 +133,7 @@ def test_tokens_are_counted_for_free_and_models_are_listed(claude, gateway, upst
     assert claude().models.retrieve(BEHIND_GEMINI.model).id == BEHIND_GEMINI.model
 
 
-@over_messages
+@everywhere
 def test_errors_are_raised_as_what_they_are(claude, gateway, upstream, behind):
     asked = {"model": behind.model, "max_tokens": 100, "messages": MESSAGES}
     with pytest.raises(anthropic.AuthenticationError):
@@ -158,7 +157,7 @@ def test_errors_are_raised_as_what_they_are(claude, gateway, upstream, behind):
 # OpenAI's Responses
 
 
-@over_responses
+@everywhere
 def test_a_response_is_made_with_its_usage(gpt, gateway, upstream, behind):
     said = Said(texts=("Grüezi.",), counts=Counts(input=101, cache_read=50, output=7, reasoning=2))
     upstream.script(behind.bare, *behind.wire.says(said))
@@ -171,7 +170,7 @@ def test_a_response_is_made_with_its_usage(gpt, gateway, upstream, behind):
     behind.check(upstream.received(1)[0], stream=False)
 
 
-@over_responses
+@everywhere
 def test_the_stream_helper_of_responses_puts_a_tool_loop_together(gpt, upstream, behind):
     first = Said(texts=("I ", "look."), calls=CALLS, counts=Counts(input=20, output=9))
     upstream.script(behind.bare, *behind.wire.says(first, Said(texts=("Sun ", "and rain."))))
@@ -190,7 +189,7 @@ def test_the_stream_helper_of_responses_puts_a_tool_loop_together(gpt, upstream,
     assert behind.results(request.json) == [("call_1", "fine"), ("call_2", "fine")]
 
 
-@over_responses
+@everywhere
 def test_an_answer_that_nobody_kept_cannot_be_gone_on_with(gpt, upstream, behind):
     with pytest.raises(openai.BadRequestError) as refused:
         gpt.responses.create(model=behind.model, input="Hi", previous_response_id="resp_nobody_kept")

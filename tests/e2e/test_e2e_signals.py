@@ -61,6 +61,71 @@ def refuses(gateway):
     return False
 
 
+async def test_a_drain_says_so_before_it_takes_nothing_more(make_gateway, scripted, upstream):
+    tables = {"server": {"unready_s": 600}}
+    gateway = make_gateway(nodes=[openai_node(scripted.url)], prices=[price(MODEL)], tables=tables)
+    assert "connection" not in gateway.get("/ready").headers
+    gateway.terminate()
+    eventually(lambda: gateway.get("/ready").status_code == 503)
+    for _ in range(3):
+        answer = gateway.chat(MODEL)
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert gateway.get("/health").headers["connection"] == "close"
+    gateway.process.send_signal(signal.SIGINT)
+    assert gateway.wait() == 0
+
+
+async def test_what_does_not_finish_in_time_ends_in_an_error_and_pays_for_what_it_got(make_gateway, scripted, upstream):
+    tables = {"server": {"drain_s": 1, "unready_s": 0}}
+    gateway = make_gateway(nodes=[openai_node(scripted.url)], prices=[price(MODEL)], tables=tables)
+    client, _ = await begun(gateway, upstream)
+    upstream.script("gpt-4o-mini", streams([], hold=Moment()))
+    waiting = await WireClient.ask(gateway, {**STREAM, "stream": False})
+    await asyncio.to_thread(upstream.received, 2)
+    gateway.terminate()
+    await client.until(1, b"0\r\n\r\n")
+    await waiting.until(1, b"request_id")
+    assert await asyncio.to_thread(gateway.wait) == 0
+    assert b"[DONE]" not in client.seen
+    assert json.loads(client.seen.split(b"data: ")[-1].split(b"\r\n")[0])["error"]["code"] == "overloaded"
+    assert waiting.seen.startswith(b"HTTP/1.1 503 ")
+    assert b"x-should-retry: true" in waiting.seen
+    await client.leave()
+    await waiting.leave()
+    assert "Traceback" not in gateway.log
+    call = await asyncio.to_thread(call_after_restart, gateway, client.request_id)
+    assert (call["status"], call["error"], call["usage"]["completion_tokens"]) == (200, "unavailable", 2)
+    assert Decimal(call["cost"]) > 0
+    unanswered = gateway.call(waiting.request_id)
+    assert (unanswered["status"], Decimal(unanswered["cost"])) == (503, 0)
+
+
+async def test_no_call_fails_while_a_gateway_drains_under_load(gateway, upstream):
+    outcomes: list[str] = []
+    refused = asyncio.Event()
+
+    async def ask_for_ever():
+        while not refused.is_set():
+            try:
+                client = await WireClient.ask(gateway, {**STREAM, "stream": False})
+            except OSError:
+                refused.set()
+                return
+            try:
+                await client.until(1, b'"usage"')
+                outcomes.append(client.seen.split(b" ", 2)[1].decode())
+            except (AssertionError, ConnectionError):
+                outcomes.append(f"cut after {client.seen!r}")
+            await client.leave()
+
+    clients = [asyncio.create_task(ask_for_ever()) for _ in range(4)]
+    await asyncio.to_thread(eventually, lambda: len(outcomes) > 20)
+    gateway.terminate()
+    await asyncio.gather(*clients)
+    assert await asyncio.to_thread(gateway.wait) == 0
+    assert set(outcomes) == {"200"}
+
+
 async def test_a_second_interrupt_stops_at_once_and_still_writes_the_bill(gateway, upstream):
     client, _ = await begun(gateway, upstream)
     hanging = Moment()

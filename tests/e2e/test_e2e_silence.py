@@ -121,7 +121,7 @@ def test_a_cache_that_no_node_has_is_warmed_for_nothing(gateway, upstream, behin
     assert (seen.text, seen.calls, seen.finish, seen.counts.prompt, seen.counts.completion) == (
         "",
         (),
-        MESSAGES.finishes[2],
+        MESSAGES.finishes["length"],
         0,
         0,
     )

@@ -11,7 +11,7 @@ PATIENCE_S = 30.0
 
 
 class WireClient:
-    """One chat request on a connection of its own."""
+    """One request on a connection of its own."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -19,11 +19,13 @@ class WireClient:
         self.seen = b""
 
     @classmethod
-    async def ask(cls, gateway: Gateway, body: dict[str, Any], key: str = PROXY_KEY) -> "WireClient":
+    async def ask(
+        cls, gateway: Gateway, body: dict[str, Any], key: str = PROXY_KEY, path: str = "/v1/chat/completions"
+    ) -> "WireClient":
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         data = json.dumps(body).encode()
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
         )
         writer.write(head.encode() + data)

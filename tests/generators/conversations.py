@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mira.core import conversation as c
 from mira.core import events as e
+from mira.core.capabilities import Capabilities
 from mira.core.usage import Usage
 
 #: For the promise that everything else rests on: what a codec renders is what it says that it can express.
@@ -36,6 +37,7 @@ def raw(value: object) -> msgspec.Raw:
 
 RAWS = OBJECTS.map(raw)
 INLINE = st.builds(c.Inline, mime_type=st.sampled_from(["image/png", "application/pdf", "audio/wav"]), data=BASE64)
+PICTURES = st.builds(c.Inline, mime_type=st.sampled_from(["image/png", "image/heic"]), data=BASE64)
 LINK = st.builds(c.Link, url=st.sampled_from(["https://example.com/a.png", "http://x.test/b?c=1#d"]))
 
 
@@ -194,7 +196,7 @@ SAMPLING = st.builds(
 )
 THINKING = st.builds(
     c.Thinking,
-    effort=st.none() | st.sampled_from(["none", "low", "high", "max"]),
+    effort=st.none() | st.sampled_from(["none", "minimal", "low", "high", "max"]),
     mode=st.none() | st.sampled_from(["enabled", "adaptive", "disabled", "between_tools"]),
     budget_tokens=st.none() | st.integers(1024, 60000),
     display=st.none() | st.just("omitted"),
@@ -248,6 +250,17 @@ def conversations(draw: st.DrawFn) -> c.Conversation:
     )
 
 
+#: What of a model's flags the protocols of OpenAI look at.
+CAPABILITIES = st.builds(
+    Capabilities,
+    sampling=st.booleans(),
+    sampling_with_thinking=st.booleans(),
+    reasoning=st.booleans(),
+    thinking_always_on=st.booleans(),
+    thinks_unasked=st.booleans(),
+    forced_tools=st.booleans(),
+    efforts=st.sampled_from([(), ("low", "medium", "high"), ("none", "low", "xhigh"), ("medium",), ("none",)]),
+)
 USAGES = st.builds(
     Usage,
     input_tokens=COUNTS,
@@ -274,7 +287,7 @@ def event_streams(draw: st.DrawFn, *, choices: int = 1) -> list[e.Event]:
         block = -1
         kind = ""
         for _ in range(draw(st.integers(0, 8))):
-            match draw(st.sampled_from(["text", "thought", "sign", "call", "more", "more", "refusal"])):
+            match draw(st.sampled_from(["text", "thought", "sign", "call", "more", "more", "refusal", "image"])):
                 case "text":
                     events.append(e.TextDelta(text=draw(SOME_TEXT), choice=choice))
                 case "thought":
@@ -315,6 +328,8 @@ def event_streams(draw: st.DrawFn, *, choices: int = 1) -> list[e.Event]:
                     index = draw(st.integers(0, len(calls) - 1))
                     spoken.add(index)
                     events.append(e.ToolCallDelta(index=index, fragment=draw(SOME_TEXT), choice=choice))
+                case "image":
+                    events.append(e.ImageBlock(source=draw(PICTURES), choice=choice))
                 case "refusal":
                     events.append(e.RefusalDelta(text=draw(SOME_TEXT), choice=choice))
         events += [

@@ -12,7 +12,9 @@ from mira.codecs.codec import Codec, NodeCodec
 from mira.collaborators import ClientLeft, Headers
 from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
-from mira.core.fleet import Health, Offer, Route
+from mira.core.deadlines import Timeouts
+from mira.core.fleet import Balancer, Offer, Route
+from mira.core.health import Health
 from mira.core.ledger import Reserve
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
@@ -195,6 +197,7 @@ class FakeNode:
         self.dialect = ""
         self.trusts_cost = trusts_cost
         self.health = Health()
+        self.timeouts = Timeouts()
         self.adapter = None
         self.weight = 1.0
         self.max_in_flight: int | None = None
@@ -207,7 +210,16 @@ class FakeNode:
         return self.codec
 
     async def open(
-        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: Any
+        self,
+        codec: NodeCodec,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        stream: bool,
+        passed: Any,
+        timeouts: Any,
+        via: str,
     ) -> FakeResponse:
         self.diary.append(f"open {self.name}")
         self.bodies.append(json.loads(body))
@@ -243,6 +255,7 @@ class FakeLedger:
         self.funds = funds
         self.durable_at_once = True
         self.capped = False
+        self.attempt_costs = 0
         self.settle_fault: Exception | None = None
         self.holds: list[FakeHold] = []
         self.asked: list[Reserve] = []
@@ -264,16 +277,24 @@ class FakeLedger:
         return hold
 
     async def settle(
-        self, hold_id: str, actual_nanocredits: int, record: CallRecord, *, cap_at_hold: bool = False
+        self,
+        hold_id: str,
+        actual_nanocredits: int,
+        record: CallRecord,
+        *,
+        cap_at_hold: bool = False,
+        attempt_cost_nanocredits: int = 0,
     ) -> int:
         self.capped = cap_at_hold
+        self.attempt_costs += attempt_cost_nanocredits
         self._close("settle", hold_id, actual_nanocredits, record)
         await asyncio.sleep(0)
         if self.settle_fault is not None:
             raise self.settle_fault
         return actual_nanocredits
 
-    async def void(self, hold_id: str, record: CallRecord) -> None:
+    async def void(self, hold_id: str, record: CallRecord, *, attempt_cost_nanocredits: int = 0) -> None:
+        self.attempt_costs += attempt_cost_nanocredits
         self._close("void", hold_id, 0, record)
         await asyncio.sleep(0)
 
@@ -345,6 +366,20 @@ class FakeCatalog:
         return self.routes[name]
 
 
+class FakeObserver:
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.began_ids: list[str] = []
+        self.records: list[CallRecord] = []
+
+    def began(self, request_id: str) -> None:
+        self.began_ids.append(request_id)
+
+    def ended(self, record: CallRecord) -> None:
+        self.records.append(record)
+
+
 class World:
     """A relay with everything around it."""
 
@@ -354,6 +389,7 @@ class World:
         self.catalog = FakeCatalog()
         self.ledger = FakeLedger(self.diary)
         self.counter = FakeCounter()
+        self.observer = FakeObserver()
         self.now_s = 100.0
         self._ids = iter(range(1, 1000))
         self.relay = Relay(
@@ -363,10 +399,13 @@ class World:
             counter=self.counter,
             memory=FakeMemory(),
             loader=Loader(Egress(PinnedOpener(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), system_lookup)),
+            observer=self.observer,
+            **{"most_calls": 100, **settings},
+            instance="here",
             now_ms=lambda: 1_700_000_000_000,
+            balancer=Balancer(lambda: 0.0),
             monotonic_s=lambda: self.now_s,
             new_id=lambda: f"req_{next(self._ids)}",
-            **settings,
         )
 
     def serve(
@@ -379,7 +418,14 @@ class World:
         ]
         told = prices or (PRICE,) * len(nodes)
         offers = tuple(
-            Offer(node=node, upstream_model="gpt-4o-mini", price=price, markup=PAR, rates=flat_rates(price, PAR))
+            Offer(
+                node=node,
+                upstream_model="gpt-4o-mini",
+                price=price,
+                markup=PAR,
+                rates=flat_rates(price, PAR),
+                lane=node.health.lane(model),
+            )
             for node, price in zip(nodes, told, strict=True)
         )
         self.catalog.routes[model] = Route(model=model, offers=offers, max_output_tokens=1000)

@@ -455,6 +455,22 @@ async def test_a_checkpoint_is_never_more_than_the_hold():
     await over(exchange)
 
 
+async def test_a_node_that_never_stops_is_cut_and_its_client_told():
+    world = World()
+    streaming = Streaming()
+    world.serve(streaming)
+    exchange = world.ask(stream=True, max_tokens=2)
+    await streaming.feed(ROLE, *(chunk(" word") for _ in range(900)))
+    world.relay.checkpoint()
+    assert not streaming.response.closed
+    await streaming.feed(*(chunk(" word") for _ in range(200)))
+    world.relay.checkpoint()
+    assert streaming.response.closed
+    await over(exchange)
+    assert exchange.events[-1]["error"]["code"] == "upstream_error"
+    assert books(world)[0] == "settle"
+
+
 # Slow clients
 
 
@@ -495,6 +511,9 @@ class Slow(Streaming):
     def __init__(self, diary):
         super().__init__()
         self.diary = diary
+
+    def header(self, name):
+        return None
 
     async def read(self, limit_bytes):
         self.diary.append("read")

@@ -91,6 +91,17 @@ async def test_a_key_opens_its_own_face_only():
     assert (await world.answered(key="studio", face=Face.INFERENCE)).status == 200
 
 
+async def test_a_scope_may_name_its_models_in_dot_or_dash_form():
+    caller = Caller("w", "k", Face.PROXY, frozenset({"anthropic/claude-sonnet-4.5", "x/v1-2"}))
+    assert caller.may_use("anthropic/claude-sonnet-4-5")
+    assert caller.may_use("anthropic/claude-sonnet-4.5")
+    assert caller.may_use("x/v1.2")
+    assert not caller.may_use("anthropic/claude-sonnet-4-50")
+    assert not caller.may_use("anthropic/claude-sonnet.4-5")
+    assert not Caller("w", "k", Face.PROXY, frozenset()).may_use("x/v1.2")
+    assert Caller("w", "k", Face.PROXY).may_use("x/v1.2")
+
+
 async def test_a_model_outside_the_keys_scope_is_refused_and_recorded():
     world = World()
     (node,) = world.serve(says(completion()))
@@ -259,7 +270,8 @@ async def test_retry_after_reaches_the_client_and_rests_the_node():
     (node,) = world.serve(refuses(429, headers={b"retry-after": "7"}))
     exchange = await world.answered()
     assert (exchange.status, exchange.headers["retry-after"]) == (429, "7")
-    assert node.health.resting_until_s == world.now_s + 7
+    block = node.health.lanes[MODEL].block
+    assert (block.state, block.until_s) == ("limited", world.now_s + 7)
 
 
 @pytest.mark.parametrize("body", [b"", b"garbage", {"choices": []}, {"error": {"message": "x"}}, b"[1]", b"null"])

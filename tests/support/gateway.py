@@ -75,7 +75,9 @@ class Gateway:
         models: Iterable[dict[str, Any]] = (),
         tables: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        parts = [_table(f"[{name}]", table) for name, table in (tables or {}).items()]
+        # Nobody balances load before these gateways, so none waits at its end for a balancer to notice.
+        tables = {**(tables or {}), "server": {"unready_s": 0, **(tables or {}).get("server", {})}}
+        parts = [_table(f"[{name}]", table) for name, table in tables.items()]
         parts += [_table("[[nodes]]", node) for node in nodes]
         parts += [_table("[[prices]]", price) for price in prices]
         parts += [_table("[[models]]", model) for model in models]

@@ -17,6 +17,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
+from mira.api.operator import is_local
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.calls.authentication import authenticate
@@ -28,6 +29,7 @@ from mira.codecs.messages import MESSAGES
 from mira.collaborators import Headers
 from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
+from mira.observe.log import REQUEST_ID
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -108,18 +110,20 @@ def _starlette_route(services: Services, row: Row) -> Route:
 
     async def handle(request: Request) -> Response:
         request_id = services.new_id("req")
+        REQUEST_ID.set(request_id)
+        protocol = MESSAGES if row.of_both and _is_of_anthropic(request) else row.errors
         try:
             caller = await _admit(services, row, request)
             response = await endpoint(services, Asked(request, caller, request_id))
         except MiraError as error:
-            return _error(error, request_id, row.errors)
+            return _error(error, request_id, protocol)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
             log.exception("request %s failed inside Mira", request_id)
             failure = MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why")
-            return _error(failure, request_id, row.errors)
-        for name in _request_id_headers(row.errors):
+            return _error(failure, request_id, protocol)
+        for name in _request_id_headers(protocol):
             response.headers[name.decode()] = request_id
         return response
 
@@ -129,19 +133,21 @@ def _starlette_route(services: Services, row: Row) -> Route:
 async def _admit(services: Services, row: Row, request: Request) -> Caller | None:
     if row.policy is Policy.PUBLIC:
         return None
-    if row.policy is Policy.OPERATOR:
-        await _admit_operator(services, request)
+    if row.policy in (Policy.OPERATOR, Policy.LOOPBACK_OR_OPERATOR):
+        await _admit_operator(services, request, or_local=row.policy is Policy.LOOPBACK_OR_OPERATOR)
         return None
     face = Face.PROXY if row.policy is Policy.PROXY_KEY else Face.INFERENCE
     return await authenticate(services.keyring, _RequestHeaders(request), face)
 
 
-async def _admit_operator(services: Services, request: Request) -> None:
+async def _admit_operator(services: Services, request: Request, *, or_local: bool) -> None:
     listener = request.scope.get("mira.listener", "public")
     if listener == "socket":
         return  # only the owner of the data folder can open it
     if services.config.admin_listen is not None and listener != "admin":
         raise MiraError(Kind.NOT_FOUND, "there is no such route")
+    if or_local and is_local(request.client, request.headers):
+        return
     if not await services.operator(request.headers.get("authorization", "")):
         raise MiraError(
             Kind.BAD_KEY, "this route needs the operator's key: `Authorization: Bearer $MIRA_ADMIN_KEY`, or the sign-in"
@@ -170,16 +176,24 @@ def _request_id_headers(codec: Codec) -> tuple[bytes, ...]:
     return (b"x-request-id", b"request-id") if codec is MESSAGES else (b"x-request-id",)
 
 
-def _protocol_of(path: str) -> Codec:
+def _is_of_anthropic(request: Request) -> bool:
+    """Whether the client speaks as Anthropic's do: it names a version, or gives its key in their header alone."""
+    headers = request.headers
+    return "anthropic-version" in headers or ("x-api-key" in headers and "authorization" not in headers)
+
+
+def _protocol_of(request: Request) -> Codec:
     """Whose shape an error has on a path that no route answered."""
-    return MESSAGES if path == "/v1/messages" or path.startswith("/v1/messages/") else CHAT
+    path = request.scope["path"]
+    theirs = path == "/v1/messages" or path.startswith("/v1/messages/") or "anthropic-version" in request.headers
+    return MESSAGES if theirs else CHAT
 
 
 def _no_route(services: Services) -> Handler:
     async def answer(request: Request, _: Any) -> Response:
         path = request.scope["path"][:200]
         error = MiraError(Kind.NOT_FOUND, f"there is no route {path}; /docs lists them")
-        return _error(error, services.new_id("req"), _protocol_of(path))
+        return _error(error, services.new_id("req"), _protocol_of(request))
 
     return answer
 
@@ -187,7 +201,7 @@ def _no_route(services: Services) -> Handler:
 def _no_method(services: Services) -> Handler:
     async def answer(request: Request, _: Any) -> Response:
         error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not available here; /docs lists it")
-        response = _error(error, services.new_id("req"), _protocol_of(request.scope["path"]))
+        response = _error(error, services.new_id("req"), _protocol_of(request))
         here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
         response.headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
         return response

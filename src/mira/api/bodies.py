@@ -1,5 +1,6 @@
 """The shapes of request and answer bodies outside the model protocols, and how they are read and written."""
 
+import asyncio
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
+from mira.api.arrival import deadline_s, too_slow
 from mira.api.services import Asked
 from mira.errors import Kind, MiraError
 
@@ -69,6 +71,7 @@ class NodeChange(Struct, forbid_unknown_fields=True):
     models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     markup: str | msgspec.UnsetType = msgspec.UNSET
     max_in_flight: int | msgspec.UnsetType | None = msgspec.UNSET
+    first_token_s: float | msgspec.UnsetType = msgspec.UNSET
     reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
     endpoint: Literal["auto", "chat", "responses"] | msgspec.UnsetType = msgspec.UNSET
 
@@ -85,6 +88,7 @@ class NewNode(Struct, forbid_unknown_fields=True):
     markup: str = "1.0"
     reported_cost: bool = False
     max_in_flight: int | None = None
+    first_token_s: float = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
 
@@ -118,6 +122,23 @@ class Credits(Struct):
     currency: str = "credit"
 
 
+class NodeShown(Struct):
+    """A node as clients may see it. `latency_ms` is a moving mean of its time to first content, where known."""
+
+    name: str
+    state: str
+    reason: str | None
+    latency_ms: float | None
+    models: list[str]
+
+
+class Nodes(Struct):
+    """`GET /v1/extras/nodes`."""
+
+    data: list[NodeShown]
+    object: str = "list"
+
+
 class Health(Struct):
     """`GET /inference/v1/health`."""
 
@@ -127,12 +148,18 @@ class Health(Struct):
 
 
 async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Reads a body as it came; MiraError TOO_LARGE."""
+    """Reads a body as it came; MiraError TOO_LARGE, BAD_REQUEST where it comes too slowly."""
     body = bytearray()
-    async for piece in asked.request.stream():
-        body += piece
-        if len(body) > limit_bytes:
-            raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+    began_s = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout_at(deadline_s(began_s, 0)) as limit:
+            async for piece in asked.request.stream():
+                body += piece
+                if len(body) > limit_bytes:
+                    raise MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+                limit.reschedule(deadline_s(began_s, len(body)))
+    except TimeoutError:
+        raise too_slow() from None
     return bytes(body)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from mira.api.wire import WireProtocol
+from mira.api.arrival import BODY_TIMEOUT_S, deadline_s, too_slow
+from mira.api.wire import STALLED_CLIENT_S, WireProtocol
 from mira.collaborators import ClientLeft, Headers
 from mira.errors import Kind, MiraError
 
@@ -19,9 +20,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-#: A body may take this long to arrive; a client that stops reading is given up after the same time.
-BODY_TIMEOUT_S = 60.0
-STALLED_CLIENT_S = 60.0
 CHUNKED = (b"transfer-encoding", b"chunked")
 
 
@@ -29,7 +27,6 @@ class AsgiExchange:
     """One request and its answer (see `mira.collaborators.Exchange`). `more_headers` go with every answer."""
 
     __slots__ = (
-        "_body_read",
         "_cycle",
         "_headers",
         "_more_headers",
@@ -54,7 +51,6 @@ class AsgiExchange:
         self._receive = receive
         self._pending: list[bytes] = []
         self._stall_timer: asyncio.TimerHandle | None = None
-        self._body_read = False
         self.gone = self._wire.lost
         self.paused = self._wire.flow.write_paused
         self.on_gone: Callable[[], object] | None = None
@@ -70,14 +66,15 @@ class AsgiExchange:
         """The whole body, refused as soon as it is known to be too large."""
         declared = self._headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
-            raise _too_large(limit_bytes)
+            raise self._too_large(limit_bytes)
         if not self._cycle.more_body:
             self._read_whole()
             return bytes(self._cycle.body)
         pieces: list[bytes] = []
         size = 0
+        began_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self.body_timeout_s):
+            async with asyncio.timeout_at(deadline_s(began_s, 0, self.body_timeout_s)) as limit:
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
@@ -86,12 +83,13 @@ class AsgiExchange:
                     pieces.append(message["body"])
                     size += len(message["body"])
                     if size > limit_bytes:
-                        raise _too_large(limit_bytes)
+                        raise self._too_large(limit_bytes)
+                    limit.reschedule(deadline_s(began_s, size, self.body_timeout_s))
                     if not message["more_body"]:
                         self._read_whole()
                         return b"".join(pieces)
         except TimeoutError:
-            raise MiraError(Kind.BAD_REQUEST, f"the body did not arrive within {self.body_timeout_s:.0f} s") from None
+            raise too_slow(self.body_timeout_s) from None
 
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
@@ -115,12 +113,12 @@ class AsgiExchange:
         self._finish()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Sends a whole answer. A request body that was not read ends the connection after it."""
+        """Sends a whole answer. A request body that has not come ends the connection after it."""
         if self.gone:
             return
         headers.append((b"content-length", b"%d" % len(body)))
         headers += self._more_headers
-        if not self._body_read:
+        if self._cycle.more_body:
             self._cycle.keep_alive = False
         self._write(self._wire.head(self._cycle, status, headers) + body)
         self._finish()
@@ -159,8 +157,11 @@ class AsgiExchange:
         if self.on_gone is not None:
             self.on_gone()
 
+    def _too_large(self, limit_bytes: int) -> MiraError:
+        self._cycle.keep_alive = False
+        return MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")
+
     def _read_whole(self) -> None:
-        self._body_read = True
         # A large body stops the reading, and only a connection that is read shows that its client leaves.
         if self._wire.flow.read_paused and not self._wire.pipeline:
             self._wire.flow.resume_reading()
@@ -204,7 +205,3 @@ class PlainExchange(AsgiExchange):
         while self._pending and not self.gone:
             await self._wire.flow.drain()
         self._finish()
-
-
-def _too_large(limit_bytes: int) -> MiraError:
-    return MiraError(Kind.TOO_LARGE, f"the body is larger than {limit_bytes // 2**20} MiB")

@@ -23,7 +23,6 @@ from mira.api.services import Asked, Services
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec, Envelope
 from mira.codecs.messages import MESSAGES, open_count
-from mira.core import fleet
 from mira.core.caller import Caller
 from mira.core.fleet import Route
 from mira.core.money import credits_text
@@ -109,10 +108,10 @@ async def _count_upstream(
     """What the model's own node counts; None where no node can, or none should be asked for this key."""
     caller = _caller(asked)
     offers = tuple(offer for offer in route.offers if offer.node.kind.counter is not None)
-    if not offers or (caller.models is not None and route.model not in caller.models):
+    if not offers or not caller.may_use(route.model):
         return None
     try:
-        offer = fleet.choose(replace(route, offers=offers), (), services.monotonic_s())
+        offer = services.relay.balancer.choose(replace(route, offers=offers), (), services.monotonic_s())
     except MiraError:
         return None
     return await count_at(
@@ -164,6 +163,7 @@ def call_body(row: Any) -> dict[str, Any]:
     return {
         "id": row.request_id,
         "client_request_id": row.client_request_id,
+        "upstream_request_id": row.upstream_request_id,
         "workspace_id": row.workspace_id,
         "key_id": row.key_id,
         "face": row.face,

@@ -1,9 +1,10 @@
-"""The models of the fleet, in one body that the OpenAI and the Anthropic SDK both parse, with prices and limits."""
+"""The models of the fleet in one body that both vendors' SDKs parse, with prices, limits and capabilities."""
 
 from typing import Any
 
 from starlette.responses import Response
 
+from mira.api.abilities import capabilities_body, supported_parameters
 from mira.api.bodies import PAGE_MOST, answer, number
 from mira.api.services import Asked, Services
 from mira.core.fleet import Route
@@ -20,9 +21,9 @@ PAGE_DEFAULT = 20
 
 async def list_models(services: Services, asked: Asked) -> Response:
     """Every model that a node of the fleet serves and the key may use; in pages for clients of Anthropic."""
-    scope = asked.caller.models if asked.caller else None
+    caller = asked.caller
     routes = services.fleet.catalog.routes
-    ids, has_more = sorted(model for model in routes if scope is None or model in scope), False
+    ids, has_more = sorted(model for model in routes if caller is None or caller.may_use(model)), False
     if "anthropic-version" in asked.request.headers:
         ids, has_more = _page(asked, ids)
     first, last = (ids[0], ids[-1]) if ids else (None, None)
@@ -33,7 +34,7 @@ async def list_models(services: Services, asked: Asked) -> Response:
 async def get_model(services: Services, asked: Asked) -> Response:
     """One model, by any of its spellings."""
     route = services.fleet.catalog.find(asked.request.path_params["id"])
-    if asked.caller and asked.caller.models is not None and route.model not in asked.caller.models:
+    if asked.caller and not asked.caller.may_use(route.model):
         raise MiraError(Kind.MODEL_NOT_ALLOWED, f"this key may not use the model {route.model}", param="model")
     return answer(_row(services, route))
 
@@ -71,6 +72,9 @@ def _row(services: Services, route: Route) -> dict[str, Any]:
         "context_length": route.max_input_tokens,
         "max_input_tokens": route.max_input_tokens,
         "max_output_tokens": route.max_output_tokens,
+        "max_tokens": route.max_output_tokens,
+        "capabilities": capabilities_body(route.model, route.capabilities),
+        "supported_parameters": supported_parameters(route.capabilities),
         "pricing": _pricing(prices[0]) if prices else None,
         "available": any(offer.node.obstacle is None for offer in route.offers),
         "nodes": [{"name": offer.node.name, "state": offer.node.state(now_s)} for offer in route.offers],

@@ -1,11 +1,12 @@
-"""Who may operate: the key `MIRA_ADMIN_KEY`, or an operator's account with HTTP Basic, throttled."""
+"""Who may operate: the key `MIRA_ADMIN_KEY`, or an operator's account with HTTP Basic, throttled; who is local."""
 
 import asyncio
 import base64
 import hmac
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from mira.errors import Kind, MiraError
@@ -16,11 +17,27 @@ SIGN_IN_LASTS_S = 5 * 60.0
 MOST_REMEMBERED = 1000
 
 
+#: What proxies add. A request that has one comes from somewhere else, whatever its connection says.
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+
 class Users(Protocol):
     """Where accounts are kept."""
 
     async def find(self, email: str) -> Any | None:
         """The account with `password_hash` and `role`, or None."""
+
+
+def is_local(client: tuple[str, int] | None, headers: Mapping[str, str]) -> bool:
+    """Whether a request comes from this host itself, and not through a proxy on it."""
+    if client is None or any(name in headers for name in FORWARDED):
+        return False
+    try:
+        address = ip_address(client[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 class Operators:

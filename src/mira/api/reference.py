@@ -16,6 +16,7 @@ SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "proxy key": [{"bearer": []}, {"apiKey": []}],
     "inference key": [{"bearer": []}, {"apiKey": []}],
     "operator": [{"bearer": []}],
+    "loopback or operator": [{"bearer": []}, {}],
 }
 PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",

@@ -1,7 +1,10 @@
 """Mira's subclass of uvicorn's server: signals that drain and reload, several listening sockets, one exit status.
 
-SIGTERM and SIGINT drain: no new connections, running answers finish, exit 0; a second SIGINT stops waiting. SIGHUP
-reloads the configuration. Plain uvicorn would exit with 143 after SIGTERM and die of SIGHUP.
+SIGTERM and SIGINT drain. First the process only says that it is not ready, so that a load balancer can look elsewhere
+(SIGTERM; a person who presses Ctrl-C need not wait for that), and every answer ends its connection. Then it takes no
+connections any more, running answers finish, and what has not finished in time is cancelled and writes its bill. The
+exit status is 0. A second SIGINT stops waiting. SIGHUP reloads the configuration. Plain uvicorn would exit with 143
+after SIGTERM and die of SIGHUP.
 """
 
 import asyncio
@@ -14,18 +17,24 @@ from typing import Any
 
 import uvicorn
 
+from mira.api.peers import Peers
 from mira.api.wire import WireProtocol
 from mira.errors import ConfigError
 
-DRAIN_TIMEOUT_S = 120
 FAREWELL_S = 5.0
+#: Who was connected a moment before the listening ended gets this long to send a request.
+LAST_REQUESTS_S = 0.25
 LISTEN_BACKLOG = 2048
 
 
 class ListenConfig(uvicorn.Config):
-    """Uvicorn's configuration with Mira's protocol, and the name of each listening socket."""
+    """Uvicorn's configuration with Mira's protocol, the name of each listening socket, and what connections share.
 
-    def __init__(self, app: Any, listeners: dict[Any, str]) -> None:
+    `most_per_peer` is how many connections one address may have, 0 for any number; `drain_s` how long calls may go on
+    once nothing more is accepted. While `draining`, every answer is the last of its connection.
+    """
+
+    def __init__(self, app: Any, listeners: dict[Any, str], *, most_per_peer: int = 0, drain_s: int = 120) -> None:
         super().__init__(
             app,
             http=WireProtocol,
@@ -38,9 +47,11 @@ class ListenConfig(uvicorn.Config):
             proxy_headers=False,
             backlog=LISTEN_BACKLOG,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+            timeout_graceful_shutdown=drain_s,
         )
         self._listeners = listeners
+        self.draining = False
+        self.peers = Peers(most_per_peer)
 
     def listener_of(self, address: Any) -> str:
         """`public`, `admin` or `socket`, from the local address of a connection."""
@@ -50,12 +61,22 @@ class ListenConfig(uvicorn.Config):
 
 
 class Server(uvicorn.Server):
-    """The process's HTTP server. `on_drain` is called once when the drain begins, `on_reload` on each SIGHUP."""
+    """The process's HTTP server. `on_drain` is called once when the drain begins, `on_reload` on each SIGHUP.
+
+    After SIGTERM it goes on for `unready_s`.
+    """
 
     def __init__(
-        self, config: ListenConfig, *, on_drain: Callable[[], None], on_reload: Callable[[], Awaitable[None]]
+        self,
+        config: ListenConfig,
+        *,
+        on_drain: Callable[[], None],
+        on_reload: Callable[[], Awaitable[None]],
+        unready_s: float = 0.0,
     ) -> None:
         super().__init__(config)
+        self._listening = config
+        self._unready_s = unready_s
         self._on_drain = on_drain
         self._on_reload = on_reload
         self._reloads: set[asyncio.Task[None]] = set()
@@ -69,7 +90,7 @@ class Server(uvicorn.Server):
     def signals(self) -> Generator[None, None, None]:
         """Handles signals on the loop, and does not raise them again at the end as uvicorn would."""
         loop = asyncio.get_running_loop()
-        handled = {signal.SIGTERM: self._stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._reload}
+        handled = {signal.SIGTERM: self._terminate, signal.SIGINT: self._interrupt, signal.SIGHUP: self._reload}
         for number, handler in handled.items():
             loop.add_signal_handler(number, handler)
         try:
@@ -80,6 +101,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains; what is left then (out of time, or told to hurry) is cancelled and may still write its bills."""
+        for server in self.servers:
+            server.close()
+        if self.server_state.connections and not self.force_exit:
+            await asyncio.sleep(LAST_REQUESTS_S)
         await super().shutdown(sockets)
         left = tuple(self.server_state.tasks)
         for task in left:
@@ -88,15 +113,24 @@ class Server(uvicorn.Server):
         if left:
             await asyncio.wait(left, timeout=FAREWELL_S)
 
-    def _stop(self) -> None:
-        if not self.should_exit:
-            self.should_exit = True
-            self._on_drain()
+    def _terminate(self) -> None:
+        if not self._listening.draining:
+            self._begin_drain()
+            asyncio.get_running_loop().call_later(self._unready_s, self._stop)
 
     def _interrupt(self) -> None:
-        if self.should_exit:
+        if self._listening.draining:
             self.force_exit = True
+        else:
+            self._begin_drain()
         self._stop()
+
+    def _begin_drain(self) -> None:
+        self._listening.draining = True
+        self._on_drain()
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
     def _reload(self) -> None:
         task = asyncio.ensure_future(self._on_reload())

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from mira.config import Config
 from mira.core.caller import Caller
+from mira.observe.metrics import Metrics
 from mira.relay import Relay
 from mira.store.calls import Calls
 from mira.store.keyring import Keyring
@@ -34,6 +35,7 @@ class Services(Struct, frozen=True, kw_only=True):
     transfers: Transfers
     fleet: Any
     counter: Any
+    metrics: Metrics
     operator: Callable[[str], Awaitable[bool]]
     now_ms: Callable[[], int]
     monotonic_s: Callable[[], float]

@@ -1,10 +1,11 @@
-"""Routes without a key: is the process alive, can it admit, which service is this."""
+"""Routes of no workspace: is the process alive, can it admit, which service is this, what does it count."""
 
 from starlette.responses import Response
 
 from mira import __version__
 from mira.api.bodies import Health, answer
 from mira.api.services import Asked, Services
+from mira.observe.metrics import CONTENT_TYPE
 
 
 async def health(_: Services, __: Asked) -> Response:
@@ -18,6 +19,11 @@ async def ready(services: Services, _: Asked) -> Response:
     if reason is not None:
         return answer({"status": "unready", "reason": reason}, 503)
     return answer({"status": "ready"})
+
+
+async def metrics(services: Services, _: Asked) -> Response:
+    """Every figure in Prometheus's text format."""
+    return Response(await services.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
 
 async def inference_health(_: Services, __: Asked) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, models, reference, status
+from mira.api import admin, bodies, extras, models, reference, standing, status
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -34,6 +34,7 @@ class Policy(Enum):
     PROXY_KEY = "proxy key"
     INFERENCE_KEY = "inference key"
     OPERATOR = "operator"
+    LOOPBACK_OR_OPERATOR = "loopback or operator"
 
 
 class Billing(Enum):
@@ -49,7 +50,8 @@ Endpoint = Callable[[Services, Asked], Awaitable[Response]]
 class Row(Struct, frozen=True, kw_only=True):
     """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler).
 
-    `errors` is the protocol whose shape a handler's errors have.
+    `errors` is the protocol whose shape a handler's errors have; on a route `of_both` vendors, clients of Anthropic get
+    theirs.
     """
 
     method: str
@@ -61,6 +63,7 @@ class Row(Struct, frozen=True, kw_only=True):
     endpoint: Endpoint | None = None
     surface: Surface | None = None
     errors: Codec = CHAT
+    of_both: bool = False
     body: type[Struct] | None = None
     answer: type[Struct] | None = None
 
@@ -94,6 +97,7 @@ _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
 _health = _row(Policy.PUBLIC, "Inference Service")
+_metrics = _row(Policy.LOOPBACK_OR_OPERATOR, "Status")
 
 _MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id"))
 _RESPONSES = Surface(RESPONSES, Face.PROXY, "resp_", recall=RECALL)
@@ -110,24 +114,28 @@ TABLE: tuple[Row, ...] = (
               errors=MESSAGES),
     _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
     _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
-    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and limits"),
-    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model"),
+    _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and capabilities",
+                  of_both=True),
+    _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model", of_both=True),
     _extras("POST", "/v1/extras/token-count", extras.token_count, "Count tokens without a full request",
             body=bodies.TokenCount, answer=bodies.CountedTokens),
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
+    _extras("GET", "/v1/extras/nodes", standing.list_nodes, "The nodes: name, state, models, latency",
+            answer=bodies.Nodes),
     _extras("GET", "/v1/extras/usage", extras.usage, "The workspace's calls: time, model, key, usage, cost"),
 
     _model("/inference/v1/chat/completions", Surface(CHAT, Face.INFERENCE), "Inference Service", CHAT_SUMMARY,
            chat.Request),
     _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
            Embeddings),
-    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service"),
+    _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service", of_both=True),
     _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),
     _health("GET", "/inference/v1/health", status.inference_health, "Health; no key", answer=bodies.Health),
 
     _public("GET", "/health", status.health, "The process answers"),
     _public("GET", "/ready", status.ready, "Calls can be admitted"),
+    _metrics("GET", "/metrics", status.metrics, "Figures for Prometheus"),
     _public("GET", "/openapi.json", reference.openapi, "This API as an OpenAPI document"),
     _public("GET", "/docs", reference.docs, "The API reference as a page"),
 

@@ -1,4 +1,4 @@
-"""Mira's subclass of uvicorn's HTTP protocol: caps on the head, a deadline for it, and word of a client that leaves."""
+"""Mira's subclass of uvicorn's HTTP protocol: caps on the head, deadlines for clients, and word of one that leaves."""
 
 import asyncio
 from typing import Any, Protocol
@@ -10,9 +10,21 @@ HEADER_LIMIT_COUNT = 128
 HEAD_TIMEOUT_S = 10.0
 #: How long a client that was answered early may go on sending its body.
 LINGER_S = 10.0
+#: Whoever reads a body has a deadline of its own (`mira.api.arrival`); this is for bodies that nobody reads.
+WHOLE_REQUEST_S = 75.0
+#: A client that does not read its answer is given up after this.
+STALLED_CLIENT_S = 60.0
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s"
+)
+TOO_MANY_CONNECTIONS = (
+    b"HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\ncontent-type: application/json\r\nretry-after: 5\r\n"
+    b"content-length: %d\r\n\r\n%s"
+)
+TOO_MANY_BODY = (
+    b'{"error":{"message":"there are too many connections from this address; close some or reuse them",'
+    b'"type":"rate_limit_error","param":null,"code":"too_many_connections"}}'
 )
 TOO_LARGE_BODY = (
     b'{"error":{"message":"the request head is larger than 64 KiB or has more than 128 headers",'
@@ -42,28 +54,46 @@ class WireProtocol(HttpToolsProtocol):
 
     head_timeout_s = HEAD_TIMEOUT_S
     linger_s = LINGER_S
+    whole_request_s = WHOLE_REQUEST_S
+    stalled_client_s = STALLED_CLIENT_S
     exchange: Watcher | None = None
     lost = False
     listener = "public"
     _in_head = False
+    _in_body = False
     _head_bytes = 0
     _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None = None
     _task_cycle: RequestResponseCycle | None = None
     _lingering = False
+    _body_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+    _peer: str | None = None
 
     # Uvicorn narrows asyncio's argument in the same way, types its configuration as its own and its scope as ASGI's.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; its first request head must arrive in time."""
         super().connection_made(transport)
-        self.listener = self.config.listener_of(transport.get_extra_info("sockname"))  # type: ignore[attr-defined]
+        config: Any = self.config
+        self.listener = config.listener_of(transport.get_extra_info("sockname"))
+        self._peer = config.peers.name_of(self.client)
+        if self._peer is not None and not config.peers.came(self._peer):
+            self._peer = None
+            transport.write(TOO_MANY_CONNECTIONS % (len(TOO_MANY_BODY), TOO_MANY_BODY))
+            transport.close()
+            return
         self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever answers it hears of it at once."""
         self.lost = True
+        if self._peer is not None:
+            self.config.peers.left(self._peer)  # type: ignore[attr-defined]
         self._stop_head_timer()
+        for timer in (self._body_timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
         if self.exchange is not None:
             self.exchange.lost()
@@ -73,10 +103,15 @@ class WireProtocol(HttpToolsProtocol):
         super().pause_writing()
         if self.exchange is not None:
             self.exchange.stalled()
+        elif self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(self.stalled_client_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
         if self.exchange is not None:
             self.exchange.resumed()
 
@@ -96,6 +131,7 @@ class WireProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: the request's task starts."""
         self._in_head = False
+        self._in_body = True
         self._stop_head_timer()
         if len(self.headers) > HEADER_LIMIT_COUNT or (
             # Only a head that came with more than the cap can be larger than it.
@@ -110,6 +146,8 @@ class WireProtocol(HttpToolsProtocol):
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
         scope["mira.cycle"] = self.cycle
+        if self.config.draining:  # type: ignore[attr-defined]
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; nothing is left to take it once the connection closes."""
@@ -118,6 +156,10 @@ class WireProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._in_body = False
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
         if not self.transport.is_closing():
             super().on_message_complete()
 
@@ -133,6 +175,8 @@ class WireProtocol(HttpToolsProtocol):
                 self._refuse_head()
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+        elif self._in_body and self._body_timer is None:
+            self._body_timer = self.loop.call_later(self.whole_request_s, self._give_up)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Says nothing: any client can ask for another protocol, and is answered in this one."""

@@ -46,23 +46,46 @@ class Books:
         call.settled = True
         # A cost that only the node vouches for is never more than what was set aside.
         told = reported is not None and offer.node.trusts_cost
-        return await self._ledger.settle(call.hold.id, actual, record, cap_at_hold=told)
+        if call.attempt is not None:
+            call.attempt.spent_nanocredits = reported if told and reported is not None else computed
+        return await self._ledger.settle(
+            call.hold.id,
+            actual,
+            record,
+            cap_at_hold=told,
+            attempt_cost_nanocredits=call.attempt_cost_nanocredits,
+        )
 
     async def close(self, call: Call, *, status: int, error: str | None) -> None:
         """Voids the hold of a call that delivered nothing, and records the outcome."""
-        if call.settled or call.known_caller is None:
+        if call.settled:
             return
         call.settled = True
         hold, call.hold = call.hold, None
         self._finish_record(call, status, error)
+        if not call.placed:
+            return  # nobody's row, or one of a flood that must cost little
         try:
             if hold is not None:
                 async with asyncio.timeout(BOOKS_WAIT_S):
-                    await self._ledger.void(hold.id, call.record)
+                    await self._ledger.void(
+                        hold.id, call.record, attempt_cost_nanocredits=call.attempt_cost_nanocredits
+                    )
             else:
                 self._ledger.record(call.record)
         except (MiraError, TimeoutError):
             log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+
+    def attempt_cost(self, call: Call, offer: Offer, usage: Usage | None) -> None:
+        """Notes what a failed attempt used at its node, as far as the node told: the operator pays that."""
+        if usage is None or offer.price is None:
+            return
+        bill = pricing.bill(usage, offer.price, trusted=offer.node.trusts_cost)
+        told = bill.reported_nanocredits if offer.node.trusts_cost else None
+        cost_nanocredits = bill.computed_nanocredits if told is None else told
+        call.attempt_cost_nanocredits += cost_nanocredits
+        if call.attempt is not None:
+            call.attempt.spent_nanocredits += cost_nanocredits
 
     async def estimate(self, call: Call, tally: Tally) -> Usage:
         """The usage of an answer whose node told none: the request's tokens and those of the content so far."""

@@ -11,6 +11,9 @@ from mira.core.call import CallRecord
 from mira.core.caller import Caller, Face
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.conversation import Inline
+from mira.core.deadlines import Timeouts
+from mira.core.fleet import ANY, Need
+from mira.core.health import Attempt, Trouble
 from mira.core.links import Linked
 from mira.errors import MiraError
 
@@ -36,8 +39,12 @@ class Call(Struct):
     record: CallRecord
     started_s: float
     known_caller: Caller | None = None
+    #: whether it has a place among those that run
+    placed: bool = False
     opened: Envelope | None = None
     output_cap: int = 0
+    #: the Miras that the request has passed, this one included
+    via: str = ""
     hold: Hold | None = None
     settled: bool = False
     keeps: bool = False
@@ -52,6 +59,13 @@ class Call(Struct):
     loaded: dict[Linked, Inline] = {}
     capabilities: Capabilities = UNKNOWN
     forgets: bool = False
+    need: Need = ANY
+    #: the client's own limit for the whole call, in seconds
+    limit_s: float | None = None
+    attempt: Attempt | None = None
+    timeouts: Timeouts = Timeouts()
+    #: what failed attempts cost at their nodes: the operator's, never the customer's
+    attempt_cost_nanocredits: int = 0
 
     @property
     def caller(self) -> Caller:
@@ -71,9 +85,9 @@ class Call(Struct):
 
 
 class AttemptFailed(Exception):  # noqa: N818 - an outcome, not an error
-    """A node failed before any content; another may be tried where `retryable`."""
+    """A node failed before any content; another may be tried unless the request itself is wrong (`INNOCENT`)."""
 
-    def __init__(self, error: MiraError, *, retryable: bool) -> None:
+    def __init__(self, error: MiraError, trouble: Trouble) -> None:
         super().__init__(error.message)
         self.error = error
-        self.retryable = retryable
+        self.trouble = trouble

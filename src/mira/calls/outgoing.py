@@ -56,15 +56,16 @@ def context_of(call: Call, conversation: Conversation | None) -> Context:
     )
 
 
-def answer_headers(call: Call, content_type: bytes) -> Headers:
-    """The head of an answer."""
+def answer_headers(call: Call, content_type: bytes, *, early: bool = False) -> Headers:
+    """The head of an answer; an `early` one, sent before a node has said anything, names none."""
     record = call.record
     headers = [
         (b"content-type", content_type),
         *((name, record.request_id.encode()) for name in call.surface.request_id_headers),
-        (b"x-mira-node", (record.node or "").encode()),
         (b"x-mira-model", record.model.encode()),
     ]
+    if record.node and not early:
+        headers.append((b"x-mira-node", record.node.encode()))
     if call.dropped:
         headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))
     if call.clamped:

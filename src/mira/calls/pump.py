@@ -6,6 +6,10 @@ from collections.abc import Callable
 from mira.codecs.codec import AnswerStream
 from mira.collaborators import Exchange, Hold, Response
 from mira.core.fleet import Offer
+from mira.errors import Kind, MiraError
+
+#: Pieces of content beyond so many times the output cap, and some more: no way of counting tokens explains these.
+RUNAWAY_FACTOR, RUNAWAY_TOKENS = 4, 1000
 
 
 class Pump:
@@ -64,6 +68,14 @@ class Pump:
         if self._held_back:
             self.exchange.write(b"".join(self._held_back))
             self._held_back.clear()
+
+    def give_up_beyond(self, cap_tokens: int) -> None:
+        """Ends the stream in an error where its node has long passed the output cap, and would go on for ever."""
+        stream = self.stream
+        most = RUNAWAY_FACTOR * cap_tokens + RUNAWAY_TOKENS
+        if stream.tally().deltas > most and stream.failed is None and not stream.ended:
+            stream.failed = MiraError(Kind.UPSTREAM_FAILED, "the upstream did not stop at the output cap")
+            self.response.close()
 
     def detach(self) -> None:
         """The node's stream is over: a hold that becomes durable later must not start an answer that was given up."""

@@ -17,6 +17,7 @@ COLUMNS = (
     field("name"),
     field("kind"),
     field("state"),
+    field("reason"),
     Column("MODELS", lambda row: len(row["models"]), right=True),
     field("in_flight", right=True),
     field("weight", right=True),
@@ -26,8 +27,8 @@ COLUMNS = (
 DETAILS = tuple(
     field(name)
     for name in (
-        "name", "kind", "state", "base_url", "provider", "endpoint", "has_api_key", "origin", "weight", "markup",
-        "max_in_flight", "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
+        "name", "kind", "state", "reason", "base_url", "provider", "endpoint", "has_api_key", "origin", "weight",
+        "markup", "max_in_flight", "in_flight", "reported_cost", "consecutive_faults", "last_error", "models",
     )
 )  # fmt: skip
 

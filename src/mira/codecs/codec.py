@@ -16,6 +16,9 @@ from mira.core.events import Event
 from mira.core.usage import Usage
 from mira.errors import MiraError
 
+#: Top-level names of a request that begin so are Mira's own and never leave it.
+OWN_PREFIX = "mira"
+
 
 class Envelope(Struct, kw_only=True):
     """A client's request, validated and opened as far as admission, routing and pass-through need.

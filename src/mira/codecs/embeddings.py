@@ -11,14 +11,11 @@ from msgspec import Meta, Raw, Struct
 from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_error
 from mira.codecs.chat.passing import shown_model, with_cost
 from mira.codecs.chat.usage import cost_literal, read_usage
-from mira.codecs.codec import Codec, Context, Envelope, Tally, Target
+from mira.codecs.codec import OWN_PREFIX, Codec, Context, Envelope, Tally, Target
 from mira.codecs.lenient import loose
 from mira.codecs.refusals import is_too_deep, not_json, refusal, too_deep, wrong
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-
-#: Top-level names that begin so are Mira's own and never leave it.
-OWN_PREFIX = "mira"
 
 Token = Annotated[int, Meta(ge=0)]
 

@@ -11,16 +11,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mira.errors import Kind, MiraError
+from mira.errors import Kind, MiraError, refused_account
 
 MAX_MESSAGE_CHARS = 300
 
 _TIMEOUTS = (408, 504, 524)
 _OVERLOADED = (503, 529)
-_ACCOUNT_CODES = ("insufficient_quota", "billing_error", "authentication_error", "invalid_api_key", "API_KEY_INVALID")
-_ACCOUNT = re.compile(
-    r"(?:invalid|incorrect|missing|no|expired).{0,30}api.?key|api.?key.{0,40}(?:invalid|not valid|incorrect|expired)"
-    r"|credit balance is too low|insufficient (?:credit|balance|fund|quota)|exceeded your current quota",
+_CREDIT_CODES = ("insufficient_quota", "billing_error")
+_CREDIT = re.compile(
+    r"credit balance is too low|insufficient (?:credit|balance|fund|quota)|exceeded your current quota", re.IGNORECASE
+)
+_KEY_CODES = ("authentication_error", "invalid_api_key", "API_KEY_INVALID")
+_KEY = re.compile(
+    r"(?:invalid|incorrect|missing|no|expired).{0,30}api.?key|api.?key.{0,40}(?:invalid|not valid|incorrect|expired)",
     re.IGNORECASE,
 )
 _CONTEXT_CODES = ("context_length_exceeded", "exceed_context_size_error", "string_above_max_length")
@@ -99,10 +102,12 @@ def failure_of(value: Any) -> Failure:
 
 def judge(status: int, failure: Failure) -> MiraError:
     """What the client is told about a node's failure with this HTTP status."""
-    if status in (401, 402, 403) or _is_account(failure):
-        return MiraError(
-            Kind.UPSTREAM_AUTH, "The upstream refused this gateway's credentials or account; the operator must act."
-        )
+    if status == 402 or _says(failure, _CREDIT_CODES, _CREDIT):
+        return refused_account(Kind.UPSTREAM_CREDITS)
+    if status == 403 and "model" in failure.code:
+        return _not_found(failure)
+    if status in (401, 403) or _says(failure, _KEY_CODES, _KEY):
+        return refused_account(Kind.UPSTREAM_AUTH)
     if status == 429:
         return MiraError(
             Kind.RATE_LIMITED, "The upstream limits the rate of requests.", retry_after_s=_retry_after_s(failure.words)
@@ -111,6 +116,10 @@ def judge(status: int, failure: Failure) -> MiraError:
         return _client_fault(status, failure)
     if status == 404:
         return _not_found(failure)
+    if status == Kind.LOOP_DETECTED.value.status:
+        return MiraError(
+            Kind.LOOP_DETECTED, "The upstream refused the request because it runs in a loop; the operator must act."
+        )
     if status in _TIMEOUTS:
         return MiraError(Kind.UPSTREAM_TIMEOUT, "The upstream did not answer in time.")
     if status in _OVERLOADED or "overloaded" in failure.type:
@@ -131,7 +140,9 @@ def judge_in_band(failure: Failure) -> MiraError:
         return judge(504, failure)
     if "invalid_request" in told or "invalid_argument" in told or failure.code in _CONTEXT_CODES:
         return judge(400, failure)
-    if _is_account(failure):
+    if _says(failure, _CREDIT_CODES, _CREDIT):
+        return judge(402, failure)
+    if _says(failure, _KEY_CODES, _KEY):
         return judge(401, failure)
     return MiraError(Kind.UPSTREAM_FAILED, "The upstream reported an error in its answer.")
 
@@ -182,10 +193,8 @@ def _not_found(failure: Failure) -> MiraError:
     return MiraError(Kind.UPSTREAM_FAILED, "The upstream failed with status 404.")
 
 
-def _is_account(failure: Failure) -> bool:
-    return (
-        failure.code in _ACCOUNT_CODES or failure.type in _ACCOUNT_CODES or bool(_ACCOUNT.search(failure.words[:4096]))
-    )
+def _says(failure: Failure, codes: tuple[str, ...], words: re.Pattern[str]) -> bool:
+    return failure.code in codes or failure.type in codes or bool(words.search(failure.words[:4096]))
 
 
 def _retry_after_s(words: str) -> float | None:

@@ -22,3 +22,9 @@ def loose(raw: Raw | bytes) -> Any:
 def compact(value: Any) -> Raw:
     """What `loose` read, as compact JSON again."""
     return Raw(_AS_READ.encode(value))
+
+
+def text_of(value: dict[str, Any], name: str) -> str:
+    """The text under that name, "" where there is none."""
+    text = value.get(name)
+    return text if isinstance(text, str) else ""

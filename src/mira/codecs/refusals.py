@@ -64,6 +64,11 @@ def wrong(param: str, expected: str) -> NoReturn:
     raise MiraError(Kind.BAD_REQUEST, f"Invalid '{param}': expected {expected}.", param=param)
 
 
+def unsupported(message: str, param: str = "messages") -> MiraError:
+    """The refusal of what a model or a protocol has no way to take, where leaving it out would change the answer."""
+    return MiraError(Kind.UNSUPPORTED, message, param=param)
+
+
 def not_json() -> MiraError:
     """The refusal of bytes that are no JSON."""
     return MiraError(Kind.BAD_REQUEST, "The body is not valid JSON in UTF-8.")

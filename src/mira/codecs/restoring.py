@@ -7,7 +7,7 @@ a function with one string (`{"input": …}`). What it calls is turned back here
 import msgspec
 from msgspec import structs
 
-from mira.codecs.lenient import loose
+from mira.codecs.free_form import unwrapped
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import Answer, AssistantPart, Conversation, CustomTool, FunctionTool, ToolCall
 from mira.core.events import Event, Finish, ToolCallDelta, ToolCallStart
@@ -67,7 +67,7 @@ class Restorer:
         return [
             ToolCallDelta(index=place[1], fragment=text, choice=choice)
             for place in places
-            if (text := free_text("".join(self._held.pop(place))))
+            if (text := unwrapped("".join(self._held.pop(place))))
         ]
 
 
@@ -82,13 +82,6 @@ def restored(answer: Answer, tools: dict[str, Own]) -> Answer:
     return structs.replace(answer, choices=choices)
 
 
-def free_text(arguments: str) -> str:
-    """The input of a free-form tool out of the function's arguments; the arguments where they have another form."""
-    told = loose(arguments.encode())
-    text = told.get("input") if isinstance(told, dict) else None
-    return text if isinstance(text, str) else arguments
-
-
 def _restored(part: AssistantPart, tools: dict[str, Own]) -> AssistantPart:
     if not isinstance(part, ToolCall) or (own := tools.get(part.name)) is None:
         return part
@@ -98,5 +91,5 @@ def _restored(part: AssistantPart, tools: dict[str, Own]) -> AssistantPart:
         name=own.name,
         namespace=own.namespace,
         kind="custom" if own.custom else part.kind,
-        input=free_text(part.input) if wrapped else part.input,
+        input=unwrapped(part.input) if wrapped else part.input,
     )

@@ -15,6 +15,7 @@ from mira.core.events import (
     ErrorEvent,
     Event,
     Finish,
+    ImageBlock,
     ReasoningDelta,
     RefusalDelta,
     Start,
@@ -27,7 +28,7 @@ from mira.core.usage import Usage
 from mira.errors import MiraError
 
 #: what is not taken back once a client has seen it
-_CONTENT = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallStart, Finish)
+_CONTENT = (TextDelta, ReasoningDelta, RefusalDelta, ImageBlock, ToolCallStart, Finish)
 
 
 class Interpreter(Protocol):

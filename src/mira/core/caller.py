@@ -4,6 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+from mira.core.models import folded
+
 
 class Face(Enum):
     """The two faces of Mira; a key opens exactly one of them."""
@@ -23,3 +25,9 @@ class Caller(Struct, frozen=True):
     face: Face
     models: frozenset[str] | None = None
     expires_at_ms: int | None = None
+
+    def may_use(self, model: str) -> bool:
+        """Whether a canonical id is in the scope, in which it may stand in its dot or its dash form."""
+        if self.models is None or model in self.models:
+            return True
+        return bool(self.models) and folded(model) in {folded(name) for name in self.models}

@@ -22,27 +22,30 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The flags of one model; the defaults describe one of which nothing is known, the ground that most models share.
 
-    `sampling`: it takes temperature, top_p and top_k. `reasoning`: it can think at all. `thinking_budget`: its thinking
-    is switched on with a budget in tokens; `thinking_adaptive`: it decides itself how much to think, steered by an
-    effort (a model may take both); `thinking_always_on`: its thinking cannot be switched off; `thinks_unasked`: it
-    thinks unless it is told not to. `effort`: it takes an effort as such; `efforts` are the levels it knows.
-    `forced_tools`: a request may say that a tool must be called. `mid_system`: instructions may stand in
-    mid-conversation. `structured_output`: it takes a JSON Schema for its answer. `prefill`: a conversation may end in
+    `sampling`: it takes temperature, top_p and the like; `sampling_with_thinking`: also while it thinks. `reasoning`:
+    it can think at all. `thinking_budget`: its thinking is switched on with a budget in tokens; `thinking_adaptive`: it
+    decides itself how much to think, steered by an effort (a model may take both); `thinking_always_on`: its thinking
+    cannot be switched off; `thinks_unasked`: it thinks unless it is told not to. `effort`: it takes an effort as such;
+    `efforts` are the levels it knows, none where nobody says. `forced_tools`: a request may say that a tool must be
+    called. `mid_system`: instructions may stand in mid-conversation. `structured_output`: it takes a JSON Schema for
+    its answer. `images`: it looks at pictures, and at documents page by page. `prefill`: a conversation may end in
     words of the model, which it continues. `responses_only`: at OpenAI it answers under Responses alone.
     `chat_tools_with_thinking`: Chat Completions takes tools while it thinks, otherwise Responses alone does.
     """
 
     sampling: bool = True
+    sampling_with_thinking: bool = True
     reasoning: bool = True
     thinking_budget: bool = True
     thinking_adaptive: bool = False
     thinking_always_on: bool = False
     thinks_unasked: bool = False
     effort: bool = False
-    efforts: tuple[Effort, ...] = ("low", "medium", "high")
+    efforts: tuple[Effort, ...] = ()
     forced_tools: bool = True
     mid_system: bool = False
     structured_output: bool = True
+    images: bool = True
     prefill: bool = True
     responses_only: bool = False
     chat_tools_with_thinking: bool = True
@@ -81,11 +84,10 @@ def needs_responses(can: Capabilities, thinking: Thinking, *, uses_tools: bool) 
         return True
     if can.chat_tools_with_thinking or not uses_tools:
         return False
-    if thinking.effort is not None:
-        return thinking.effort != "none"
-    if thinking.mode is not None:
-        return thinking.mode != "disabled"
-    return can.thinking_always_on or can.thinks_unasked
+    if thinking.effort is None and thinking.mode is None:
+        return can.thinking_always_on or can.thinks_unasked
+    off = thinking.mode == "disabled" if thinking.effort is None else thinking.effort == "none"
+    return not off or can.thinking_always_on or bool(can.efforts and "none" not in can.efforts)
 
 
 @cache

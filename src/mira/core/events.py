@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct
 
-from mira.core.conversation import FinishReason
+from mira.core.conversation import FinishReason, Inline, Link
 from mira.core.usage import Usage
 from mira.errors import MiraError
 
@@ -90,6 +90,13 @@ class RefusalDelta(Struct, frozen=True, tag=True, kw_only=True):
     choice: int = 0
 
 
+class ImageBlock(Struct, frozen=True, tag=True, kw_only=True):
+    """A whole picture that the model made: base64 data with their media type, or where it lies."""
+
+    source: Inline | Link
+    choice: int = 0
+
+
 class OpaqueBlock(Struct, frozen=True, tag=True, kw_only=True):
     """A whole block that only the protocol `format` knows."""
 
@@ -126,6 +133,7 @@ Event: TypeAlias = (
     | ToolCallStart
     | ToolCallDelta
     | RefusalDelta
+    | ImageBlock
     | OpaqueBlock
     | Finish
     | UsageEvent

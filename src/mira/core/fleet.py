@@ -1,55 +1,49 @@
-"""Which node serves a call: offers of a model, and the health that ranks them. Pure; the caller passes the time."""
+"""Which node serves a call: offers of a model, and the choice among them. Pure; the caller passes time and randomness.
 
-from collections.abc import Collection
+The rules of health stand in `mira.core.health`, the score in `mira.core.scoring`, sessions in `mira.core.affinity`.
+"""
+
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from mira.core.affinity import Sessions
 from mira.core.capabilities import UNKNOWN, Capabilities
-from mira.core.pricing import FlatRates, Markup, Price
-from mira.errors import Kind, MiraError
+from mira.core.headroom import covers
+from mira.core.health import Attempt, Lane
+from mira.core.pricing import FlatRates, Markup, Price, hold_nanocredits
+from mira.core.purse import Purse
+from mira.core.retrying import RetryBudget
+from mira.core.scoring import scores
+from mira.errors import Kind, MiraError, refused_account
 
-FAULTS_TO_REST = 3
-REST_S = 10.0
-LONGEST_REST_S = 300.0
-
-
-class Health(Struct):
-    """What this process has seen of a node.
-
-    `faults` counts consecutive failures that were the node's own. After three of them the node rests for 10 s, doubled
-    with each further fault up to 300 s; then one success makes it whole again.
-    """
-
-    in_flight: int = 0
-    faults: int = 0
-    resting_until_s: float = 0.0
-
-    def succeeded(self) -> None:
-        """An answer came."""
-        self.faults = 0
-        self.resting_until_s = 0.0
-
-    def failed(self, now_s: float, *, rest_s: float | None = None) -> None:
-        """The node was at fault at `now_s`; `rest_s` is its own wish (Retry-After)."""
-        self.faults += 1
-        if rest_s is not None:
-            self.resting_until_s = max(self.resting_until_s, now_s + min(rest_s, 600.0))
-        elif self.faults >= FAULTS_TO_REST:
-            self.resting_until_s = now_s + min(REST_S * 2 ** (self.faults - FAULTS_TO_REST), LONGEST_REST_S)
-
-    def state(self, now_s: float) -> str:
-        """One word for people: `active`, `degraded` after a fault, `resting` while left out."""
-        if self.resting_until_s > now_s:
-            return "resting"
-        return "degraded" if self.faults else "active"
+#: Up to so many offers are all compared; of more, two drawn at random.
+FULL_SCAN = 64
+MEDIAN_SAMPLE = 16
+#: Scores within this of the best are alike, and chance decides: else noise would send everything to one node.
+ALIKE = 1.25
+#: Where more than this share of nodes is ejected, ejections are passed over: then the trouble is rather common to all.
+MOST_EJECTED = 0.5
+#: A session stays while its node's score is at most twice the best. So many calls are added on both sides, and times
+#: below three times the median are alike, so that chance is no reason to leave a warm cache.
+AFFINITY = 2.0
+AFFINITY_SLACK = 8
+AFFINITY_SLOWNESS = 3.0
+#: A node that loses every comparison is asked all the same after so many and so long, or after so long anyway: nobody
+#: would learn otherwise that it has recovered.
+SHUNNED_CALLS = 150
+SHUNNED_S = 20.0
+SHUNNED_LONGEST_S = 600.0
+#: All limited: a call waits so long at most for one that is not.
+LONGEST_WAIT_S = 5.0
 
 
 class Offer(Struct, frozen=True, eq=False):
     """One node's way to serve a model: its own spelling, the price with its markup, and the node itself.
 
-    `rates` are the price's where it has no tiers. `node` is the runtime node; this module needs its `health`, `weight`,
-    `max_in_flight` and `obstacle` only.
+    `rates` are the price's where it has no tiers. `node` is the runtime node; this module needs its `name`, `health`,
+    `weight`, `max_in_flight` and `obstacle` only. `lane` is what the node's health knows of this model.
     """
 
     node: Any
@@ -57,6 +51,15 @@ class Offer(Struct, frozen=True, eq=False):
     price: Price | None
     markup: Markup
     rates: FlatRates | None = None
+    lane: Lane = field(default_factory=Lane)
+
+    @property
+    def caches(self) -> bool:
+        """Whether reading from the node's cache is cheaper than sending the input anew."""
+        price = self.price
+        if price is None or price.cache_read_picocredits is None:
+            return False
+        return price.cache_read_picocredits < price.input_picocredits
 
 
 class Route(Struct, frozen=True, eq=False):
@@ -68,34 +71,233 @@ class Route(Struct, frozen=True, eq=False):
     max_output_tokens: int | None = None
     capabilities: Capabilities = UNKNOWN
 
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether it matters which node serves a session: there is a choice, and a cache at one of them."""
+        return len(self.offers) > 1 and any(offer.caches for offer in self.offers)
 
-def choose(route: Route, tried: Collection[Any], now_s: float) -> Offer:
-    """The least busy offer of a node that is well, not full and not tried yet; else one that rests, soonest first.
 
-    Raises the node's own obstacle (a local model that is still being fetched) or UNAVAILABLE where none is left.
-    """
-    if len(route.offers) == 1 and not tried:
-        only = route.offers[0].node
-        if only.health.resting_until_s <= now_s and only.obstacle is None and not _full(only):
-            return route.offers[0]
+class Need(Struct, frozen=True, gc=False):
+    """What a call needs of a node. `input_bound_tokens` is surely enough, `tokens` is likely (input and output)."""
+
+    stream: bool = True
+    input_bound_tokens: int = 0
+    output_tokens: int = 0
+    tokens: int = 0
+    session: int | None = None
+
+    def worst_case_nanocredits(self, offer: Offer) -> int:
+        """The most that the node can charge."""
+        if offer.price is None:
+            return 0
+        return hold_nanocredits(self.input_bound_tokens, self.output_tokens, 1, offer.price)
+
+
+ANY = Need()
+
+
+class Balancer:
+    """Chooses nodes for calls. `random` gives numbers from 0 up to 1."""
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self.random = random
+        self.budget = RetryBudget()
+        self._sessions: dict[str, Sessions] = {}
+
+    def begin(self, offer: Offer, now_s: float, need: Need = ANY) -> Attempt:
+        """A call goes to the offer's node now; it must end in `Attempt.over`."""
+        health = offer.node.health
+        told = health.purse.told_nanocredits is not None
+        worst_nanocredits = need.worst_case_nanocredits(offer) if told else 0
+        attempt: Attempt = health.begin(offer.lane, now_s, stream=need.stream, worst_case_nanocredits=worst_nanocredits)
+        return attempt
+
+    def choose(self, route: Route, tried: Collection[Any], now_s: float, need: Need = ANY) -> Offer:
+        """The offer with the lowest score among nodes that are well, not full and not tried yet.
+
+        Half-open ones get one live call at a time. Where more than half are ejected, or nobody else is left, ejected
+        ones are compared like the others. Raises MiraError where no node may be asked: RATE_LIMITED with the least
+        time to wait where all are limited, the node's own obstacle (a local model that is still being fetched), what
+        the operator has to see to, or UNAVAILABLE.
+        """
+        if len(route.offers) == 1 and not tried:
+            offer = route.offers[0]
+            node = offer.node
+            health = node.health
+            if (
+                health.block is None
+                and offer.lane.block is None
+                and health.purse.told_nanocredits is None
+                and node.obstacle is None
+                and not _full(node)
+            ):
+                return offer
+        return self._choose(route, tried, now_s, need)
+
+    def _choose(self, route: Route, tried: Collection[Any], now_s: float, need: Need) -> Offer:
+        well: list[Offer] = []
+        ready: list[Offer] = []
+        ejected: list[Offer] = []
+        able = sick = 0
+        for offer in route.offers:
+            node = offer.node
+            if node.obstacle is not None:
+                continue
+            state = _state(offer, now_s)
+            able += state in ("", "ready", "ejected")
+            sick += offer.node.health.block is not None and state in ("ready", "ejected")
+            if node in tried or _full(node) or not _can_pay(offer, need):
+                continue
+            if state == "":
+                well.append(offer)
+            elif state == "ready":
+                ready.append(offer)
+            elif state == "ejected":
+                ejected.append(offer)
+        if ready and not tried:
+            return min(ready, key=_blocked_until_s)
+        if sick > able * MOST_EJECTED or not well:
+            well += ready + ejected
+        if not well:
+            raise refusal(route, tried, now_s, need)
+        return self._best(route, well, now_s, need, first=not tried)
+
+    def _best(self, route: Route, well: list[Offer], now_s: float, need: Need, *, first: bool) -> Offer:
+        if len(well) == 1:
+            return well[0]
+        covered = [offer for offer in well if covers(offer.lane.windows, need.tokens, now_s)]
+        well = covered or well
+        if len(well) > FULL_SCAN:
+            return self._of_two(well, now_s, need)
+        found = scores(well, now_s, stream=need.stream)
+        best = min(found)
+        if first:
+            shunned = _shunned(well, found, best, now_s, 1)
+            if shunned is not None:
+                return shunned
+        alike = [offer for offer, score in zip(well, found, strict=True) if score <= best * ALIKE]
+        if need.session is None or not route.keeps_sessions:
+            return self._any(alike)
+        return self._at_home(route.model, well, found, alike=alike, now_s=now_s, session=need.session, first=first)
+
+    def _of_two(self, well: list[Offer], now_s: float, need: Need) -> Offer:
+        """The better of two, compared with the median of some more."""
+        drawn: dict[int, Offer] = {}
+        while len(drawn) < MEDIAN_SAMPLE:
+            place = int(self.random() * len(well))
+            drawn.setdefault(place, well[place])
+        sample = list(drawn.values())
+        pair = scores(sample, now_s, stream=need.stream)[:2]
+        shunned = _shunned(sample[:2], pair, min(pair), now_s, len(well) // 2)
+        return shunned or sample[pair.index(min(pair))]
+
+    def _at_home(
+        self,
+        model: str,
+        well: list[Offer],
+        found: list[float],
+        *,
+        alike: list[Offer],
+        now_s: float,
+        session: int,
+        first: bool,
+    ) -> Offer:
+        """The session's own node while that is not much worse than the best; else it moves."""
+        caching = [offer for offer in well if offer.caches]
+        if not caching:
+            return self._any(alike)
+        sessions = self._sessions.get(model)
+        if sessions is None:
+            sessions = self._sessions[model] = Sessions()
+        # A second attempt is no reason to move: the next turn may find the first node well.
+        nodes = [(offer.node.name, offer.node.weight) for offer in caching]
+        home = sessions.home(session, nodes, now_s) if first else sessions.where(session)
+        eased = [_eased(offer, score) for offer, score in zip(well, found, strict=True)]
+        limit = AFFINITY * min(eased)
+        for offer, score in zip(well, eased, strict=True):
+            if offer.node.name == home and score <= limit:
+                return offer
+        others = [offer for offer in alike if offer.caches]
+        if not others or not first:
+            return self._any(others or alike)
+        chosen = min(others, key=lambda offer: sessions.count(offer.node.name) / offer.node.weight)
+        sessions.settle(session, chosen.node.name, now_s)
+        return chosen
+
+    def _any(self, offers: Sequence[Offer]) -> Offer:
+        return offers[int(self.random() * len(offers))] if len(offers) > 1 else offers[0]
+
+
+def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> MiraError:
+    """Why no node may be asked: the mildest reason there is, and when to come again."""
     left = [offer for offer in route.offers if offer.node not in tried]
-    open_offers = [offer for offer in left if offer.node.obstacle is None and not _full(offer.node)]
-    well = [offer for offer in open_offers if offer.node.health.resting_until_s <= now_s]
-    if well:
-        return min(well, key=_load) if len(well) > 1 else well[0]
-    if open_offers:
-        return min(open_offers, key=lambda offer: offer.node.health.resting_until_s)
+    usable = [offer for offer in left if offer.node.obstacle is None]
+    limited = [offer for offer in usable if offer.lane.block is not None and offer.lane.block.state == "limited"]
+    if limited:
+        wait_s = min(max(_blocked_until_s(offer) - now_s, 0.0) for offer in limited)
+        message = f"every node that serves {route.model} limits the rate of requests now"
+        return MiraError(Kind.RATE_LIMITED, message, retry_after_s=wait_s)
     for offer in left:
         if offer.node.obstacle is not None:
-            raise offer.node.obstacle
+            error: MiraError = offer.node.obstacle
+            return error
+    states = {_state(offer, now_s) for offer in usable}
+    if usable and not any(_full(offer.node) for offer in usable):
+        if "model-missing" in states:
+            return MiraError(Kind.MODEL_NOT_FOUND, "The upstream does not know this model.", param="model")
+        if "exhausted" in states or not all(_can_pay(offer, need) for offer in usable):
+            return refused_account(Kind.UPSTREAM_CREDITS)
+        if "bad-credentials" in states:
+            return refused_account(Kind.UPSTREAM_AUTH)
     message = f"no node can take a call for {route.model} now; try again shortly"
-    raise MiraError(Kind.UNAVAILABLE, message, retry_after_s=1)
+    return MiraError(Kind.UNAVAILABLE, message, retry_after_s=1)
+
+
+def _state(offer: Offer, now_s: float) -> str:
+    """Empty for an offer that is well, `ready` for one that may show it, else the word for why it may not."""
+    state = ""
+    for block in (offer.lane.block, offer.node.health.block):
+        if block is not None:
+            if not block.ready(now_s):
+                return str(block.state)
+            state = "ready"
+    return state
+
+
+def _shunned(offers: Sequence[Offer], found: Sequence[float], best: float, now_s: float, weight: int) -> Offer | None:
+    """An offer that lost for too long because of what is known of it; counts those that lose now."""
+    due: Offer | None = None
+    for offer, score in zip(offers, found, strict=True):
+        lane = offer.lane
+        if score <= best * ALIKE or lane.slowness <= ALIKE:
+            continue
+        lane.passed_over += weight
+        if lane.streams.waiting or lane.wholes.waiting:
+            continue
+        silent_s = now_s - lane.asked_s
+        if silent_s >= SHUNNED_LONGEST_S or (silent_s >= SHUNNED_S and lane.passed_over >= SHUNNED_CALLS):
+            due = offer
+    return due
+
+
+def _blocked_until_s(offer: Offer) -> float:
+    blocks = (offer.lane.block, offer.node.health.block)
+    return max((block.until_s for block in blocks if block is not None), default=0.0)
+
+
+def _eased(offer: Offer, score: float) -> float:
+    """A score with a few more calls in flight on every side, and without small differences in time."""
+    in_flight: int = offer.node.health.in_flight
+    if offer.lane.slowness < AFFINITY_SLOWNESS:
+        score /= offer.lane.slowness
+    return score * (in_flight + 1 + AFFINITY_SLACK) / (in_flight + 1)
+
+
+def _can_pay(offer: Offer, need: Need) -> bool:
+    """Whether our account at the node surely covers the call, as far as its balance is known."""
+    purse: Purse = offer.node.health.purse
+    return purse.told_nanocredits is None or purse.covers(need.worst_case_nanocredits(offer))
 
 
 def _full(node: Any) -> bool:
     return node.max_in_flight is not None and node.health.in_flight >= node.max_in_flight
-
-
-def _load(offer: Offer) -> float:
-    health: Health = offer.node.health
-    return (health.in_flight + 1) / float(offer.node.weight) * (1 + health.faults)

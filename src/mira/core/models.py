@@ -17,6 +17,7 @@ from msgspec import Struct
 #: the output cap of a call that names none, for a model whose own maximum is unknown
 DEFAULT_OUTPUT_CAP = 4096
 
+_DOT = re.compile(r"(?<=\d)\.(?=\d)")
 _SUFFIX = re.compile(r"(:[a-z]+|[-@](\d{8}|\d{4}-\d{2}-\d{2}|latest))$")
 
 
@@ -82,6 +83,11 @@ def spellings(model_id: str) -> Iterator[str]:
 def default_output_cap(model_id: str) -> int:
     """The cap for a call that names none: the model's maximum, `DEFAULT_OUTPUT_CAP` where it is unknown."""
     return limits(model_id).max_output_tokens or DEFAULT_OUTPUT_CAP
+
+
+def folded(model_id: str) -> str:
+    """An id in its dash form, which is one with its dot form ("claude-sonnet-4.5", "claude-sonnet-4-5")."""
+    return _DOT.sub("-", model_id)
 
 
 def key(model_id: str) -> str:

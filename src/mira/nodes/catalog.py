@@ -1,12 +1,11 @@
 """The models of the fleet as one snapshot: canonical ids, their other spellings, and who offers them at what price."""
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 
 from mira.core.capabilities import capabilities_of
 from mira.core.fleet import Offer, Route
-from mira.core.models import NO_ROWS, Table, limits, look_up
+from mira.core.models import NO_ROWS, Table, folded, limits, look_up
 from mira.core.pricing import Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.nodes.node import Listing, Node
@@ -23,7 +22,7 @@ class Catalog:
         """The route of a model by its exact id, its dot/dash form where unique, or its bare id; MODEL_NOT_FOUND."""
         route = self.routes.get(name)
         if route is None:
-            route = self.routes.get(self._spellings.get(_folded(name), ""))
+            route = self.routes.get(self._spellings.get(folded(name), ""))
         if route is not None:
             return route
         near = difflib.get_close_matches(name[:200].lower(), [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
@@ -50,6 +49,7 @@ class Catalog:
                     price=price,
                     markup=node.markup,
                     rates=flat_rates(price, node.markup),
+                    lane=node.health.lane(model),
                 )
                 offers.setdefault(model, []).append((offer, listing))
                 order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))
@@ -63,9 +63,9 @@ def by_canonical_id(prices: Mapping[str, Price], models: Iterable[str]) -> dict[
     found = {model: price for model, price in prices.items() if model in known}
     alike: dict[str, list[str]] = {}
     for model in known:
-        alike.setdefault(_folded(model), []).append(model)
+        alike.setdefault(folded(model), []).append(model)
     for name, price in prices.items():
-        same = alike.get(_folded(name), [])
+        same = alike.get(folded(name), [])
         if len(same) == 1:
             found.setdefault(same[0], price)
     return found
@@ -88,16 +88,12 @@ def _spellings(models: list[str]) -> dict[str, str]:
     """Other spellings, the vendor's own node first, then configuration order; a dot/dash form only where unique."""
     full: dict[str, set[str]] = {}
     for model in models:
-        full.setdefault(_folded(model), set()).add(model)
-    found = {folded: next(iter(same)) for folded, same in full.items() if len(same) == 1}
+        full.setdefault(folded(model), set()).add(model)
+    found = {name: next(iter(same)) for name, same in full.items() if len(same) == 1}
     for model in models:
-        found.setdefault(_folded(_bare(model)), model)
+        found.setdefault(folded(_bare(model)), model)
     return found
 
 
 def _bare(model: str) -> str:
     return model.rpartition("/")[2]
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"(?<=\d)\.(?=\d)", "-", name)

@@ -90,6 +90,7 @@ class Embedded:
                 self.node.pool = self._new_pool(local.base_url)
                 self.node.authorize(local.api_key)
             self.node.loading = None
+            self.node.health.alive()
         else:
             self.node.loading = local.refusal()
         self._on_progress(local)

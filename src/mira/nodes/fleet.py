@@ -9,7 +9,9 @@ import msgspec
 
 from mira.config import NodeConfig, check_node
 from mira.core.models import NO_ROWS, Table
+from mira.core.money import credits_text
 from mira.core.pricing import FREE, Price, parse_markup
+from mira.core.purse import Purse
 from mira.errors import ConfigError, Kind, MiraError
 from mira.nodes import discovery
 from mira.nodes.catalog import Catalog, by_canonical_id
@@ -155,7 +157,8 @@ class Fleet:
         await self._retire(node)
 
     async def probe(self, node: Node) -> None:
-        """Asks a node for its models and rebuilds the catalog."""
+        """Asks a node for its models, forgets what spoke against it, and rebuilds the catalog."""
+        node.health.forgive()
         await self._ask(node)
         await self._price_and_rebuild()
 
@@ -170,6 +173,7 @@ class Fleet:
     def describe(self, node: Node, now_s: float) -> dict[str, Any]:
         """A node as operators see it; never its credential."""
         config = node.config
+        standing, health = node.standing(now_s), node.health
         return {
             "name": node.name,
             "kind": config.kind,
@@ -182,11 +186,22 @@ class Fleet:
             "markup": config.markup,
             "max_in_flight": config.max_in_flight,
             "reported_cost": node.trusts_cost,
-            "state": node.state(now_s),
+            "first_token_s": config.first_token_s,
+            "state": standing.state,
+            "reason": standing.reason,
+            "returns_in_s": standing.returns_in_s,
+            "conditions": [
+                {"model": model, **msgspec.to_builtins(each)}
+                for model, each in sorted(health.conditions(now_s).items())
+                if model in node.models
+            ],
             "draining": node.draining,
             "disabled": node.disabled,
-            "in_flight": node.health.in_flight,
-            "consecutive_faults": node.health.faults,
+            "in_flight": health.in_flight,
+            "consecutive_faults": health.faults,
+            "latency_ms": health.latency_ms(),
+            "credits": _credits(health.purse),
+            "runway_s": _seconds(health.purse.runway_s),
             "last_error": node.last_error or (node.loading.message if node.loading else None),
             "models": sorted(node.models),
         }
@@ -225,7 +240,8 @@ class Fleet:
         while True:
             self._wake.clear()
             asked = [node for node in self.nodes if node.kind.name != "local" and not node.disabled]
-            well = await asyncio.gather(*(self._ask(node) for node in asked))
+            well = [*await asyncio.gather(*(self._ask(node) for node in asked))]
+            well += [node.health.block is None for node in asked]
             await self._price_and_rebuild()
             try:
                 async with asyncio.timeout(REFRESH_S if all(well) else RETRY_S):
@@ -234,14 +250,21 @@ class Fleet:
                 pass
 
     async def _ask(self, node: Node) -> bool:
-        """Asks for the models where that can teach something; returns whether the node answered."""
-        if node.config.models is not None and not node.trusts_cost:
+        """Asks for the models where that can teach something; returns whether the node answered.
+
+        A node whose models are configured is only asked for a sign of life, where there is none of calls.
+        """
+        needless = node.config.models is not None and not node.trusts_cost
+        if needless and node.health.heard and node.health.block is None:
             return True
         try:
             status, body = await node.fetch_models()
+            self._heard(node, status)
+            if needless:
+                return True
         except Exception as error:  # noqa: BLE001 - whatever the transport says, the node did not answer
             node.last_error = f"the list of models could not be read ({getattr(error, 'phase', type(error).__name__)})"
-            return False
+            return needless
         found = discovery.listed(node, body) if status == 200 else None
         if found is None:
             node.last_error = f"the list of models was answered with status {status}"
@@ -249,6 +272,15 @@ class Fleet:
         node.last_error = None
         node.models = found
         return True
+
+    def _heard(self, node: Node, status: int) -> None:
+        """What an answer that cost nothing says of the node."""
+        if status == 200:
+            node.health.alive()
+        elif status in (401, 403):
+            node.health.refused(self._monotonic_s(), jitter=0.5)
+        elif status < 500:
+            node.health.heard = True
 
     async def _price_and_rebuild(self) -> None:
         models: dict[str, Listing] = {}
@@ -299,6 +331,16 @@ def _from_settings(settings: Mapping[str, Any]) -> NodeConfig:
     except ValueError as error:
         raise MiraError(Kind.BAD_REQUEST, f"markup: {error}", param="markup") from None
     return msgspec.structs.replace(config, base_url=config.base_url.rstrip("/"))
+
+
+def _credits(purse: Purse) -> str | None:
+    left = purse.available_nanocredits
+    return None if left is None else credits_text(left)
+
+
+def _seconds(runway_s: float | None) -> int | None:
+    """A runway for people; None where there is no end in sight."""
+    return None if runway_s is None or runway_s == float("inf") else round(runway_s)
 
 
 def _without_key(settings: Mapping[str, Any]) -> dict[str, Any]:

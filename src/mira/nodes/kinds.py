@@ -42,7 +42,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     row of the codec's quirks; where it is empty, the host or the provider's name is one. `key_header` carries the
     credential (`Bearer` in `authorization`); `headers` go with every request, `forwarded` are a client's own that pass
     through with its request. `models_path` is appended to the base URL, of which `surplus` suffixes are cut first.
-    `counter` is where it counts tokens, None where it does not.
+    `counter` is where it counts tokens, None where it does not. `chains` tells it which Miras a request has passed.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     forwarded: tuple[bytes, ...] = ()
     models_path: str = "/models"
     counter: Counter | None = None
+    chains: bool = False
     surplus: tuple[str, ...] = ("/chat/completions",)
 
 
@@ -102,7 +103,7 @@ KINDS: dict[str, Kind] = {
             surplus=("/v1beta",),
         ),
         Kind(name="openai-compatible", ways=(_CHAT, _EMBEDDINGS), provider=None),
-        Kind(name="mira", ways=(_CHAT, _EMBEDDINGS), provider=None, dialect="mira", trusts_cost=True),
+        Kind(name="mira", ways=(_CHAT, _EMBEDDINGS), provider=None, dialect="mira", trusts_cost=True, chains=True),
         Kind(name="local", ways=(_CHAT,), provider="mira", dialect="local"),
     )
 }

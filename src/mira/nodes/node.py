@@ -8,8 +8,10 @@ from msgspec import Struct
 from mira.codecs.codec import NodeCodec
 from mira.codecs.responses import RESPONSES
 from mira.config import NodeConfig
-from mira.core.fleet import Health
+from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
+from mira.core.health import Health, Standing
 from mira.core.pricing import Markup, Price
+from mira.core.via import HEADER as VIA
 from mira.errors import Kind as ErrorKind
 from mira.errors import MiraError
 from mira.nodes.kinds import KINDS, Kind, dialect_of, ways_of
@@ -80,6 +82,7 @@ class Node:
         self.max_in_flight = config.max_in_flight
         self.markup = markup
         self.health = Health()
+        self.timeouts = LOCAL_TIMEOUTS if kind.name == "local" else Timeouts(head_s=config.first_token_s or None)
         self.adapter: Any | None = None
         self.models: dict[str, Listing] = {}
         self.draining = False
@@ -107,13 +110,19 @@ class Node:
             return MiraError(ErrorKind.UNAVAILABLE, f"the node {self.name} is out of service", retry_after_s=30)
         return None
 
+    def standing(self, now_s: float) -> Standing:
+        """The node's state as people see it (see `mira.core.health`); what an operator said stands first."""
+        if self.disabled:
+            return Standing("disabled", "by the operator")
+        if self.draining:
+            return Standing("draining", "by the operator")
+        if self.loading is not None:
+            return Standing("loading", self.loading.message)
+        return self.health.standing(now_s)
+
     def state(self, now_s: float) -> str:
         """One word for people."""
-        if self.disabled:
-            return "disabled"
-        if self.draining:
-            return "draining"
-        return "loading" if self.loading is not None else self.health.state(now_s)
+        return self.standing(now_s).state
 
     def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
         """The client's own protocol where the node speaks it, else the node's first.
@@ -128,32 +137,61 @@ class Node:
         return self.ways[0].codec
 
     async def open(
-        self, codec: NodeCodec, body: bytes, request_id: str, *, model: str, stream: bool, passed: RequestHead | None
+        self,
+        codec: NodeCodec,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        stream: bool,
+        passed: RequestHead | None,
+        timeouts: Timeouts | None = None,
+        via: str = "",
     ) -> Any:
         """Sends a model request in a protocol that the node speaks; returns the response once its head is in.
 
         `passed` is the client's head where its request passes through: what the kind forwards is taken from there.
+        `timeouts` are this attempt's, where they are not the node's own; `via` names the Miras that the request has
+        passed, for a node that is one.
         """
         way = next(way for way in self.ways if way.codec is codec)
         path = way.stream_path if stream and way.stream_path is not None else way.path
-        return await self.post(path, body, request_id, model=model, passed=passed)
+        limits = timeouts or self.timeouts
+        return await self.post(path, body, request_id, model=model, passed=passed, timeouts=limits, via=via)
 
-    async def post(self, path: str, body: bytes, request_id: str, *, model: str, passed: RequestHead | None) -> Any:
-        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed` as in `open`."""
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        passed: RequestHead | None,
+        timeouts: Timeouts | None = None,
+        via: str = "",
+    ) -> Any:
+        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed`, `via` as in `open`."""
         if "{model}" in path:
             path = path.replace("{model}", model)
         headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
+        if via and self.kind.chains:
+            headers.append((VIA, via.encode()))
         if self.kind.headers:
             own = dict(self.kind.headers)
             if passed is not None:
                 told = {name: value for name in self.kind.forwarded if (value := passed.header(name)) is not None}
                 own.update({name: value.encode("latin-1") for name, value in told.items()})
             headers += own.items()
-        return await self.pool.request("POST", path, headers, body)
+        return await self.pool.request("POST", path, headers, body, timeouts=timeouts)
 
     async def fetch_models(self) -> tuple[int, Any]:
         """Asks the node for its models: (status, decoded body)."""
-        return await self.pool.get_json(self.kind.models_path, [*self._headers, *self.kind.headers])
+        return await self.fetch(self.kind.models_path)
+
+    async def fetch(self, path: str) -> tuple[int, Any]:
+        """Reads a JSON document of the node's: (status, decoded body)."""
+        status, body = await self.pool.get_json(path, [*self._headers, *self.kind.headers])
+        return status, body
 
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client, without the node's address."""

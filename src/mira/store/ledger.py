@@ -38,13 +38,23 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
 class Ledger:
     """Reserves, settles and voids holds; counts payments. Belongs to the event loop that starts it.
 
-    `clock` gives Unix milliseconds; `epoch_id` names this process's life and is never used again.
+    `clock` gives Unix milliseconds; `epoch_id` names this process's life and is never used again. `on_batch` hears of
+    each batch that stands: how many operations, how many seconds.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], int], epoch_id: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], int],
+        epoch_id: str,
+        on_batch: Callable[[int, float], object] = lambda _, __: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._epoch_id = epoch_id
+        self._on_batch = on_batch
+        self._began_s = 0.0
         self._sql = statements(database.engine.dialect)
         self._queue: deque[Op] = deque()
         self._live: dict[str, Hold] = {}
@@ -180,6 +190,10 @@ class Ledger:
             raise MiraError(Kind.NOT_FOUND, "There is no such workspace.")
         return row[0], row[1]
 
+    def held(self) -> tuple[int, int]:
+        """How many holds this process has, and their nano-credits."""
+        return len(self._live), sum(hold.amount_nanocredits for hold in self._live.values())
+
     async def check(self) -> dict[str, object]:
         """Every invariant of the ledger with its figures: `{"ok": bool, "invariants": {...}}`."""
         now_ms = self._clock()
@@ -193,6 +207,7 @@ class Ledger:
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
         ops = [queue.popleft() for _ in range(count)]
         self.size = count
+        self._began_s = self._loop.time()
         batch = self._batch = Batch(ops, self._live, epoch=self._epoch_id, now_ms=self._clock())
         return batch.run(connection, self._sql)
 
@@ -213,6 +228,7 @@ class Ledger:
     def _succeeded(self, batch: Batch) -> None:
         self._retry_s = FIRST_RETRY_S
         self._singles = max(0, self._singles - 1)
+        self._on_batch(len(batch.ops), self._loop.time() - self._began_s)
         batch.succeed()
         if batch.swept >= SWEEP_LIMIT:
             self._queue.append(MaintainOp(True, {}, None))

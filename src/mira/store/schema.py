@@ -96,6 +96,7 @@ call = Table(
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("client_request_id", Text),
+    Column("upstream_request_id", Text),
     Column("workspace_id", Text, nullable=False),
     Column("key_id", Text, nullable=False),
     Column("face", Text, nullable=False),

@@ -2,20 +2,9 @@
 
 import msgspec
 
+from mira.core.deadlines import Timeouts
 
-class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds allowed for each phase of one exchange; they fire up to half a second late (one shared coarse timer).
-
-    `connect_s`: waiting for a free connection, name lookup, TCP, proxy and TLS together. `head_s`: from the request
-    written to the final head of the answer, None for no limit of its own. `idle_s`: between two reads of the body, or
-    without progress of a large upload; time in which the caller itself paused reading does not count. `total_s`: from
-    the call of `request` to the last byte, whatever happens.
-    """
-
-    connect_s: float = 5.0
-    head_s: float | None = 60.0
-    idle_s: float = 60.0
-    total_s: float = 600.0
+__all__ = ["Limits", "Timeouts"]
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from mira.codecs.chat.rendering import call_body, details_of, url_of
 from mira.codecs.chat.request import FORMAT, call_of, reasoning_of, source_of
 from mira.codecs.chat.usage import usage_body, usage_of
 from mira.codecs.codec import Context
-from mira.codecs.lenient import compact, loose
+from mira.codecs.lenient import compact, loose, text_of
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import (
     Answer,
@@ -21,6 +21,7 @@ from mira.core.conversation import (
     Opaque,
     Reasoning,
     Refusal,
+    Source,
     Text,
     ToolCall,
 )
@@ -101,12 +102,6 @@ def told_finish(reason: FinishReason, *, calls: bool, legacy: bool) -> str:
     return "function_call" if legacy and told == "tool_calls" else told
 
 
-def text_of(value: dict[str, Any], name: str) -> str:
-    """The text under that name, "" where there is none."""
-    text = value.get(name)
-    return text if isinstance(text, str) else ""
-
-
 def details_in(message: dict[str, Any]) -> list[wire.Detail] | None:
     """`reasoning_details` of a message or a delta, None where there are none that can be read."""
     told = message.get("reasoning_details")
@@ -116,6 +111,17 @@ def details_in(message: dict[str, Any]) -> list[wire.Detail] | None:
         return msgspec.convert(told, _DETAILS) or None
     except msgspec.ValidationError:
         return None
+
+
+def image_urls(images: Any) -> list[str]:
+    """The addresses in `images` of a message or a delta: the pictures that the model made, as OpenRouter tells them."""
+    places = [image.get("image_url") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
+    return [url for place in places if isinstance(place, dict) and (url := text_of(place, "url"))]
+
+
+def image_body(source: Source, index: int) -> dict[str, Any]:
+    """One entry of `images`; OpenAI's SDK adds up the entries of a stream by their `index`."""
+    return {"type": "image_url", "image_url": {"url": url_of(source)}, "index": index}
 
 
 def shown_name(model: str, context: Context) -> str:
@@ -165,7 +171,7 @@ def _parts(message: dict[str, Any], answer_id: str) -> list[AssistantPart]:
         parts.append(Text(text=text, annotations=annotations, format=FORMAT if annotations else None))
     if refusal := text_of(message, "refusal"):
         parts.append(Refusal(refusal))
-    parts += [Image(source=source_of(url)) for url in _image_urls(message.get("images"))]
+    parts += [Image(source=source_of(url)) for url in image_urls(message.get("images"))]
     if message.get("audio"):
         parts.append(Opaque(format=FORMAT, data=compact(message["audio"])))
     calls = message.get("tool_calls")
@@ -174,11 +180,6 @@ def _parts(message: dict[str, Any], answer_id: str) -> list[AssistantPart]:
         found = [{"function": legacy}]
     parts += [_call(call, index, answer_id) for index, call in enumerate(found)]
     return parts
-
-
-def _image_urls(images: Any) -> list[str]:
-    places = [image.get("image_url") for image in images if isinstance(image, dict)] if isinstance(images, list) else []
-    return [url for place in places if isinstance(place, dict) and (url := text_of(place, "url"))]
 
 
 def content_text(content: Any) -> str:
@@ -218,7 +219,7 @@ def _choice_body(choice: Choice, *, legacy: bool) -> dict[str, Any]:
     if notes:
         message["annotations"] = notes
     if images:
-        message["images"] = [{"type": "image_url", "image_url": {"url": url_of(part.source)}} for part in images]
+        message["images"] = [image_body(part.source, index) for index, part in enumerate(images)]
     for part in choice.parts:
         if isinstance(part, Opaque) and part.format == FORMAT:
             message["audio"] = part.data

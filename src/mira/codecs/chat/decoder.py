@@ -4,20 +4,21 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mira.codecs.chat.answer import content_text, details_in, finish_of, text_of
+from mira.codecs.chat.answer import content_text, details_in, finish_of, image_urls
 from mira.codecs.chat.errors import parse_error_in_band
-from mira.codecs.chat.request import FORMAT
+from mira.codecs.chat.request import FORMAT, source_of
 from mira.codecs.chat.usage import usage_of
-from mira.codecs.lenient import compact, loose
-from mira.codecs.sse import DONE, Frames, read
+from mira.codecs.framing import Framing
+from mira.codecs.growing import Arguments
+from mira.codecs.lenient import compact, loose, text_of
+from mira.codecs.sse import DONE, Message
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import FinishReason
 from mira.core.events import (
     AnnotationDelta,
-    ErrorEvent,
     Event,
     Finish,
-    OpaqueBlock,
+    ImageBlock,
     ReasoningDelta,
     RefusalDelta,
     Start,
@@ -38,25 +39,25 @@ _Key = int | str
 
 
 class _Call(Struct):
-    """A tool call that is being told: `index` is ours, `key` and `id` the node's."""
+    """A tool call that is being told: `index` is ours, `id` the node's where that is its own."""
 
     index: int
-    key: _Key
     id: str
-    name: str
     custom: bool
-    told: str = ""
+    told: Arguments
 
 
 class _Choice:
     """What is known of one choice."""
 
-    __slots__ = ("block", "block_key", "calls", "finished", "index")
+    __slots__ = ("block", "block_key", "by_id", "by_key", "calls", "finished", "index")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.finished = False
         self.calls: list[_Call] = []
+        self.by_id: dict[str, _Call] = {}
+        self.by_key: dict[_Key, _Call] = {}
         self.block = -1
         self.block_key: tuple[object, ...] = ()
 
@@ -64,50 +65,26 @@ class _Choice:
 class Decoder:
     """Feeds on bytes, gives events that keep the grammar of `mira.core.events`."""
 
-    __slots__ = ("_choices", "_frames", "_id", "_over", "_started")
+    __slots__ = ("_choices", "_framing", "_id", "_started")
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        self._framing = Framing()
         self._choices: dict[int, _Choice] = {}
         self._started = False
-        self._over = False
         self._id = ""
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
-        events: list[Event] = []
-        if self._over:
-            return events
-        try:
-            for frame in self._frames.feed(data):
-                self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        return events
+        return self._framing.feed(data, self._take)
 
     def close(self) -> list[Event]:
         """The node closed; what it left open was cut."""
-        events: list[Event] = []
-        try:
-            if not self._over and (frame := self._frames.close()):
-                message = read(frame)
-                if message is not None and (message.data == DONE or loose(message.data) is not None):
-                    self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        if not self._over and (not self._choices or not all(choice.finished for choice in self._choices.values())):
-            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream's stream was cut before its end."), events)
-        self._over = True
-        return events
+        return self._framing.close(self._take, self._is_complete)
 
-    def _fail(self, error: MiraError, events: list[Event]) -> None:
-        self._over = True
-        events.append(ErrorEvent(error))
+    def _is_complete(self) -> bool:
+        return bool(self._choices) and all(choice.finished for choice in self._choices.values())
 
-    def _take(self, frame: bytes, events: list[Event]) -> None:
-        message = read(frame)
-        if message is None or self._over:
-            return
+    def _take(self, message: Message, events: list[Event]) -> None:
         if message.data == DONE:
             self._end(events)
             return
@@ -138,7 +115,7 @@ class Decoder:
         for choice in self._choices.values():
             if not choice.finished:
                 self._finish(choice, {}, events)
-        self._over = True
+        self._framing.over = True
 
     def _take_choice(self, told: dict[str, Any], events: list[Event]) -> None:
         number = told.get("index")
@@ -166,8 +143,7 @@ class Decoder:
             AnnotationDelta(format=FORMAT, data=compact(note), choice=number)
             for note in (notes if isinstance(notes, list) else ())
         ]
-        if images := delta.get("images"):
-            events.append(OpaqueBlock(format=FORMAT, data=compact({"images": images}), choice=number))
+        events += [ImageBlock(source=source_of(url), choice=number) for url in image_urls(delta.get("images"))]
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
@@ -187,10 +163,10 @@ class Decoder:
             index = len(choice.calls)
             number = told.get("index")
             key: _Key = number if isinstance(number, int) and number >= 0 else given or f"#{index}"
-            taken = {other.id for other in choice.calls}
-            own = given if given and given not in taken else made_id(self._id, choice.index, index)
-            call = _Call(index, key, own, name, custom)
+            own = given if given and given not in choice.by_id else made_id(self._id, choice.index, index)
+            call = _Call(index, own, custom, Arguments())
             choice.calls.append(call)
+            choice.by_id[own] = choice.by_key[key] = call
             events.append(
                 ToolCallStart(
                     index=index,
@@ -205,7 +181,7 @@ class Decoder:
         if said and not isinstance(said, str):
             said = bytes(compact(said)).decode()
         if said:
-            call.told += said
+            call.told.add(said)
             events.append(ToolCallDelta(index=call.index, fragment=said, choice=choice.index))
 
     def _finish(self, choice: _Choice, told: dict[str, Any], events: list[Event]) -> None:
@@ -236,16 +212,16 @@ def _known(choice: _Choice, told: dict[str, Any], given: str, name: str) -> _Cal
     """
     number = told.get("index")
     if isinstance(number, int) and number >= 0:
-        found = next((call for call in reversed(choice.calls) if call.key == number), None)
+        found = choice.by_key.get(number)
     elif given:
-        found = next((call for call in reversed(choice.calls) if given in (call.id, call.key)), None)
+        found = choice.by_id.get(given) or choice.by_key.get(given)
     else:
         found = choice.calls[-1] if choice.calls and not name else None
     if found is None or not name:
         return found
     if given and given != found.id:
         return None
-    if not given and found.told and loose(found.told.encode()) is not None:
+    if not given and found.told.is_whole():
         return None
     return found
 

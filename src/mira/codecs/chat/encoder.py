@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from mira.codecs.chat.answer import shown_name, told_finish
+from mira.codecs.chat.answer import image_body, shown_name, told_finish
 from mira.codecs.chat.errors import render_error
 from mira.codecs.chat.rendering import detail_of
 from mira.codecs.chat.usage import usage_body
@@ -16,6 +16,7 @@ from mira.core.events import (
     AnnotationDelta,
     Event,
     Finish,
+    ImageBlock,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -34,7 +35,7 @@ _ROLE: dict[str, Any] = {"role": "assistant", "content": ""}
 class Encoder:
     """Feeds on events that keep the grammar of `mira.core.events`, gives chunks."""
 
-    __slots__ = ("_calls", "_context", "_custom", "_head", "_legacy", "_spoke")
+    __slots__ = ("_calls", "_context", "_custom", "_head", "_images", "_legacy", "_spoke")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -44,6 +45,8 @@ class Encoder:
         self._spoke: set[int] = set()
         self._calls: set[int] = set()
         self._custom: set[tuple[int, int]] = set()
+        #: how many pictures a choice has
+        self._images: dict[int, int] = {}
 
     def feed(self, event: Event) -> bytes:
         """The chunks of one event."""
@@ -65,6 +68,10 @@ class Encoder:
                 return self._delta(event.choice, {"refusal": event.text})
             case AnnotationDelta(format="chat"):
                 return self._delta(event.choice, {"annotations": [event.data]})
+            case ImageBlock():
+                index = self._images.get(event.choice, 0)
+                self._images[event.choice] = index + 1
+                return self._delta(event.choice, {"images": [image_body(event.source, index)]})
             case OpaqueBlock(format="chat"):
                 return self._delta(event.choice, msgspec.json.decode(event.data, type=dict[str, Raw]))
             case Finish():

@@ -4,12 +4,16 @@
 is reported by name; what would change the answer's structure is refused.
 """
 
+from typing import Any
+
 import msgspec
 
 from mira.codecs.chat.dialects import Dialect
 from mira.codecs.chat.express_turns import express_turns
 from mira.codecs.chat.request import FORMAT
 from mira.codecs.codec import Target
+from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.free_form import as_function
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
     AllowedTools,
@@ -28,11 +32,8 @@ from mira.core.conversation import (
     ToolMode,
 )
 
-#: A free-form tool for nodes that know only functions.
-_FREE_TEXT = msgspec.Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
-_EFFORT_OF_BUDGET = ((4096, "low"), (16384, "medium"))
+#: What models refuse that draw their tokens by fixed rules.
+_SAMPLING = ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias")
 
 
 def express(conversation: Conversation, target: Target, dialect: Dialect) -> tuple[Conversation, tuple[str, ...]]:
@@ -41,18 +42,20 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     extras = conversation.extras if conversation.origin == FORMAT else {}
     dropped.update(name for name in conversation.extras if name not in extras)
     tools, choice = _tools(conversation, dialect, dropped)
+    choice = fitted_choice(choice, target.capabilities, dropped) if tools else None
+    effort = fitted_effort(conversation.thinking, target.capabilities, dropped)
     calling = bool(tools) and choice is not ToolMode.NONE
     told = Conversation(
         model=target.model,
         turns=express_turns(conversation.turns, dialect, dropped),
         tools=tools,
-        tool_choice=choice if tools else None,
+        tool_choice=choice,
         parallel_tool_calls=conversation.parallel_tool_calls if calling else None,
         output_cap=target.output_cap,
         stream=conversation.stream,
         include_usage=conversation.stream,
-        sampling=_sampling(conversation, dialect, dropped),
-        thinking=_thinking(conversation.thinking),
+        sampling=_sampling(conversation, dialect, dropped, tuned=takes_sampling(effort, target.capabilities)),
+        thinking=Thinking(effort=effort),
         response_format=_response_format(conversation.response_format),
         notes=_notes(conversation.notes, dialect),
         origin=FORMAT,
@@ -61,8 +64,12 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     return told, tuple(sorted(dropped))
 
 
-def _sampling(conversation: Conversation, dialect: Dialect, dropped: set[str]) -> Sampling:
+def _sampling(conversation: Conversation, dialect: Dialect, dropped: set[str], *, tuned: bool) -> Sampling:
     sampling = conversation.sampling
+    lost: dict[str, Any] = {name: None for name in _SAMPLING if not tuned and getattr(sampling, name) not in (None, {})}
+    if lost:
+        dropped.update(lost)
+        sampling = msgspec.structs.replace(sampling, **lost)
     if sampling.top_k is not None and not dialect.top_k:
         dropped.add("top_k")
         sampling = msgspec.structs.replace(sampling, top_k=None)
@@ -70,19 +77,6 @@ def _sampling(conversation: Conversation, dialect: Dialect, dropped: set[str]) -
         dropped.add("stop")
         sampling = msgspec.structs.replace(sampling, stop=sampling.stop[: dialect.stop_limit])
     return sampling
-
-
-def _thinking(thinking: Thinking) -> Thinking:
-    if thinking.effort is not None or thinking.mode is None:
-        return Thinking(effort=thinking.effort)
-    if thinking.mode == "disabled":
-        return Thinking(effort="none")
-    if thinking.mode != "enabled" or thinking.budget_tokens is None:
-        return Thinking()
-    for limit, effort in _EFFORT_OF_BUDGET:
-        if thinking.budget_tokens < limit:
-            return Thinking(effort=effort)
-    return Thinking(effort="high")
 
 
 def _notes(notes: Notes, dialect: Dialect) -> Notes:
@@ -143,18 +137,6 @@ def _tool(tool: Tool, dialect: Dialect) -> Tool | None:
                 cache=cache,
             )
         case CustomTool():
-            return FunctionTool(
-                name=plain_name(tool.name, tool.namespace),
-                description=_with_grammar(tool),
-                parameters=_FREE_TEXT,
-                cache=cache,
-            )
+            return msgspec.structs.replace(as_function(tool), cache=cache)
         case ProviderTool(format=origin):
             return tool if origin == FORMAT else None
-
-
-def _with_grammar(tool: CustomTool) -> str | None:
-    if tool.grammar is None:
-        return tool.description
-    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
-    return f"{tool.description}\n\n{rule}" if tool.description else rule

@@ -4,12 +4,13 @@ A message of this protocol has one place for each kind of thing: thinking, text,
 assistant's turn becomes that one, and media that a tool answered with move into the user's turn behind it.
 """
 
-from typing import TypeVar
-
 import msgspec
 
+from mira.codecs import in_words
 from mira.codecs.chat.dialects import Dialect
 from mira.codecs.chat.request import FORMAT
+from mira.codecs.free_form import wrapped
+from mira.codecs.refusals import unsupported
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
     AssistantPart,
@@ -36,12 +37,6 @@ from mira.core.conversation import (
     UserPart,
     UserTurn,
 )
-from mira.errors import Kind, MiraError
-
-PartT = TypeVar("PartT", bound=msgspec.Struct)
-
-ATTACHED = "[{} attached below]"
-_ERROR = "Error: "
 
 
 def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) -> tuple[Turn, ...]:
@@ -79,11 +74,7 @@ def _add_results(
 def _result(result: ToolResult, dialect: Dialect, dropped: set[str], calls: dict[str, ToolCall]) -> ToolResult:
     parts = list(_user_parts(result.parts, dialect, dropped))
     if result.is_error:
-        first = parts[0] if parts else None
-        if isinstance(first, Text):
-            parts[0] = msgspec.structs.replace(first, text=_ERROR + first.text)
-        else:
-            parts.insert(0, Text(text=_ERROR.strip()))
+        parts = in_words.failed(parts)
     call = calls.get(result.call_id)
     return ToolResult(
         call_id=result.call_id,
@@ -118,7 +109,7 @@ def _texts_only(result: ToolResult, media: list[UserPart]) -> ToolResult:
             parts.append(part)
         else:
             media.append(part)
-            parts.append(Text(text=ATTACHED.format("image" if isinstance(part, Image) else "file")))
+            parts.append(Text(text=in_words.attached(part)))
     return msgspec.structs.replace(result, parts=tuple(parts))
 
 
@@ -138,8 +129,7 @@ def _user_parts(
             case Document():
                 told.append(_document(part, dialect, dropped))
             case SearchResult():
-                words = "\n".join((part.title, part.source, "", *part.content))
-                told.append(Text(text=words, cache=_cache(part.cache, dialect)))
+                told.append(Text(text=in_words.search_result(part), cache=_cache(part.cache, dialect)))
             case Opaque():
                 dropped.add("content")
     return tuple(told)
@@ -180,7 +170,7 @@ def _carried(block: Reasoning) -> Reasoning:
 def _call(call: ToolCall, dialect: Dialect) -> ToolCall:
     kind, told = call.kind, call.input
     if kind == "custom" and not dialect.custom_tools:
-        kind, told = "function", msgspec.json.encode({"input": call.input}).decode()
+        kind, told = "function", wrapped(call.input)
     return ToolCall(
         id=call.id,
         name=plain_name(call.name, call.namespace),
@@ -203,7 +193,7 @@ def _cache(mark: CacheMark | None, dialect: Dialect) -> CacheMark | None:
 
 def _image(image: Image, dialect: Dialect) -> Image:
     if not isinstance(image.source, Inline | Link):
-        raise _unsupported("An image must be given as data or by URL for this model.")
+        raise unsupported("An image must be given as data or by URL for this model.")
     return Image(source=image.source, detail=image.detail, cache=_cache(image.cache, dialect))
 
 
@@ -215,18 +205,12 @@ def _document(document: Document, dialect: Dialect, dropped: set[str]) -> Docume
         dropped.add("context")
     match document.source:
         case PlainText(text=text):
-            return Text(text=f"{document.title}\n\n{text}" if document.title else text, cache=cache)
+            return Text(text=in_words.document(document, text), cache=cache)
         case FileRef(format=owner) if owner != "openai":
-            raise _unsupported("A file of another provider cannot be given to this model.")
+            raise unsupported("A file of another provider cannot be given to this model.")
         case Link() if document.media == "document" and not dialect.document_links:
-            raise _unsupported("This model takes documents as data, not by URL.")
+            raise unsupported("This model takes documents as data, not by URL.")
     if document.media == "video":
         return Document(source=document.source, media="video", cache=cache)
-    title = document.title
-    if title is None and isinstance(document.source, Inline):
-        title = "document." + (document.source.mime_type.rpartition("/")[2] or "bin")
+    title = in_words.file_name(document)
     return Document(source=document.source, title=title, cache=cache)
-
-
-def _unsupported(message: str) -> MiraError:
-    return MiraError(Kind.UNSUPPORTED, message, param="messages")

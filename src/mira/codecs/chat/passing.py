@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs.chat.dialects import Dialect, dialect_of
 from mira.codecs.chat.errors import parse_error_in_band
 from mira.codecs.chat.usage import cost_literal, read_usage, usage_body
 from mira.codecs.codec import Context, Envelope, Tally, Target
@@ -19,7 +20,7 @@ _LIST = msgspec.json.Decoder(list[Raw])
 
 
 def pass_request(envelope: Envelope, target: Target) -> bytes:
-    """The client's body for a node of the same protocol."""
+    """The client's body for a node of the same protocol; what another provider signed or encrypted stays here."""
     fields = dict(envelope.fields)
     fields["model"] = Raw(msgspec.json.encode(target.model))
     for name in CAP_FIELDS:
@@ -28,6 +29,9 @@ def pass_request(envelope: Envelope, target: Target) -> bytes:
     fields[target.cap_field] = Raw(b"%d" % target.output_cap)
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    said = bytes(fields["messages"])
+    if b'"reasoning_details"' in said or b'"extra_content"' in said:
+        fields["messages"] = _without_foreign(fields["messages"], dialect_of(target.dialect))
     return msgspec.json.encode(fields)
 
 
@@ -117,6 +121,24 @@ def add_said(tally: Tally, said: Any) -> None:
         if isinstance(piece, str) and piece:
             tally.deltas += 1
             tally.text.append(piece)
+
+
+def _without_foreign(messages: Raw, dialect: Dialect) -> Raw:
+    """The messages without signed and encrypted thinking, for a node that takes none back."""
+    told: list[Raw] = []
+    for message in _LIST.decode(messages):
+        fields = _FIELDS.decode(message)
+        details = bytes(fields.get("reasoning_details", b""))
+        if dialect.reasoning != "details" and (b'"signature"' in details or b'"data"' in details):
+            del fields["reasoning_details"]
+        calls = fields.get("tool_calls", Raw(b""))
+        if not dialect.signatures and b'"thought_signature"' in bytes(calls):
+            kept = [_FIELDS.decode(call) for call in _LIST.decode(calls)]
+            for call in kept:
+                call.pop("extra_content", None)
+            fields["tool_calls"] = Raw(msgspec.json.encode(kept))
+        told.append(Raw(msgspec.json.encode(fields)))
+    return Raw(msgspec.json.encode(told))
 
 
 def _called(body: Any) -> list[Any]:

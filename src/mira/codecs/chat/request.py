@@ -83,7 +83,7 @@ def parse_request(envelope: Envelope) -> Conversation:
     )
 
 
-def source_of(url: str) -> Source:
+def source_of(url: str) -> Inline | Link:
     """Where a `url` points: base64 data URIs are media inside the request, all else is a link."""
     if url.startswith("data:"):
         head, comma, data = url[5:].partition(",")

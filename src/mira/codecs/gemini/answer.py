@@ -1,11 +1,15 @@
 """Whole Gemini answers, and the pieces that a stream reads the same way."""
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
+
+from msgspec.structs import replace
 
 from mira.codecs.gemini.errors import parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
 from mira.codecs.gemini.wire import FORMAT, THOUGHTS, media_of
-from mira.codecs.lenient import compact, loose
+from mira.codecs.lenient import compact, loose, text_of
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import (
     Answer,
@@ -101,12 +105,6 @@ def number_of(candidate: dict[str, Any]) -> int:
     return number if isinstance(number, int) and number >= 0 else 0
 
 
-def text_of(value: dict[str, Any], name: str) -> str:
-    """The text under that name, "" where there is none."""
-    text = value.get(name)
-    return text if isinstance(text, str) else ""
-
-
 def call_of(part: dict[str, Any], taken: set[str], answer_id: str, choice: int) -> ToolCall:
     """The tool call in a part; `taken` are the ids of those before it. MiraError where it has no name."""
     call = part["functionCall"]
@@ -129,6 +127,15 @@ def opaque_of(part: dict[str, Any]) -> Opaque | None:
     return Opaque(format=FORMAT, data=compact(part)) if said else None
 
 
+def image_of(part: dict[str, Any]) -> Image | None:
+    """The picture in a part, None where there is none."""
+    data = part.get("inlineData")
+    if not isinstance(data, dict):
+        return None
+    media = media_of(text_of(data, "mimeType"), text_of(data, "data"))
+    return media if isinstance(media, Image) else None
+
+
 def _choice(candidate: dict[str, Any], answer_id: str) -> Choice:
     number = number_of(candidate)
     parts = _parts(parts_of(candidate), answer_id, number)
@@ -148,41 +155,37 @@ def _parts(told: list[dict[str, Any]], answer_id: str, number: int) -> list[Assi
             parts.append(call)
             continue
         if part.get("thought") is True:
-            _add_thought(parts, text_of(part, "text"), signature)
+            if (text := text_of(part, "text")) or signature:
+                origin = THOUGHTS if signature else None
+                parts.append(Reasoning(text=text, signature=signature or None, format=origin))
             continue
         if text := text_of(part, "text"):
-            _add_text(parts, text)
-        elif (image := _image(part)) is not None:
+            parts.append(Text(text=text))
+        elif (image := image_of(part)) is not None:
             parts.append(image)
         elif (opaque := opaque_of(part)) is not None:
             parts.append(opaque)
             continue
         if signature:
             parts.append(Reasoning(kind="encrypted", data=signature, format=THOUGHTS))
-    return parts
+    return list(_joined(parts))
 
 
-def _add_text(parts: list[AssistantPart], text: str) -> None:
-    last = parts[-1] if parts else None
-    if isinstance(last, Text):
-        parts[-1] = Text(text=last.text + text)
-    else:
-        parts.append(Text(text=text))
+def _joined(parts: list[AssistantPart]) -> Iterator[AssistantPart]:
+    """The parts, texts that follow each other as one; thoughts likewise, up to their signature."""
+    pieces: list[str] = []
+    for part, behind in zip_longest(parts, parts[1:]):
+        if isinstance(part, Text | Reasoning):
+            pieces.append(part.text)
+            if _goes_on(part, behind):
+                continue
+            part = replace(part, text="".join(pieces))  # noqa: PLW2901 - the same part, with what came before it
+            pieces = []
+        yield part
 
 
-def _add_thought(parts: list[AssistantPart], text: str, signature: str) -> None:
-    last = parts[-1] if parts else None
-    if isinstance(last, Reasoning) and last.kind == "text" and last.signature is None:
-        parts.pop()
-        text = last.text + text
-    if text or signature:
-        origin = THOUGHTS if signature else None
-        parts.append(Reasoning(text=text, signature=signature or None, format=origin))
-
-
-def _image(part: dict[str, Any]) -> Image | None:
-    data = part.get("inlineData")
-    if not isinstance(data, dict):
-        return None
-    media = media_of(text_of(data, "mimeType"), text_of(data, "data"))
-    return media if isinstance(media, Image) else None
+def _goes_on(part: Text | Reasoning, behind: AssistantPart | None) -> bool:
+    if isinstance(part, Text):
+        return isinstance(behind, Text)
+    unsigned = part.kind == "text" and part.signature is None
+    return unsigned and isinstance(behind, Reasoning) and behind.kind == "text"

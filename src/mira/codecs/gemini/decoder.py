@@ -6,27 +6,28 @@ The reason may come before the last of the content, with it, or in an empty chun
 
 from typing import Any
 
+from mira.codecs.framing import Framing
 from mira.codecs.gemini.answer import (
     call_of,
     candidates_of,
     finish_of,
+    image_of,
     is_blocked,
     number_of,
     opaque_of,
     parts_of,
-    text_of,
     told_reason,
 )
 from mira.codecs.gemini.errors import parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
 from mira.codecs.gemini.wire import THOUGHTS
-from mira.codecs.lenient import loose
-from mira.codecs.sse import DONE, Frames, read
-from mira.core.conversation import FinishReason
+from mira.codecs.lenient import loose, text_of
+from mira.codecs.sse import DONE, Message
+from mira.core.conversation import FinishReason, Inline
 from mira.core.events import (
-    ErrorEvent,
     Event,
     Finish,
+    ImageBlock,
     OpaqueBlock,
     ReasoningDelta,
     Start,
@@ -53,58 +54,36 @@ class _Candidate:
 class Decoder:
     """Feeds on bytes, gives events that keep the grammar of `mira.core.events`."""
 
-    __slots__ = ("_candidates", "_frames", "_id", "_over", "_started")
+    __slots__ = ("_candidates", "_framing", "_id", "_started")
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        self._framing = Framing()
         self._candidates: dict[int, _Candidate] = {}
         self._started = False
-        self._over = False
         self._id = ""
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
-        events: list[Event] = []
-        if self._over:
-            return events
-        try:
-            for frame in self._frames.feed(data):
-                self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        return events
+        return self._framing.feed(data, self._take)
 
     def close(self) -> list[Event]:
         """The node closed: the ends of all candidates, or an error where one was cut."""
-        events: list[Event] = []
-        if self._over:
+        was_over = self._framing.over
+        events = self._framing.close(self._take, self._is_complete)
+        if was_over or self._framing.failed:
             return events
-        try:
-            if frame := self._frames.close():
-                message = read(frame)
-                if message is not None and loose(message.data) is not None:
-                    self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-            return events
-        self._over = True
-        told = self._candidates.items()
-        if not told or any(candidate.reason is None for _, candidate in told):
-            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream's stream was cut before its end."), events)
-            return events
-        for number, candidate in told:
+        for number, candidate in self._candidates.items():
             if candidate.reason is not None:
                 reason = told_reason(candidate.reason, calls=bool(candidate.calls))
                 events.append(Finish(reason=reason, choice=number))
         return events
 
-    def _fail(self, error: MiraError, events: list[Event]) -> None:
-        self._over = True
-        events.append(ErrorEvent(error))
+    def _is_complete(self) -> bool:
+        told = self._candidates.values()
+        return bool(told) and all(candidate.reason is not None for candidate in told)
 
-    def _take(self, frame: bytes, events: list[Event]) -> None:
-        message = read(frame)
-        if message is None or message.data == DONE or self._over:
+    def _take(self, message: Message, events: list[Event]) -> None:
+        if message.data == DONE:
             return
         chunk = loose(message.data)
         if isinstance(chunk, list) and len(chunk) == 1:
@@ -157,6 +136,9 @@ class Decoder:
         if text:
             candidate.open = False
             events.append(TextDelta(text=text, choice=number))
+        elif (image := image_of(part)) is not None and isinstance(image.source, Inline):
+            candidate.open = False
+            events.append(ImageBlock(source=image.source, choice=number))
         elif (opaque := opaque_of(part)) is not None:
             candidate.open = False
             events.append(OpaqueBlock(format=opaque.format, data=opaque.data, choice=number))

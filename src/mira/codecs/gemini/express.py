@@ -10,12 +10,14 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from mira.codecs.codec import Target
+from mira.codecs.free_form import FREE_TEXT, as_function
 from mira.codecs.gemini.dialects import Dialect
 from mira.codecs.gemini.express_turns import express_turns
 from mira.codecs.gemini.schemas import is_empty, openapi_schema
 from mira.codecs.gemini.thinking import express_thinking
 from mira.codecs.gemini.wire import FORMAT
 from mira.codecs.lenient import loose
+from mira.codecs.refusals import unsupported
 from mira.codecs.tool_names import plain_name
 from mira.core.capabilities import Capabilities
 from mira.core.conversation import (
@@ -33,14 +35,9 @@ from mira.core.conversation import (
     ToolChoice,
     ToolMode,
 )
-from mira.errors import Kind, MiraError
 
 _MAX_STOPS = 5
 _MAX_SEED = 2**31
-#: A free-form tool for a protocol that knows only functions.
-_FREE_TEXT = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
 _PICTURES = Raw(b'["TEXT","IMAGE"]')
 
 
@@ -56,7 +53,7 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
         dropped.add("parallel_tool_calls")
     form = _response_format(conversation.response_format, dialect)
     if form is not None and tools and not dialect.format_with_tools:
-        raise _unsupported("This model cannot call tools and keep to a response format at once.", "response_format")
+        raise unsupported("This model cannot call tools and keep to a response format at once.", "response_format")
     told = Conversation(
         model=target.model,
         turns=express_turns(conversation.turns, dialect, dropped),
@@ -77,15 +74,15 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
 def _refuse(conversation: Conversation) -> None:
     sampling = conversation.sampling
     if sampling.n is not None and sampling.n > 1:
-        raise _unsupported("This model gives one answer at a time.", "n")
+        raise unsupported("This model gives one answer at a time.", "n")
     if sampling.logprobs:
-        raise _unsupported("This model does not tell the probabilities of its tokens.", "logprobs")
+        raise unsupported("This model does not tell the probabilities of its tokens.", "logprobs")
     if conversation.origin == FORMAT:
         return
     if loose(conversation.extras.get("audio", b"null")) is not None:
-        raise _unsupported("This model does not answer with sound on this route.", "audio")
+        raise unsupported("This model does not answer with sound on this route.", "audio")
     if "audio" in _modalities(conversation):
-        raise _unsupported("This model does not answer with sound on this route.", "modalities")
+        raise unsupported("This model does not answer with sound on this route.", "modalities")
 
 
 def _modalities(conversation: Conversation) -> list[Any]:
@@ -182,19 +179,8 @@ def _named(tool: NamedTool) -> NamedTool:
 def _function(tool: FunctionTool | CustomTool, dialect: Dialect) -> FunctionTool:
     name = plain_name(tool.name, tool.namespace)
     if isinstance(tool, CustomTool):
-        return FunctionTool(name=name, description=_with_grammar(tool), parameters=_schema(_FREE_TEXT, dialect))
+        return replace(as_function(tool, _schema(FREE_TEXT, dialect)), cache=None)
     parameters = tool.parameters
     if parameters is not None and not dialect.json_schema:
         parameters = None if is_empty(parameters) else openapi_schema(parameters)
     return FunctionTool(name=name, description=tool.description, parameters=parameters)
-
-
-def _with_grammar(tool: CustomTool) -> str | None:
-    if tool.grammar is None:
-        return tool.description
-    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
-    return f"{tool.description}\n\n{rule}" if tool.description else rule
-
-
-def _unsupported(message: str, param: str) -> MiraError:
-    return MiraError(Kind.UNSUPPORTED, message, param=param)

@@ -6,13 +6,15 @@ call is answered directly behind the turn that made it. What a client ordered ot
 
 from itertools import groupby, takewhile
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mira.codecs import in_words
+from mira.codecs.free_form import wrapped
 from mira.codecs.gemini.dialects import Dialect
 from mira.codecs.gemini.wire import FORMAT, THOUGHTS, UNSIGNED, media_of
 from mira.codecs.lenient import loose
+from mira.codecs.refusals import unsupported
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
     AssistantPart,
@@ -38,9 +40,7 @@ from mira.core.conversation import (
     UserPart,
     UserTurn,
 )
-from mira.errors import Kind, MiraError
 
-ATTACHED = "[{} attached below]"
 _UNANSWERED = "This call was never answered."
 #: A conversation must begin with a user who says something.
 _SILENCE = Text(text=" ")
@@ -148,7 +148,7 @@ def _texts_only(result: ToolResult, media: list[UserPart]) -> ToolResult:
             words.append(part.text)
         else:
             media.append(part)
-            words.append(ATTACHED.format("image" if isinstance(part, Image) else "file"))
+            words.append(in_words.attached(part))
     text = "\n".join(words)
     return replace(result, parts=(Text(text=text),) if text else ())
 
@@ -193,7 +193,7 @@ def _user_parts(parts: tuple[UserPart, ...] | tuple[ResultPart, ...], dropped: s
             case Document():
                 told.append(_document(part, dropped))
             case SearchResult():
-                told.append(Text(text="\n".join((part.title, part.source, "", *part.content))))
+                told.append(Text(text=in_words.search_result(part)))
             case Opaque(format=origin):
                 if origin == FORMAT:
                     told.append(part)
@@ -211,7 +211,7 @@ def _image(image: Image, dropped: set[str]) -> UserPart:
         case Link():
             return Image(source=image.source)
         case _:
-            raise _unsupported("An image must be given as data or by URL for this model.")
+            raise unsupported("An image must be given as data or by URL for this model.")
 
 
 def _document(document: Document, dropped: set[str]) -> UserPart:
@@ -221,9 +221,9 @@ def _document(document: Document, dropped: set[str]) -> UserPart:
         dropped.add("context")
     match document.source:
         case PlainText(text=text):
-            return Text(text=f"{document.title}\n\n{text}" if document.title else text)
+            return Text(text=in_words.document(document, text))
         case FileRef():
-            raise _unsupported("A file of another provider cannot be given to this model.")
+            raise unsupported("A file of another provider cannot be given to this model.")
     if document.title:
         dropped.add("title")
     match document.source:
@@ -252,6 +252,9 @@ def _assistant_parts(parts: tuple[AssistantPart, ...], dropped: set[str]) -> tup
                 if part.format == THOUGHTS and part.id not in signatures:
                     pending = _add_thought(told, part) or pending
             case ToolCall():
+                if pending:
+                    told.append(Text(text="", signature=pending))
+                    pending = None
                 told.append(_call(part, signatures.get(part.id)))
             case Image():
                 _add_image(told, part, dropped)
@@ -260,7 +263,8 @@ def _assistant_parts(parts: tuple[AssistantPart, ...], dropped: set[str]) -> tup
                     told.append(part)
                 else:
                     dropped.add("content")
-    return tuple(told)
+    # Google signs empty texts too: the last of a stream, or one behind calls.
+    return (*told, Text(text="", signature=pending)) if pending else tuple(told)
 
 
 def _add_thought(told: list[AssistantPart], block: Reasoning) -> str | None:
@@ -286,19 +290,15 @@ def _add_image(told: list[AssistantPart], image: Image, dropped: set[str]) -> No
 
 def _call(call: ToolCall, signature: str | None) -> ToolCall:
     if call.kind == "custom":
-        arguments = msgspec.json.encode({"input": call.input}).decode()
+        arguments = wrapped(call.input)
     elif isinstance(loose(call.input.encode("utf-8", "replace")), dict):
         arguments = call.input
     else:
         # Arguments are an object here: what a model wrote otherwise is shown to it as it stands.
-        arguments = msgspec.json.encode({"_raw": call.input}).decode() if call.input.strip() else "{}"
+        arguments = wrapped(call.input, "_raw") if call.input.strip() else "{}"
     return ToolCall(
         id=call.id,
         name=plain_name(call.name, call.namespace),
         input=arguments,
         signature=call.signature or signature,
     )
-
-
-def _unsupported(message: str) -> MiraError:
-    return MiraError(Kind.UNSUPPORTED, message, param="messages")

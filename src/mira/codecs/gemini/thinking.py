@@ -2,19 +2,18 @@
 
 from typing import Any
 
+from mira.codecs.fitting import COMMON_EFFORTS, EFFORTS, asked_effort, nearest_effort
 from mira.codecs.gemini.dialects import Dialect
 from mira.core.capabilities import Capabilities
 from mira.core.conversation import Thinking
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_LEVELS = _EFFORTS[1:6]
+_LEVELS = EFFORTS[1:6]
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 32_768, "max": 32_768}
-_EFFORT_OF_BUDGET = ((4096, "low"), (16_384, "medium"))
 
 
 def express_thinking(thinking: Thinking, capabilities: Capabilities, dialect: Dialect, dropped: set[str]) -> Thinking:
     """The settings as this model takes them; what it cannot follow is added to `dropped`."""
-    effort = _effort(thinking)
+    effort = asked_effort(thinking)
     if effort is None and thinking.mode not in ("enabled", "adaptive"):
         return Thinking()
     if not dialect.thinking or not capabilities.reasoning:
@@ -50,21 +49,10 @@ def thinking_body(thinking: Thinking, dialect: Dialect) -> dict[str, Any] | None
     return body
 
 
-def _effort(thinking: Thinking) -> str | None:
-    if thinking.effort is not None:
-        return thinking.effort
-    if thinking.mode == "disabled":
-        return "none"
-    if thinking.mode != "enabled" or thinking.budget_tokens is None:
-        return None
-    return next((effort for limit, effort in _EFFORT_OF_BUDGET if thinking.budget_tokens < limit), "high")
-
-
 def _level(effort: str, efforts: tuple[str, ...]) -> str:
     """The level that comes nearest."""
-    wanted = _EFFORTS.index(effort) if effort in _EFFORTS else _EFFORTS.index("medium")
-    levels = [level for level in _LEVELS if level in efforts] or ["low", "high"]
-    return min(levels, key=lambda level: abs(_EFFORTS.index(level) - wanted))
+    levels = tuple(level for level in _LEVELS if level in (efforts or COMMON_EFFORTS)) or ("low", "high")
+    return nearest_effort(effort if effort in EFFORTS else "medium", levels)
 
 
 def _budgeted(

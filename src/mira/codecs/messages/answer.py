@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs import in_words
 from mira.codecs.carried import carry, carry_signature
+from mira.codecs.chat.answer import shown_name
 from mira.codecs.codec import Context
-from mira.codecs.lenient import compact, loose
+from mira.codecs.lenient import compact, loose, text_of
 from mira.codecs.messages.errors import parse_error_in_band
 from mira.codecs.messages.names import wire_id
 from mira.codecs.messages.request import arguments_of, redacted_of, thinking_of
@@ -19,6 +21,7 @@ from mira.core.conversation import (
     AssistantPart,
     Choice,
     FinishReason,
+    Image,
     Opaque,
     Reasoning,
     Refusal,
@@ -96,19 +99,6 @@ def refusal_of(told: dict[str, Any]) -> str:
     return text_of(details, "explanation") if isinstance(details, dict) else ""
 
 
-def text_of(value: dict[str, Any], name: str) -> str:
-    """The text under that name, "" where there is none."""
-    text = value.get(name)
-    return text if isinstance(text, str) else ""
-
-
-def shown_name(model: str, context: Context) -> str:
-    """The name of the model that the client is shown."""
-    if context.model is not None:
-        return context.model
-    return model.partition("/")[2] if context.strip_provider and "/" in model else model
-
-
 def url_citation(citation: Any, start: int, end: int) -> Raw | None:
     """A citation with an address as Chat Completions writes it, for the text from `start` to `end`; else None."""
     if not isinstance(citation, dict):
@@ -166,6 +156,8 @@ def render_answer(answer: Answer, context: Context, cost_nanocredits: int | None
                 content.append({"type": "text", "text": part.text, "citations": cited})
             case Refusal(text=text):
                 content.append({"type": "text", "text": text, "citations": None})
+            case Image(source=source):
+                content.append({"type": "text", "text": in_words.picture(source), "citations": None})
             case Reasoning():
                 content.append(thought_block(part))
             case ToolCall():

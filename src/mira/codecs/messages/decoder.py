@@ -4,16 +4,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from mira.codecs.lenient import compact, loose
-from mira.codecs.messages.answer import finish_of, refusal_of, text_of, url_citation
+from mira.codecs.framing import Framing
+from mira.codecs.lenient import compact, loose, text_of
+from mira.codecs.messages.answer import finish_of, refusal_of, url_citation
 from mira.codecs.messages.errors import parse_error_in_band
 from mira.codecs.messages.usage import Running
 from mira.codecs.messages.wire import FORMAT, THOUGHT
-from mira.codecs.sse import Frames, read
+from mira.codecs.sse import DONE, Message
 from mira.codecs.tool_names import made_id
 from mira.core.events import (
     AnnotationDelta,
-    ErrorEvent,
     Event,
     Finish,
     OpaqueBlock,
@@ -50,10 +50,10 @@ class _Block(Struct):
 class Decoder:
     """Feeds on bytes, gives events that keep the grammar of `mira.core.events`."""
 
-    __slots__ = ("_blocks", "_counts", "_finished", "_frames", "_id", "_over", "_said", "_started", "_usage")
+    __slots__ = ("_blocks", "_counts", "_finished", "_framing", "_id", "_said", "_started", "_usage")
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        self._framing = Framing()
         self._blocks: dict[Any, _Block] = {}
         self._counts = {"text": 0, "thinking": 0, "call": 0, "opaque": 0}
         self._usage = Running()
@@ -62,42 +62,18 @@ class Decoder:
         self._id = ""
         self._started = False
         self._finished = False
-        self._over = False
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
-        events: list[Event] = []
-        if self._over:
-            return events
-        try:
-            for frame in self._frames.feed(data):
-                self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        return events
+        return self._framing.feed(data, self._take)
 
     def close(self) -> list[Event]:
         """The node closed; what did not say why it stopped was cut."""
-        events: list[Event] = []
-        try:
-            if not self._over and (frame := self._frames.close()):
-                message = read(frame)
-                if message is not None and loose(message.data) is not None:
-                    self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        if not self._over and not self._finished:
-            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream's stream was cut before its end."), events)
-        self._over = True
-        return events
+        return self._framing.close(self._take, lambda: self._finished)
 
-    def _fail(self, error: MiraError, events: list[Event]) -> None:
-        self._over = True
-        events.append(ErrorEvent(error))
-
-    def _take(self, frame: bytes, events: list[Event]) -> None:
-        message = read(frame)
-        if message is None or self._over:
+    def _take(self, message: Message, events: list[Event]) -> None:
+        if message.data == DONE:
+            # No word of this protocol, but some proxies end every stream with it.
             return
         told = loose(message.data)
         if not isinstance(told, dict):
@@ -138,7 +114,7 @@ class Decoder:
         if not self._started:
             raise MiraError(Kind.UPSTREAM_FAILED, "The upstream ended its stream without an answer.")
         self._finish({}, events)
-        self._over = True
+        self._framing.over = True
 
     def _finish(self, delta: dict[str, Any], events: list[Event]) -> None:
         if self._finished:

@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from mira.codecs import in_words
+from mira.codecs.chat.answer import shown_name
 from mira.codecs.codec import Context
-from mira.codecs.lenient import loose
-from mira.codecs.messages.answer import shown_name, signature_blocks, signature_of, thought_block, told_finish
+from mira.codecs.free_form import wrapped
+from mira.codecs.growing import Arguments, Thought
+from mira.codecs.messages.answer import signature_blocks, signature_of, thought_block, told_finish
 from mira.codecs.messages.errors import render_error
 from mira.codecs.messages.names import wire_id
 from mira.codecs.messages.usage import usage_body
@@ -23,6 +26,7 @@ from mira.core.events import (
     AnnotationDelta,
     Event,
     Finish,
+    ImageBlock,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -37,20 +41,18 @@ from mira.errors import MiraError
 
 
 class _Call(Struct):
-    """A tool call: `pieces` are its arguments so far, `sent` says how many of them the client has."""
+    """A tool call with its arguments so far; `sent` says how many pieces of them the client has."""
 
     id: str
     name: str
     custom: bool
     signature: str | None
-    pieces: list[str]
+    told: Arguments
     sent: int = 0
 
     def is_whole(self) -> bool:
-        """Whether nothing can follow: an object ends in its last brace."""
-        if self.custom or not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
-            return False
-        return isinstance(loose("".join(self.pieces).encode()), dict)
+        """Whether nothing can follow."""
+        return not self.custom and self.told.is_whole()
 
 
 class Encoder:
@@ -63,7 +65,7 @@ class Encoder:
         self._calls: dict[int, _Call] = {}
         #: what is open: a text's or a thought's (kind, block), a call, or nothing
         self._open: tuple[str, int] | _Call | None = None
-        self._thought: Reasoning | None = None
+        self._thought: Thought | None = None
         self._waiting: deque[Event | _Call] = deque()
         self._next = 0
         self._refusal: list[str] = []
@@ -81,15 +83,15 @@ class Encoder:
                 self._finish = event
                 return self._drain(over=True) + self._close()
             case ToolCallStart():
-                call = _Call(event.id, event.name, event.kind == "custom", event.signature, [])
+                call = _Call(event.id, event.name, event.kind == "custom", event.signature, Arguments())
                 self._calls[event.index] = call
                 self._waiting.append(call)
                 return self._drain()
             case ToolCallDelta():
                 call = self._calls[event.index]
-                call.pieces.append(event.fragment)
+                call.told.add(event.fragment)
                 return (self._say(call) if call is self._open else b"") + self._drain()
-            case TextDelta() | RefusalDelta() | ReasoningDelta() | AnnotationDelta() | OpaqueBlock():
+            case TextDelta() | RefusalDelta() | ReasoningDelta() | AnnotationDelta() | ImageBlock() | OpaqueBlock():
                 if not self._waiting and not isinstance(self._open, _Call):
                     return self._tell(event)
                 self._waiting.append(event)
@@ -144,10 +146,10 @@ class Encoder:
 
     def _say(self, call: _Call) -> bytes:
         """The arguments that the client has not got; those of a free-form call when it is closed."""
-        if call.custom or call.sent == len(call.pieces):
+        if call.custom or call.sent == len(call.told):
             return b""
-        said = "".join(call.pieces[call.sent :])
-        call.sent = len(call.pieces)
+        said = call.told.text(call.sent)
+        call.sent = len(call.told)
         return self._delta({"type": "input_json_delta", "partial_json": said})
 
     def _tell(self, event: Event) -> bytes:
@@ -161,6 +163,10 @@ class Encoder:
                 return self._think(event)
             case AnnotationDelta(format=form, data=data) if form == FORMAT and self._is_open("text"):
                 return self._delta({"type": "citations_delta", "citation": data})
+            case ImageBlock(source=source):
+                # A block of its own, so that words before and behind stay as the model wrote them.
+                out = self._close() + self._opened({"type": "text", "text": ""})
+                return out + self._delta({"type": "text_delta", "text": in_words.picture(source)}) + self._closed()
             case OpaqueBlock(format=form, data=data) if form == FORMAT:
                 return self._close() + self._whole(data)
             case _:
@@ -171,18 +177,12 @@ class Encoder:
         if self._open != ("thinking", event.block):
             out = self._close()
             self._open = ("thinking", event.block)
-            self._thought = Reasoning(kind=event.kind, format=event.format, id=event.id)
+            self._thought = Thought(event)
             if event.kind != "encrypted":
                 out += self._opened({"type": "thinking", "thinking": "", "signature": ""})
         thought = self._thought
         assert thought is not None
-        self._thought = msgspec.structs.replace(
-            thought,
-            signature=(thought.signature or "") + event.signature or None,
-            data=(thought.data or "") + event.data or None,
-            format=thought.format or event.format,
-            id=thought.id or event.id,
-        )
+        thought.add(event)
         if event.text and thought.kind != "encrypted":
             out += self._delta({"type": "thinking_delta", "thinking": event.text})
         return out
@@ -204,12 +204,12 @@ class Encoder:
         if was is None:
             return b""
         if thought is not None and thought.kind == "encrypted":
-            return self._whole(thought_block(thought))
+            return self._whole(thought_block(thought.block()))
         out = b""
         if thought is not None:
-            out = self._delta({"type": "signature_delta", "signature": signature_of(thought)})
+            out = self._delta({"type": "signature_delta", "signature": signature_of(thought.block())})
         elif isinstance(was, _Call) and was.custom:
-            said = msgspec.json.encode({"input": "".join(was.pieces)}).decode()
+            said = wrapped(was.told.text())
             out = self._delta({"type": "input_json_delta", "partial_json": said})
         return out + self._closed()
 

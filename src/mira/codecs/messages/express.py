@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Raw
 
 from mira.codecs.codec import Target
+from mira.codecs.free_form import as_function
 from mira.codecs.lenient import compact, loose
 from mira.codecs.messages.express_turns import express_turns
 from mira.codecs.messages.marks import limit_marks
@@ -37,10 +38,6 @@ from mira.core.conversation import (
 )
 from mira.errors import Kind, MiraError
 
-#: A free-form tool, for models that know only functions.
-_FREE_TEXT = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _JSON_ONLY = "Answer with one JSON object and nothing else."
 _BY_SCHEMA = "Answer with one JSON value that matches this JSON Schema, and nothing else:\n"
@@ -194,12 +191,7 @@ def _tool(tool: Tool) -> Tool | None:
                 extras={name: value for name, value in tool.extras.items() if name in TOOL_FLAGS},
             )
         case CustomTool():
-            return FunctionTool(
-                name=plain_name(tool.name, tool.namespace),
-                description=_with_grammar(tool),
-                parameters=_FREE_TEXT,
-                cache=tool.cache,
-            )
+            return as_function(tool)
         case ProviderTool(format=origin):
             return tool if origin == FORMAT else None
 
@@ -211,10 +203,3 @@ def _object_schema(parameters: Raw | None) -> Raw:
     if not isinstance(told, dict):
         return _NO_PARAMETERS
     return parameters if "type" in told else compact({"type": "object", **told})
-
-
-def _with_grammar(tool: CustomTool) -> str | None:
-    if tool.grammar is None:
-        return tool.description
-    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
-    return f"{tool.description}\n\n{rule}" if tool.description else rule

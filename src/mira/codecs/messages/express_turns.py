@@ -7,10 +7,10 @@ behind them. What a conversation has otherwise is repaired here, always in the s
 import base64
 import binascii
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mira.codecs.free_form import wrapped
 from mira.codecs.messages.request import BILLING_HEADER, arguments_of
 from mira.codecs.messages.wire import FORMAT, THOUGHT
 from mira.codecs.tool_names import plain_name
@@ -276,19 +276,15 @@ def _thought(block: Reasoning) -> Reasoning | None:
 
 def _call(call: ToolCall, dropped: set[str]) -> ToolCall:
     if call.kind == "custom":
-        told = _wrapped("input", call.input)
+        told = wrapped(call.input)
     elif not call.input.strip():
         told = "{}"
     else:
         known = arguments_of(call.input)
         if known is None:
             dropped.add("arguments")
-        told = known if known is not None else _wrapped("_raw", call.input)
+        told = known if known is not None else wrapped(call.input, "_raw")
     return ToolCall(id=call.id, name=plain_name(call.name, call.namespace), input=told, cache=call.cache)
-
-
-def _wrapped(name: str, text: str) -> str:
-    return msgspec.json.encode({name: text}).decode()
 
 
 def _image_source(source: Inline | Link | FileRef | PlainText) -> Inline | Link | FileRef:

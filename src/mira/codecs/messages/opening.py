@@ -9,13 +9,11 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from mira.codecs.codec import Envelope
+from mira.codecs.codec import OWN_PREFIX, Envelope
 from mira.codecs.messages import wire
 from mira.codecs.refusals import is_too_deep, missing, not_json, refusal, too_deep, wrong
 from mira.errors import Kind, MiraError
 
-#: Top-level names that begin so are Mira's own and never leave it.
-OWN_PREFIX = "mira"
 CHOICES = ("auto", "any", "tool", "none")
 THINKING = ("enabled", "adaptive", "disabled", "between_tools")
 

@@ -1,6 +1,7 @@
 """How much a model shall think, in the form that it takes: a budget, an effort, or nothing."""
 
 from mira.codecs.codec import Target
+from mira.codecs.fitting import COMMON_EFFORTS, EFFORTS, effort_of_budget, nearest_effort
 from mira.codecs.messages.wire import NAME
 from mira.core.capabilities import Capabilities
 from mira.core.conversation import (
@@ -19,7 +20,6 @@ from mira.core.conversation import (
 #: Anthropic takes no smaller budget.
 LEAST_BUDGET = 1024
 _BUDGETS = {"minimal": 2048, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
-_EFFORT_OF_BUDGET = ((4096, "low"), (16384, "medium"))
 
 
 def express_thinking(
@@ -70,7 +70,7 @@ def _told(asked: Thinking, can: Capabilities, output_cap: int, *, native: bool) 
     if can.thinking_adaptive and asked.mode == "between_tools":
         return Thinking(mode="between_tools", effort=_effort(asked.effort, can))
     if can.thinking_adaptive and not (asked.mode == "enabled" and can.thinking_budget and asked.budget_tokens):
-        effort = asked.effort or _effort_of(asked.budget_tokens)
+        effort = asked.effort or effort_of_budget(asked.budget_tokens)
         return Thinking(mode="adaptive", effort=_effort(effort, can), display=display)
     if not can.thinking_budget:
         return Thinking(effort=_effort(asked.effort, can))
@@ -83,15 +83,7 @@ def _told(asked: Thinking, can: Capabilities, output_cap: int, *, native: bool) 
 def _effort(effort: str | None, can: Capabilities) -> str | None:
     if effort is None or effort == "none" or not can.effort:
         return None
-    if effort in can.efforts:
-        return effort
-    return "low" if effort == "minimal" else "high"
-
-
-def _effort_of(budget_tokens: int | None) -> str | None:
-    if budget_tokens is None:
-        return None
-    return next((effort for limit, effort in _EFFORT_OF_BUDGET if budget_tokens < limit), "high")
+    return nearest_effort(effort if effort in EFFORTS else "high", can.efforts or COMMON_EFFORTS)
 
 
 def _fell_away(asked: Thinking, told: Thinking, can: Capabilities) -> bool:

@@ -10,18 +10,18 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from mira.codecs.carried import PREFIX, uncarry, uncarry_signature
+from mira.codecs.framing import Framing
 from mira.codecs.lenient import loose
 from mira.codecs.responses import wire
 from mira.codecs.responses.answer import read_response, reason_of, text_in
 from mira.codecs.responses.errors import parse_error_in_band
 from mira.codecs.responses.items import FORMAT, PROTOCOL, SEARCH_TOOL, citations, item_of
 from mira.codecs.responses.usage import usage_in
-from mira.codecs.sse import DONE, Frames, Message, read
+from mira.codecs.sse import DONE, Message
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import Reasoning
 from mira.core.events import (
     AnnotationDelta,
-    ErrorEvent,
     Event,
     Finish,
     OpaqueBlock,
@@ -104,14 +104,13 @@ class Decoder:
     """Feeds on bytes, gives events that keep the grammar of `mira.core.events`."""
 
     __slots__ = (
-        "_blocks", "_calls", "_frames", "_id", "_items", "_over", "_signatures", "_started", "_texts",
+        "_blocks", "_calls", "_framing", "_id", "_items", "_signatures", "_started", "_texts",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        self._framing = Framing()
         self._items: dict[int, _Item] = {}
         self._started = False
-        self._over = False
         self._id = ""
         self._calls = 0
         self._blocks = 0
@@ -120,38 +119,14 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
-        events: list[Event] = []
-        if self._over:
-            return events
-        try:
-            for frame in self._frames.feed(data):
-                self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        return events
+        return self._framing.feed(data, self._take)
 
     def close(self) -> list[Event]:
         """The node closed; without its last event the answer was cut."""
-        events: list[Event] = []
-        try:
-            if not self._over and (frame := self._frames.close()):
-                message = read(frame)
-                if message is not None and loose(message.data) is not None:
-                    self._take(frame, events)
-        except MiraError as error:
-            self._fail(error, events)
-        if not self._over:
-            self._fail(MiraError(Kind.UPSTREAM_FAILED, "The upstream's stream was cut before its end."), events)
-        return events
+        return self._framing.close(self._take, lambda: self._framing.over)
 
-    def _fail(self, error: MiraError, events: list[Event]) -> None:
-        if not self._over:
-            events.append(ErrorEvent(error))
-        self._over = True
-
-    def _take(self, frame: bytes, events: list[Event]) -> None:
-        message = read(frame)
-        if message is None or self._over or message.data == DONE:
+    def _take(self, message: Message, events: list[Event]) -> None:
+        if message.data == DONE:
             return
         told = _read(message)
         kind = told.type or message.event
@@ -185,7 +160,7 @@ class Decoder:
         if (usage := usage_in(fields)) is not None:
             events.append(UsageEvent(usage))
         events.append(Finish(reason=reason_of(fields, calls=self._calls > 0)))
-        self._over = True
+        self._framing.over = True
 
     def _step(self, kind: str, told: _Told, item: _Item, events: list[Event]) -> None:
         if (where := _SAYS.get(kind)) is not None:

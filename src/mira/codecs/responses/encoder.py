@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from mira.codecs.chat.request import source_of
+from mira.codecs import in_words
 from mira.codecs.codec import Context
 from mira.codecs.lenient import loose
 from mira.codecs.responses.answer import closing, item_id, response_body
@@ -20,11 +20,12 @@ from mira.codecs.responses.request import runs_search
 from mira.codecs.responses.shaping import items_of, signature_body, with_id
 from mira.codecs.responses.usage import usage_body
 from mira.codecs.sse import event_frame
-from mira.core.conversation import FinishReason, Image, ToolCall
+from mira.core.conversation import FinishReason, Image, Inline, ToolCall
 from mira.core.events import (
     AnnotationDelta,
     Event,
     Finish,
+    ImageBlock,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -36,6 +37,8 @@ from mira.core.events import (
 from mira.core.usage import Usage
 from mira.errors import MiraError
 
+#: The text block of a picture that can only be told by its address.
+_PICTURE = -1
 _Item = MessageItem | ReasoningItem | CallItem | WholeItem
 
 
@@ -109,8 +112,11 @@ class Encoder:
             case AnnotationDelta():
                 note = own_citation(loose(event.data), event.format)
                 return self._open.annotate(note) if isinstance(self._open, MessageItem) and note is not None else []
-            case OpaqueBlock():
-                return self._opaque(event)
+            case ImageBlock():
+                return self._picture(event)
+            case OpaqueBlock(format=form, data=data) if form == PROTOCOL:
+                body = with_id(data, item_id(self._context, "", len(self._items)))
+                return [*self._close(), *self._whole("", body)]
             case Finish():
                 return self._finish(event.reason)
             case _:
@@ -160,20 +166,11 @@ class Encoder:
         self._calls[event.index] = item
         return [*steps, *item.added()]
 
-    def _opaque(self, event: OpaqueBlock) -> list[Step]:
-        if event.format == PROTOCOL:
-            index = len(self._items)
-            return [*self._close(), *self._whole("", with_id(event.data, item_id(self._context, "", index)))]
-        told = loose(event.data)
-        images = told.get("images") if event.format == "chat" and isinstance(told, dict) else None
-        steps = self._close()
-        for image in images if isinstance(images, list) else ():
-            place = image.get("image_url") if isinstance(image, dict) else None
-            url = place.get("url") if isinstance(place, dict) else None
-            if isinstance(url, str):
-                for body in items_of([Image(source=source_of(url))], answer=True):
-                    steps += self._whole("image_generation_call", body)
-        return steps
+    def _picture(self, event: ImageBlock) -> list[Step]:
+        if not isinstance(event.source, Inline):
+            return self._say(in_words.picture(event.source), _PICTURE)
+        (body,) = items_of([Image(source=event.source)], answer=True)
+        return [*self._close(), *self._whole("image_generation_call", body)]
 
     def _whole(self, kind: str, body: Any) -> list[Step]:
         item = WholeItem(self._place(kind), body)

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from mira.codecs.codec import Target
+from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.free_form import as_function
 from mira.codecs.lenient import loose
 from mira.codecs.responses.dialects import Dialect
 from mira.codecs.responses.express_turns import express_turns
@@ -37,12 +39,7 @@ from mira.core.conversation import (
 from mira.errors import Kind, MiraError
 
 ENCRYPTED = "reasoning.encrypted_content"
-#: A free-form tool for nodes that know only functions.
-_FREE_TEXT = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
-_EFFORT_OF_BUDGET = ((4096, "low"), (16384, "medium"))
 _TUNING = ("top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
 
 
@@ -60,17 +57,18 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     if include := _include(extras.pop("include", None), asks=asks):
         extras["include"] = include
     tools, choice = _tools(conversation, dialect, dropped)
+    choice = fitted_choice(choice, target.capabilities, dropped) if tools else None
     calling = bool(tools) and choice is not ToolMode.NONE
     told = Conversation(
         model=target.model,
         turns=turns,
         tools=tools,
-        tool_choice=choice if tools else None,
+        tool_choice=choice,
         parallel_tool_calls=conversation.parallel_tool_calls if calling else None,
         output_cap=max(target.output_cap, MIN_OUTPUT_CAP),
         stream=conversation.stream,
         include_usage=True,
-        sampling=_sampling(conversation.sampling, target.capabilities, dropped),
+        sampling=_sampling(conversation, dropped, tuned=takes_sampling(thinking.effort, target.capabilities)),
         thinking=thinking,
         response_format=_response_format(conversation.response_format),
         notes=_notes(conversation.notes, dialect),
@@ -80,39 +78,29 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
     return told, tuple(sorted(dropped))
 
 
-def _sampling(sampling: Sampling, capabilities: Capabilities, dropped: set[str]) -> Sampling:
+def _sampling(conversation: Conversation, dropped: set[str], *, tuned: bool) -> Sampling:
+    sampling = conversation.sampling
     refused = {
         "n": sampling.n is not None and sampling.n > 1,
         "logprobs": bool(sampling.logprobs or sampling.top_logprobs),
-        "stop": bool(sampling.stop),
+        "stop_sequences" if conversation.origin == "messages" else "stop": bool(sampling.stop),
     }
     for name, asked in refused.items():
         if asked:
             raise MiraError(Kind.UNSUPPORTED, f"'{name}' is not supported for this model.", param=name)
-    lost = _TUNING if capabilities.sampling else (*_TUNING, "temperature", "top_p")
+    lost = _TUNING if tuned else (*_TUNING, "temperature", "top_p")
     dropped.update(name for name in lost if getattr(sampling, name) not in (None, {}))
-    if not capabilities.sampling:
+    if not tuned:
         return Sampling()
     return Sampling(temperature=sampling.temperature, top_p=sampling.top_p)
 
 
 def _thinking(thinking: Thinking, capabilities: Capabilities, dropped: set[str]) -> Thinking:
+    effort = fitted_effort(thinking, capabilities, dropped)
     if not capabilities.reasoning:
-        if _effort(thinking) not in (None, "none"):
-            dropped.add("reasoning_effort")
         return Thinking()
     summary = thinking.summary or ("auto" if thinking.display == "summarized" else None)
-    return Thinking(effort=_effort(thinking), summary=summary)
-
-
-def _effort(thinking: Thinking) -> str | None:
-    if thinking.effort is not None:
-        return thinking.effort
-    if thinking.mode == "disabled":
-        return "none"
-    if thinking.mode != "enabled" or thinking.budget_tokens is None:
-        return None
-    return next((effort for limit, effort in _EFFORT_OF_BUDGET if thinking.budget_tokens < limit), "high")
+    return Thinking(effort=effort, summary=summary)
 
 
 def _thinks(turns: tuple[Turn, ...], thinking: Thinking, capabilities: Capabilities) -> bool:
@@ -189,18 +177,6 @@ def _tool(tool: Tool, dialect: Dialect) -> Tool | None:
                 name=plain_name(tool.name, tool.namespace), description=tool.description, grammar=tool.grammar
             )
         case CustomTool():
-            return FunctionTool(
-                name=plain_name(tool.name, tool.namespace),
-                description=_with_grammar(tool),
-                parameters=_FREE_TEXT,
-                strict=False,
-            )
+            return msgspec.structs.replace(as_function(tool), strict=False, cache=None)
         case ProviderTool(format=origin):
             return tool if origin == PROTOCOL else None
-
-
-def _with_grammar(tool: CustomTool) -> str | None:
-    if tool.grammar is None:
-        return tool.description
-    rule = f"The input must match this {tool.grammar.syntax} grammar:\n{tool.grammar.definition}"
-    return f"{tool.description}\n\n{rule}" if tool.description else rule

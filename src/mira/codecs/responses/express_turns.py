@@ -5,6 +5,9 @@ Items keep their order, so an assistant's turn stays as it was. Thinking goes ba
 
 import msgspec
 
+from mira.codecs import in_words
+from mira.codecs.free_form import wrapped
+from mira.codecs.refusals import unsupported
 from mira.codecs.responses.dialects import Dialect
 from mira.codecs.responses.items import PROTOCOL, is_native
 from mira.codecs.responses.shaping import grouped
@@ -17,7 +20,6 @@ from mira.core.conversation import (
     Document,
     FileRef,
     Image,
-    Inline,
     Link,
     Opaque,
     PlainText,
@@ -34,9 +36,7 @@ from mira.core.conversation import (
     UserPart,
     UserTurn,
 )
-from mira.errors import Kind, MiraError
 
-_ERROR = "Error: "
 #: How long OpenAI keeps what is marked; it refuses other spans.
 _TTLS = ("30m", "12h")
 
@@ -116,13 +116,12 @@ def _user_parts(
                 told.append(_image(part, dialect))
             case Audio():
                 if not dialect.carries:
-                    raise _unsupported("This model takes no audio.")
+                    raise unsupported("This model takes no audio.")
                 told.append(Audio(data=part.data, encoding=part.encoding, cache=_cache(part.cache, dialect)))
             case Document():
                 told.append(_document(part, dialect, dropped))
             case SearchResult():
-                words = "\n".join((part.title, part.source, "", *part.content))
-                told.append(Text(text=words, cache=_cache(part.cache, dialect)))
+                told.append(Text(text=in_words.search_result(part), cache=_cache(part.cache, dialect)))
             case Opaque():
                 dropped.add("content")
     return told
@@ -173,7 +172,7 @@ def _reasoning(blocks: list[Reasoning], dialect: Dialect) -> list[Reasoning]:
 def _call(call: ToolCall, dialect: Dialect) -> ToolCall:
     kind, told = call.kind, call.input
     if kind == "custom" and not dialect.custom_tools:
-        kind, told = "function", msgspec.json.encode({"input": call.input}).decode()
+        kind, told = "function", wrapped(call.input)
     return ToolCall(
         id=call.id,
         name=plain_name(call.name, call.namespace),
@@ -186,11 +185,7 @@ def _call(call: ToolCall, dialect: Dialect) -> ToolCall:
 def _result(result: ToolResult, dialect: Dialect, dropped: set[str], calls: dict[str, ToolCall]) -> ToolResult:
     parts = _user_parts(result.parts, dialect, dropped)
     if result.is_error:
-        first = parts[0] if parts else None
-        if isinstance(first, Text):
-            parts[0] = msgspec.structs.replace(first, text=_ERROR + first.text)
-        else:
-            parts.insert(0, Text(text=_ERROR.strip()))
+        parts = in_words.failed(parts)
     mark = _cache(result.cache, dialect)
     if mark is not None and parts and not isinstance(parts[-1], Opaque) and parts[-1].cache is None:
         parts[-1] = msgspec.structs.replace(parts[-1], cache=mark)
@@ -215,7 +210,7 @@ def _cache(mark: CacheMark | None, dialect: Dialect) -> CacheMark | None:
 def _image(image: Image, dialect: Dialect) -> Image:
     source = image.source
     if isinstance(source, PlainText) or (isinstance(source, FileRef) and source.format != "openai"):
-        raise _unsupported("An image must be given as data or by URL for this model.")
+        raise unsupported("An image must be given as data or by URL for this model.")
     return Image(source=source, detail=image.detail, cache=_cache(image.cache, dialect))
 
 
@@ -226,20 +221,14 @@ def _document(document: Document, dialect: Dialect, dropped: set[str]) -> Docume
     if document.context:
         dropped.add("context")
     if document.media == "video":
-        raise _unsupported("This model takes no films.")
+        raise unsupported("This model takes no films.")
     match document.source:
         case PlainText(text=text):
-            return Text(text=f"{document.title}\n\n{text}" if document.title else text, cache=cache)
+            return Text(text=in_words.document(document, text), cache=cache)
         case FileRef(format=owner) if owner != "openai":
-            raise _unsupported("A file of another provider cannot be given to this model.")
-    title = document.title
-    if title is None and isinstance(document.source, Inline):
-        title = "document." + (document.source.mime_type.rpartition("/")[2] or "bin")
+            raise unsupported("A file of another provider cannot be given to this model.")
+    title = in_words.file_name(document)
     if isinstance(document.source, Link | FileRef):
         # The address and the stored file have names of their own; a second one is refused.
         title = None
     return Document(source=document.source, title=title, cache=cache)
-
-
-def _unsupported(message: str) -> MiraError:
-    return MiraError(Kind.UNSUPPORTED, message, param="messages")

@@ -182,6 +182,7 @@ def _user_part(part: wire.Part, param: str) -> UserPart:
 
 
 def _image(part: wire.InputImage, param: str) -> Image:
+    source: Source
     if part.image_url:
         source = source_of(part.image_url)
     elif part.file_id:

@@ -9,7 +9,8 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from mira.codecs.carried import carry
-from mira.codecs.responses.items import is_native
+from mira.codecs.growing import Thought
+from mira.codecs.responses.items import FORMAT, is_native
 from mira.codecs.responses.shaping import (
     call_body,
     foreign_body,
@@ -122,19 +123,22 @@ class MessageItem:
 class ReasoningItem:
     """What the model thinks: blocks of the protocol's own in one item, any other block in an item of its own."""
 
-    __slots__ = ("_blocks", "_number", "_said", "body", "place")
+    __slots__ = ("_blocks", "_counts", "_number", "_open", "_said", "body", "place")
 
     def __init__(self, place: Place, delta: ReasoningDelta) -> None:
         self.place = place
         self.body: dict[str, Any] = {}
         self._number = delta.block
-        self._blocks = [Reasoning(kind=delta.kind, format=delta.format, id=delta.id)]
+        #: blocks that are closed, the open one, and how many of each kind there are with it
+        self._blocks: list[Reasoning] = []
+        self._open = Thought(delta)
+        self._counts = {delta.kind: 1}
         self._said: list[str] = []
 
     def added(self) -> list[Step]:
         """The item begins; of a foreign block its kind is known."""
         body: dict[str, Any] = {"type": "reasoning", "summary": []}
-        first = self._blocks[0]
+        first = self._open.block()
         if not is_native(first):
             body["encrypted_content"] = carry(Reasoning(kind=first.kind))
         return [self.place.added(body)]
@@ -144,7 +148,7 @@ class ReasoningItem:
         if delta.block == self._number:
             return True
         begun = Reasoning(kind=delta.kind, format=delta.format, id=delta.id)
-        return same_item(self._blocks[-1], begun)
+        return same_item(self._open.block(), begun)
 
     def think(self, delta: ReasoningDelta) -> list[Step]:
         """More of the open block, or of the next one."""
@@ -152,22 +156,16 @@ class ReasoningItem:
         if delta.block != self._number:
             steps += self._close_block()
             self._number = delta.block
-            self._blocks.append(Reasoning(kind=delta.kind, format=delta.format, id=delta.id))
-        block = self._blocks[-1]
-        self._blocks[-1] = replace(
-            block,
-            signature=(block.signature or "") + delta.signature or None,
-            data=(block.data or "") + delta.data or None,
-            format=block.format or delta.format,
-            id=block.id or delta.id,
-        )
+            self._open = Thought(delta)
+            self._counts[delta.kind] = self._counts.get(delta.kind, 0) + 1
+        self._open.add(delta)
         if delta.text:
             steps += self._say(delta.text)
         return steps
 
     def close(self, status: str) -> list[Step]:
         """The item is complete."""
-        native = is_native(self._blocks[0])
+        native = self._is_native()
         steps = self._close_block()
         # A foreign block whose format came late stays foreign: it was announced so.
         body = reasoning_body(self._blocks) if native else foreign_body(self._blocks[0])
@@ -176,14 +174,16 @@ class ReasoningItem:
             self.body["id"] = self.place.item_id
         return [*steps, self.place.done(self.body)]
 
+    def _is_native(self) -> bool:
+        first = self._blocks[0] if self._blocks else self._open
+        return first.format == FORMAT
+
     def _is_thought(self) -> bool:
         """Whether the open block is the protocol's own reasoning text, which is no summary."""
-        return self._blocks[-1].kind == "text" and is_native(self._blocks[0])
+        return self._open.kind == "text" and self._is_native()
 
     def _spot(self) -> dict[str, int]:
-        kind = self._blocks[-1].kind
-        same = [block for block in self._blocks if block.kind == kind]
-        return {"content_index" if self._is_thought() else "summary_index": len(same) - 1}
+        return {"content_index" if self._is_thought() else "summary_index": self._counts[self._open.kind] - 1}
 
     def _say(self, text: str) -> list[Step]:
         steps: list[Step] = []
@@ -199,12 +199,12 @@ class ReasoningItem:
         return steps
 
     def _close_block(self) -> list[Step]:
-        if not self._said:
-            return []
         text, self._said = "".join(self._said), []
-        self._blocks[-1] = replace(self._blocks[-1], text=text)
-        spot = self._spot()
-        if self._is_thought():
+        spot, is_thought = self._spot(), self._is_thought()
+        self._blocks.append(self._open.block(text))
+        if not text:
+            return []
+        if is_thought:
             return [self.place.step("response.reasoning_text.done", **spot, text=text)]
         return [
             self.place.step("response.reasoning_summary_text.done", **spot, text=text),

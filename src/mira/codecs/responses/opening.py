@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from mira.codecs.codec import Envelope
+from mira.codecs.codec import OWN_PREFIX, Envelope
 from mira.codecs.refusals import is_too_deep, missing, not_json, refusal, too_deep, wrong
 from mira.codecs.responses import wire
 from mira.errors import Kind, MiraError
@@ -18,8 +18,6 @@ from mira.errors import Kind, MiraError
 MIN_OUTPUT_CAP = 16
 #: Tools are searched for by the client or by the provider.
 CLIENT = "client"
-#: Top-level names that begin so are Mira's own and never leave it.
-OWN_PREFIX = "mira"
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mira.codecs import in_words
 from mira.codecs.carried import carry, carry_signature
 from mira.codecs.lenient import loose
 from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, is_native, own_citation
@@ -23,6 +24,8 @@ from mira.core.conversation import (
     Text,
     ToolCall,
 )
+
+_PICTURE_FORMATS = ("png", "jpeg", "webp", "gif")
 
 
 def grouped(parts: Iterable[AssistantPart]) -> list[list[AssistantPart]]:
@@ -65,8 +68,13 @@ def items_of(group: list[AssistantPart], *, answer: bool, searches: bool = False
             if searches and first.name == SEARCH_TOOL and first.namespace is None:
                 return [*signed, search_body(first.id, first.input)]
             return [*signed, call_body(first)]
-        case Image(source=Inline(data=data)):
-            return [{"type": "image_generation_call", "result": data}]
+        case Image(source=Inline(mime_type=mime_type, data=data)):
+            kind = mime_type.rpartition("/")[2]
+            form = {"output_format": kind} if kind in _PICTURE_FORMATS else {}
+            return [{"type": "image_generation_call", "result": data, **form}]
+        case Image(source=source):
+            content = [content_body(Text(text=in_words.picture(source)), answer=answer)]
+            return [{"type": "message", "role": "assistant", "content": content}]
         case Opaque(format=origin, data=data) if origin == PROTOCOL:
             return [data]
         case _:

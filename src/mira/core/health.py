@@ -1,0 +1,369 @@
+"""What this process has seen of a node, and what follows from it: the states of a node and of each model at it. Pure.
+
+A node is `probing` until something good was heard of it, then `active`, and `degraded` while it is slow, failing or
+just back. It is left alone for a while as a whole (`ejected` after faults, `exhausted` without credits,
+`bad-credentials`) or for one model (`limited` by its rate, `model-missing`). When that while is over it is
+`half-open`: one live call at a time shows whether the reason still holds. So every state ends without help.
+"""
+
+from enum import Enum, unique
+
+from msgspec import Struct, field
+
+from mira.core.headroom import Window
+from mira.core.latency import Latency, faded
+from mira.core.purse import Purse
+
+#: Faults in a row that eject a node, or more than half of at least so many outcomes within the window.
+FAULTS_TO_EJECT = 3
+OUTCOMES_TO_EJECT = 10
+WINDOW_SLOTS, SLOT_S = 6, 5.0
+#: The first and the longest time for which a node is left alone, doubled with each time in a row.
+FIRST_S = {"ejected": 10.0, "exhausted": 10.0, "bad-credentials": 10.0, "limited": 5.0, "model-missing": 10.0}
+LONGEST_S = 300.0
+JITTER = 0.1
+#: What a node may ask for itself (Retry-After).
+LONGEST_TOLD_S = 600.0
+#: Live calls that have to begin well before an ejected node counts as well, and how long its share then grows.
+SUCCESSES_TO_RETURN = 3
+SLOW_START_S = 30.0
+SLOW_START_SHARE = 0.1
+#: A node that held out so long since its return begins again with the first ejection's time.
+FORGIVEN_S = 60.0
+ERROR_WEIGHT = 0.3
+ERRORS_HALVE_S = 10.0
+#: Above these a node is shown as `degraded`: share of errors, and time to the first content over the fleet's median.
+DEGRADED_ERRORS = 0.05
+DEGRADED_SLOWNESS = 4.0
+SLOWNESS_LASTS_S = 600.0
+
+
+@unique
+class Trouble(Enum):
+    """Why an attempt failed, as far as routing cares."""
+
+    #: connect, reset, timeout, 5xx, malformed, an error inside 200: the node's own
+    FAULT = "fault"
+    LIMITED = "limited"
+    EXHAUSTED = "exhausted"
+    CREDENTIALS = "bad-credentials"
+    MISSING = "model-missing"
+    #: the client allowed less time than the node's settings do: another may be quicker
+    HASTE = "haste"
+    #: the request itself, the client or Mira: says nothing about the node
+    INNOCENT = "innocent"
+
+
+class Standing(Struct, frozen=True):
+    """A state as people see it: the word, why, and in how many seconds it ends by itself where that is known."""
+
+    state: str
+    reason: str | None = None
+    returns_in_s: float | None = None
+
+
+class Block(Struct, eq=False):
+    """Calls stay away until `until_s`; then one at a time may try. `strikes` counts how often in a row that went wrong.
+
+    `since_s` is when it began; `good` are the calls that began well since then.
+    """
+
+    state: str
+    reason: str
+    since_s: float
+    until_s: float
+    strikes: int = 0
+    good: int = 0
+    trial: "Attempt | None" = None
+
+    def ready(self, now_s: float) -> bool:
+        """Whether one live call may try."""
+        return self.until_s <= now_s and self.trial is None
+
+    def standing(self, now_s: float) -> Standing:
+        """The state in words."""
+        if self.until_s > now_s:
+            return Standing(self.state, self.reason, round(self.until_s - now_s, 1))
+        return Standing("half-open", f"after {self.state}: {self.reason}")
+
+
+class Outcomes(Struct):
+    """Good and bad outcomes of the last 30 s, in slots of 5 s."""
+
+    slot: int = 0
+    good: list[int] = field(default_factory=lambda: [0] * WINDOW_SLOTS)
+    bad: list[int] = field(default_factory=lambda: [0] * WINDOW_SLOTS)
+
+    def count(self, now_s: float, *, bad: bool) -> None:
+        """Counts an outcome."""
+        slot = int(now_s / SLOT_S)
+        if slot != self.slot:
+            for passed in range(max(self.slot + 1, slot - WINDOW_SLOTS + 1), slot + 1):
+                self.good[passed % WINDOW_SLOTS] = self.bad[passed % WINDOW_SLOTS] = 0
+            self.slot = slot
+        (self.bad if bad else self.good)[slot % WINDOW_SLOTS] += 1
+
+    def mostly_bad(self) -> bool:
+        """Whether more than half of at least ten failed."""
+        bad = sum(self.bad)
+        total = bad + sum(self.good)
+        return total >= OUTCOMES_TO_EJECT and bad * 2 > total
+
+
+class Lane(Struct, eq=False):
+    """One model at one node. `streams` and `wholes` are timed apart, for a whole answer takes as long as it is.
+
+    `slowness` is its time over the fleet's median when it was last compared (at `compared_s`); `passed_over` are the
+    choices that it lost since then because of what is known of it, `asked_s` is when it was last asked.
+    """
+
+    block: Block | None = None
+    strikes: int = 0
+    streams: Latency = field(default_factory=Latency)
+    wholes: Latency = field(default_factory=Latency)
+    windows: tuple[Window, ...] = ()
+    slowness: float = 1.0
+    compared_s: float = 0.0
+    passed_over: int = 0
+    asked_s: float = 0.0
+
+    def slow(self, now_s: float) -> bool:
+        """Whether it took much longer than others when last compared, and that is not long ago."""
+        return self.slowness >= DEGRADED_SLOWNESS and now_s - self.compared_s < SLOWNESS_LASTS_S
+
+
+class Health(Struct, eq=False):
+    """What this process has seen of a node. `faults` are consecutive, `errors` their moving share as of `errors_s`.
+
+    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back. `purse` are the credits
+    of our account there.
+    """
+
+    in_flight: int = 0
+    faults: int = 0
+    heard: bool = False
+    errors: float = 0.0
+    errors_s: float = 0.0
+    block: Block | None = None
+    strikes: int = 0
+    returned_s: float = float("-inf")
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    lanes: dict[str, Lane] = {}
+    purse: Purse = field(default_factory=Purse)
+
+    def lane(self, model: str) -> Lane:
+        """What is known of a model at this node."""
+        lane = self.lanes.get(model)
+        if lane is None:
+            lane = self.lanes[model] = Lane()
+        return lane
+
+    def begin(self, lane: Lane, now_s: float, *, stream: bool, worst_case_nanocredits: int = 0) -> "Attempt":
+        """A call goes to this node now; it must end in `Attempt.over`."""
+        attempt = Attempt(self, lane, lane.streams if stream else lane.wholes, now_s, worst_case_nanocredits)
+        self.in_flight += 1
+        attempt.timed.waiting[attempt] = now_s
+        lane.asked_s = now_s
+        lane.passed_over = 0
+        for block in (self.block, lane.block):
+            if block is not None and block.ready(now_s):
+                block.trial = attempt
+        if worst_case_nanocredits:
+            self.purse.reserve(worst_case_nanocredits)
+        return attempt
+
+    def share(self, now_s: float) -> float:
+        """The part of its weight that a node takes: it grows to 1 for 30 s after a return."""
+        passed_s = now_s - self.returned_s
+        return 1.0 if passed_s >= SLOW_START_S else max(passed_s / SLOW_START_S, SLOW_START_SHARE)
+
+    def errors_now(self, now_s: float) -> float:
+        """The moving share of errors; it fades while nothing new is known."""
+        return self.errors and faded(self.errors, now_s - self.errors_s, ERRORS_HALVE_S)
+
+    def alive(self) -> None:
+        """The node answered something that cost nothing (its list of models): it is there, and takes our credential.
+
+        What a sick one still has to show, it may show at once.
+        """
+        self.heard = True
+        if self.block is not None and self.block.state == "bad-credentials":
+            self.block.until_s = min(self.block.until_s, self.block.since_s)
+
+    def forgive(self) -> None:
+        """An operator wants the node to be tried: what spoke against it is forgotten."""
+        self.block = None
+        self.faults, self.errors, self.outcomes = 0, 0.0, Outcomes()
+        for lane in self.lanes.values():
+            lane.block = None
+
+    def refused(self, now_s: float, jitter: float) -> None:
+        """The node still refuses our credential, as a probe found: no live call needs to find that out."""
+        block = self.block
+        if block is not None and block.state == "bad-credentials" and block.ready(now_s):
+            self.block = _renewed(block, block.state, block.reason, now_s, jitter, strikes=block.strikes + 1)
+
+    def told_credits(self, available_nanocredits: int | None, now_s: float) -> None:
+        """The balance of our account at the node; None where it does not tell."""
+        self.purse.tell(available_nanocredits, now_s)
+        block = self.block
+        if block is not None and block.state == "exhausted" and available_nanocredits:
+            block.until_s = min(block.until_s, block.since_s)
+
+    def standing(self, now_s: float) -> Standing:
+        """The state of the node as a whole."""
+        if self.block is not None:
+            return self.block.standing(now_s)
+        if self.errors_now(now_s) > DEGRADED_ERRORS:
+            return Standing("degraded", "failed lately")
+        if now_s - self.returned_s < SLOW_START_S:
+            return Standing("degraded", "slow start", round(self.returned_s + SLOW_START_S - now_s, 1))
+        if any(lane.slow(now_s) for lane in self.lanes.values()):
+            return Standing("degraded", "slow")
+        return Standing("active") if self.heard else Standing("probing", "nothing was heard of it yet")
+
+    def latency_ms(self) -> int | None:
+        """The mean time to the first content of streams, else of whole answers, over the models; None if unknown."""
+        for times in (
+            [lane.streams.mean_s for lane in self.lanes.values() if lane.streams.mean_s],
+            [lane.wholes.mean_s for lane in self.lanes.values() if lane.wholes.mean_s],
+        ):
+            if times:
+                return round(sum(times) / len(times) * 1000)
+        return None
+
+    def conditions(self, now_s: float) -> dict[str, Standing]:
+        """The models that are limited or missing at this node, with their states."""
+        return {name: lane.block.standing(now_s) for name, lane in self.lanes.items() if lane.block is not None}
+
+    def count(self, now_s: float, *, bad: bool) -> None:
+        """Counts an outcome that was the node's own."""
+        self.outcomes.count(now_s, bad=bad)
+        if bad:
+            self.faults += 1
+            self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT) + ERROR_WEIGHT
+            self.errors_s = now_s
+        else:
+            self.heard = True
+            self.faults = 0
+            if self.errors:
+                self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT)
+                self.errors_s = now_s
+
+
+class Attempt(Struct, eq=False):
+    """One call at one node: what it tells of the node is told here. `spent_nanocredits` is what it cost there."""
+
+    health: Health
+    lane: Lane
+    timed: Latency
+    started_s: float
+    reserved_nanocredits: int = 0
+    spent_nanocredits: int = 0
+    proved: bool = False
+    ended: bool = False
+
+    def content(self, now_s: float) -> None:
+        """The first content came, or the whole answer: the node is at work."""
+        if self.timed.waiting.pop(self, None) is not None:
+            self.timed.sample(now_s - self.started_s, now_s)
+            self._prove(now_s)
+
+    def succeeded(self, now_s: float) -> None:
+        """The answer is complete."""
+        self.content(now_s)
+        self.health.count(now_s, bad=False)
+
+    def failed(self, trouble: Trouble, reason: str, now_s: float, jitter: float, told_s: float | None = None) -> None:
+        """The attempt failed; `told_s` is how long the node wants to be left alone, `jitter` a random number 0 to 1."""
+        health, lane = self.health, self.lane
+        match trouble:
+            case Trouble.FAULT:
+                health.count(now_s, bad=True)
+                if told_s is not None:
+                    self._limit(reason, now_s, jitter, told_s)
+                block = health.block
+                if block is not None:
+                    if block.trial is self:
+                        health.block = _renewed(block, "ejected", reason, now_s, jitter, strikes=block.strikes + 1)
+                elif health.faults >= FAULTS_TO_EJECT or health.outcomes.mostly_bad():
+                    strikes = health.strikes + 1 if now_s - health.returned_s < FORGIVEN_S else 0
+                    health.block = _renewed(None, "ejected", reason, now_s, jitter, strikes=strikes)
+            case Trouble.LIMITED:
+                self._limit(reason, now_s, jitter, told_s)
+            case Trouble.EXHAUSTED | Trouble.CREDENTIALS:
+                block = health.block
+                if block is None or block.trial is self:
+                    strikes = 0 if block is None else block.strikes + 1
+                    health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+            case Trouble.MISSING:
+                block = lane.block
+                if block is None or block.trial is self:
+                    strikes = 0 if block is None else block.strikes + 1
+                    lane.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+            case Trouble.HASTE | Trouble.INNOCENT:
+                pass
+
+    def over(self, now_s: float) -> None:
+        """The attempt has ended, however; must be called once.
+
+        Whoever gave up waiting has learnt that the node takes at least so long.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        health = self.health
+        health.in_flight -= 1
+        if self.timed.waiting.pop(self, None) is not None and 0 < self.timed.mean_s < now_s - self.started_s:
+            self.timed.sample(now_s - self.started_s, now_s)
+        for block in (health.block, self.lane.block):
+            if block is not None and block.trial is self:
+                block.trial = None
+        health.purse.release(self.reserved_nanocredits, self.spent_nanocredits)
+
+    def _prove(self, now_s: float) -> None:
+        """Content of a call that began since a block did speaks against the block."""
+        health, lane = self.health, self.lane
+        block = health.block
+        if block is not None and self.started_s >= block.since_s:
+            block.good += 1
+            if block.trial is self:
+                block.trial = None
+            if block.state != "ejected":
+                health.block = None
+            elif block.good >= SUCCESSES_TO_RETURN:
+                health.block = None
+                health.strikes, health.returned_s = block.strikes, now_s
+                health.faults, health.errors, health.outcomes = 0, 0.0, Outcomes()
+        block = lane.block
+        if block is not None and self.started_s >= block.since_s:
+            lane.block = None
+
+    def _limit(self, reason: str, now_s: float, jitter: float, told_s: float | None) -> None:
+        block = self.lane.block
+        if block is not None and block.trial is not self:
+            # An echo of what is known: only the node's own word makes it longer.
+            if told_s is not None:
+                block.until_s = max(block.until_s, now_s + min(told_s, LONGEST_TOLD_S))
+            return
+        strikes = 0 if block is None else block.strikes + 1
+        self.lane.block = _renewed(block, "limited", reason, now_s, jitter, strikes=strikes, told_s=told_s)
+
+
+def _renewed(
+    block: Block | None,
+    state: str,
+    reason: str,
+    now_s: float,
+    jitter: float,
+    *,
+    strikes: int,
+    told_s: float | None = None,
+) -> Block:
+    """A block from now on; of two deadlines the later one wins."""
+    if told_s is not None:
+        wait_s = min(max(told_s, 0.0), LONGEST_TOLD_S)
+    else:
+        wait_s = min(FIRST_S[state] * 2.0 ** min(strikes, 10), LONGEST_S) * (1 - JITTER + 2 * JITTER * jitter)
+    until_s = now_s + wait_s if block is None else max(now_s + wait_s, block.until_s)
+    return Block(state=state, reason=reason, since_s=now_s, until_s=until_s, strikes=strikes)

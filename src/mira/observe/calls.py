@@ -1,0 +1,64 @@
+"""What is told of a call while it runs and when it is over: figures and one line of the log, from its record alone."""
+
+import logging
+from typing import Any
+
+from mira.core.call import CallRecord
+from mira.core.money import credits_text
+from mira.observe.log import MEMBERS, REQUEST_ID
+from mira.observe.metrics import OTHER, TOKEN_CLASSES, Metrics, token_counts
+
+LOGGER = "mira.calls"
+SERVER_ERROR = 500
+
+
+class Observer:
+    """Hears of every call of a model route: `began` in the task that answers it, `ended` when its record is final."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._log = logging.getLogger(LOGGER)
+
+    def began(self, request_id: str) -> None:
+        """A call began: the lines that its task writes carry its id."""
+        REQUEST_ID.set(request_id)
+        self._metrics.began()
+
+    def ended(self, record: CallRecord) -> None:
+        """A call is over."""
+        model, _ = self._metrics.ended(record)
+        level = logging.WARNING if record.status >= SERVER_ERROR else logging.INFO
+        if self._log.isEnabledFor(level):
+            line = logging.LogRecord(LOGGER, level, "", 0, "call", None, None)
+            setattr(line, MEMBERS, members(record, model))
+            self._log.handle(line)
+
+
+def members(record: CallRecord, model: str) -> dict[str, Any]:
+    """A call as a line of the log tells it. A model that the fleet does not know is a client's word, and left out."""
+    told: dict[str, Any] = {
+        "request_id": record.request_id,
+        "client_request_id": record.client_request_id,
+        "upstream_request_id": record.upstream_request_id,
+        "workspace_id": record.workspace_id or None,
+        "key_id": record.key_id or None,
+        "surface": record.face,
+        "protocol": record.protocol,
+        "model": None if model == OTHER else record.model,
+        "node": record.node,
+        "stream": record.stream,
+        "attempts": record.attempts,
+        "status": record.status,
+        "error": record.error,
+        "first_content_ms": record.first_content_ms,
+        "duration_ms": record.duration_ms,
+    }
+    if record.failed_attempts:
+        told["failed_attempts"] = [{"node": failed.node, "reason": failed.reason} for failed in record.failed_attempts]
+    counts = token_counts(record.usage)
+    if any(counts):
+        told["tokens"] = {name: count for name, count in zip(TOKEN_CLASSES.values(), counts, strict=True) if count}
+        told["estimated"] = record.usage.estimated
+    if record.held_nanocredits:
+        told["cost"] = credits_text(record.billed_nanocredits)
+    return told

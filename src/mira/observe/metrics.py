@@ -1,0 +1,242 @@
+"""Figures for Prometheus: what every call adds, and how the process stands when it is asked.
+
+All of it is described in `docs/metrics.md`. What a call adds comes from its `CallRecord` alone. Labels are bounded: the
+name of a model or a node is one only while the fleet knows it, and beyond `MOST_SETS` sets of labels everything counts
+as `other`.
+"""
+
+import asyncio
+import platform
+from collections.abc import Callable, Collection, Iterator, Sequence
+from operator import attrgetter
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from mira.core.call import CallRecord
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+OTHER = "other"
+NO_NODE = "none"
+#: Sets of labels that calls may make: a scrape of more would cost more than it tells.
+MOST_SETS = 1000
+NANO = 1e-9
+
+FIRST_CONTENT_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
+DURATION_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 600)
+BATCH_OPERATIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+LAG_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+#: Classes of tokens by the name of their count in `Usage`; each token is in exactly one.
+TOKEN_CLASSES = {
+    "input_tokens": "input",
+    "cache_read_tokens": "cache_read",
+    "cache_write_5m_tokens": "cache_write_5m",
+    "cache_write_1h_tokens": "cache_write_1h",
+    "output_tokens": "output",
+    "reasoning_tokens": "reasoning",
+    "audio_input_tokens": "audio_input",
+    "audio_output_tokens": "audio_output",
+    "image_input_tokens": "image_input",
+    "image_output_tokens": "image_output",
+}
+
+#: Their counts in that order.
+token_counts = attrgetter(*TOKEN_CLASSES)
+
+Add = Callable[[float], None]
+
+
+class NodeSeen(Struct, frozen=True, kw_only=True):
+    """A node as the fleet sees it now. What is not known is None."""
+
+    name: str
+    state: str
+    reason: str | None = None
+    in_flight: int = 0
+    latency_s: float | None = None
+    credits: float | None = None
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How the process stands: its nodes, the holds of its calls, the calls that wait for a place."""
+
+    nodes: Sequence[NodeSeen] = ()
+    holds: int = 0
+    held_nanocredits: int = 0
+    waiting: int = 0
+
+
+class _Bound(Struct):
+    """What calls of one set of labels add to; looked up once per call."""
+
+    requests: Callable[[], None]
+    duration: Add
+    first_content: Add
+    cost: Add
+    attempts: Callable[[], None]
+    tokens: list[Add | None]
+    model: str
+    node: str
+
+
+class Metrics:
+    """The registry of one process, and everything that it counts.
+
+    `models` and `nodes` give the names that may be labels; `standing` how the process stands. They are asked on the
+    event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        models: Callable[[], Collection[str]],
+        nodes: Callable[[], Collection[str]],
+        standing: Callable[[], Standing],
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # doubles every series, for times nobody asks for
+        registry = self.registry = CollectorRegistry()
+        self._models = models
+        self._nodes = nodes
+        self._look = standing
+        self._standing = Standing()
+        self._in_flight = 0
+        self._sets: dict[tuple[str, str, str, str | None, int], _Bound] = {}
+        pair = ("model", "node")
+        self._requests = Counter(
+            "mira_requests", "Calls that are over.", ("surface", "protocol", *pair, "status"), registry=registry
+        )
+        self._duration = Histogram(
+            "mira_request_duration_seconds", "Request to end of answer.", pair, buckets=DURATION_S, registry=registry
+        )
+        self._first_content = Histogram(
+            "mira_first_content_seconds", "Request to first content.", pair, buckets=FIRST_CONTENT_S, registry=registry
+        )
+        self._tokens = Counter("mira_tokens", "Tokens by class.", (*pair, "class"), registry=registry)
+        self._cost = Counter("mira_cost_credits", "Credits billed.", pair, registry=registry)
+        self._attempts = Counter("mira_attempts", "Requests to nodes.", ("node",), registry=registry)
+        self._failovers = Counter(
+            "mira_failovers", "Attempts after which another node was tried.", ("node", "reason"), registry=registry
+        )
+        self._refusals = Counter("mira_refusals", "Calls that ended in an error.", ("kind",), registry=registry)
+        self._batch = Histogram(
+            "mira_ledger_batch_operations", "Operations of a transaction.", buckets=BATCH_OPERATIONS, registry=registry
+        )
+        self._commit = Histogram(
+            "mira_ledger_commit_seconds", "Begin of a transaction to its end on disk.", buckets=COMMIT_S,
+            registry=registry,
+        )  # fmt: skip
+        self._lag = Histogram(
+            "mira_event_loop_lag_seconds", "How late the event loop came to a timer.", buckets=LAG_S, registry=registry
+        )
+        self.loop_lagged: Add = self._lag.observe
+        build = Gauge("mira_build_info", "Always 1.", ("version", "python"), registry=registry)
+        build.labels(version, platform.python_version()).set(1)
+        registry.register(self)
+        ProcessCollector(registry=registry)
+
+    async def exposition(self) -> bytes:
+        """All figures in Prometheus's text format. Written in a thread, since thousands of series take a while."""
+        self._standing = self._look()
+        return await asyncio.to_thread(generate_latest, self.registry)
+
+    def began(self) -> None:
+        """A call began."""
+        self._in_flight += 1
+
+    def ended(self, record: CallRecord) -> tuple[str, str]:
+        """Counts a call that is over; returns the labels of its model and its node."""
+        self._in_flight -= 1
+        bound = self._bound(record)
+        bound.requests()
+        bound.duration(record.duration_ms / 1000)
+        if record.first_content_ms is not None:
+            bound.first_content(record.first_content_ms / 1000)
+        if record.billed_nanocredits:
+            bound.cost(record.billed_nanocredits * NANO)
+        for position, count in enumerate(token_counts(record.usage)):
+            if count:
+                (bound.tokens[position] or self._bind_tokens(bound, position))(count)
+        if record.attempts:
+            bound.attempts()
+            if record.failed_attempts:
+                self._add_failovers(record)
+        if record.error is not None:
+            self._refusals.labels(record.error).inc()
+        return bound.model, bound.node
+
+    def batch_committed(self, operations: int, duration_s: float) -> None:
+        """Counts a transaction of the ledger."""
+        self._batch.observe(operations)
+        self._commit.observe(duration_s)
+
+    def node_label(self, name: str) -> str:
+        """The name of a node of the fleet, else `other`."""
+        return name if name in self._nodes() else OTHER
+
+    def collect(self) -> Iterator[Metric]:
+        """How the process stood when it was asked, for the registry."""
+        standing = self._standing
+        for name, help_text, value in (
+            ("mira_requests_in_flight", "Calls under way.", self._in_flight),
+            ("mira_holds", "Holds of calls under way.", standing.holds),
+            ("mira_held_credits", "Credits set aside by them.", standing.held_nanocredits * NANO),
+            ("mira_requests_waiting", "Calls that wait for a place.", standing.waiting),
+        ):
+            yield GaugeMetricFamily(name, help_text, value=value)
+        state = GaugeMetricFamily("mira_node_state", "1 for the state of a node.", labels=("node", "state", "reason"))
+        in_flight = GaugeMetricFamily("mira_node_in_flight", "Calls at a node.", labels=("node",))
+        latency = GaugeMetricFamily("mira_node_latency_seconds", "Moving mean of first content.", labels=("node",))
+        balance = GaugeMetricFamily("mira_node_credits", "Credits that are left at a node.", labels=("node",))
+        for node in standing.nodes:
+            state.add_metric((node.name, node.state, node.reason or ""), 1)
+            in_flight.add_metric((node.name,), node.in_flight)
+            if node.latency_s is not None:
+                latency.add_metric((node.name,), node.latency_s)
+            if node.credits is not None:
+                balance.add_metric((node.name,), node.credits)
+        yield from (state, in_flight, latency, balance)
+
+    def _bound(self, record: CallRecord) -> _Bound:
+        key = (record.face, record.protocol, record.model, record.node, record.status // 100)
+        bound = self._sets.get(key)
+        if bound is None:
+            model = record.model if record.model in self._models() else OTHER
+            node = NO_NODE if record.node is None else self.node_label(record.node)
+            if len(self._sets) >= MOST_SETS:
+                model, node = OTHER, NO_NODE if record.node is None else OTHER
+            # What clients make up is never remembered under its own name.
+            key = (record.face, record.protocol, model, node, record.status // 100)
+            bound = self._sets.get(key) or self._bind(key, model, node)
+        return bound
+
+    def _bind(self, key: tuple[str, str, str, str | None, int], model: str, node: str) -> _Bound:
+        face, protocol, _, _, hundreds = key
+        bound = self._sets[key] = _Bound(
+            requests=self._requests.labels(face, protocol, model, node, f"{hundreds}xx").inc,
+            duration=self._duration.labels(model, node).observe,
+            first_content=self._first_content.labels(model, node).observe,
+            cost=self._cost.labels(model, node).inc,
+            attempts=self._attempts.labels(node).inc,
+            tokens=[None] * len(TOKEN_CLASSES),
+            model=model,
+            node=node,
+        )
+        return bound
+
+    def _bind_tokens(self, bound: _Bound, position: int) -> Add:
+        token_class = tuple(TOKEN_CLASSES.values())[position]
+        add: Add = self._tokens.labels(bound.model, bound.node, token_class).inc
+        bound.tokens[position] = add
+        return add
+
+    def _add_failovers(self, record: CallRecord) -> None:
+        # The last attempt is the one whose node the record names.
+        for attempt in record.failed_attempts[: record.attempts - 1]:
+            node = self.node_label(attempt.node)
+            self._attempts.labels(node).inc()
+            self._failovers.labels(node, attempt.reason).inc()
