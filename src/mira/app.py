@@ -20,7 +20,7 @@ from mira import __version__
 from mira.api import application
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
-from mira.api.services import Services
+from mira.api.services import Fetching, Services
 from mira.api.standing import standing
 from mira.bootstrap import bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.program import Announcer, Asgi, FirstRun
@@ -32,9 +32,12 @@ from mira.core.models import Table
 from mira.core.price_rows import price_row
 from mira.core.pricing import Price
 from mira.errors import ConfigError, MiraError
-from mira.fetch.addresses import Allowed, parse_allowed
 from mira.fetch.egress import Egress, Page
+from mira.fetch.extract.pool import Extractor
 from mira.fetch.links import Loader
+from mira.fetch.render.browser import Browser
+from mira.fetch.service import Fetcher
+from mira.fetch.settings import allowed_addresses, price_of_page
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.node import LocalNode
@@ -47,6 +50,7 @@ from mira.relay import SILENT_TICKS, Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.database import Database
+from mira.store.fetch_domains import FetchDomains
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
@@ -57,7 +61,7 @@ from mira.store.transfers import Transfers
 from mira.store.users import Users
 from mira.store.workspaces import Workspaces
 from mira.transport.client import Pool
-from mira.transport.pinned import PinnedOpener
+from mira.transport.pinned import PinnedOpener, open_tunnel
 from mira.transport.proxy import proxy_for
 from mira.transport.resolver import system_lookup
 from mira.transport.tls import system_tls
@@ -88,10 +92,11 @@ class Ids:
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstRun | None) -> None:
+    def __init__(self, services: Services, egress: Egress, first: FirstRun | None) -> None:
         self.services = services
         self.first = first
         self.draining = False
+        self.egress = egress
         self.asgi = application.build(services)
 
 
@@ -101,7 +106,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
 
     `first_start` makes the first rows where there are none; only who can show their secrets should.
     """
-    allowed = allowed_addresses(config)
+    allowed, page_price = allowed_addresses(config), price_of_page(config)
     make_home(config.home)
     box = SecretBox(installation_secret(config))
     ids = Ids()
@@ -145,13 +150,18 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         stack.push_async_callback(fleet.stop)
         await fleet.load(config.nodes, operator_prices(config), operator_models(config))
         counter = Counter(side)
+        egress = Egress(pools.pinned, system_lookup, allowed=allowed, open_tunnel=open_tunnel)
+        extractor = Extractor()
+        stack.push_async_callback(extractor.close)
+        browser = Browser(egress, config.fetch.chromium)
+        stack.push_async_callback(browser.close)
         relay = Relay(
             keyring=keyring,
             catalog=fleet.catalog,
             ledger=ledger,
             counter=counter,
             memory=Answers(database, now_ms=now_ms),
-            loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
+            loader=Loader(egress),
             observer=Observer(metrics),
             most_calls=config.server.max_streams,
             instance=await instance_name(settings),
@@ -170,6 +180,11 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             keys=keys,
             calls=Calls(database),
             transfers=Transfers(database),
+            fetching=Fetching(
+                fetcher=Fetcher(egress, extractor, counter, browser, now_ms=now_ms),
+                domains=FetchDomains(database),
+                price_nanocredits=page_price,
+            ),
             fleet=fleet,
             counter=counter,
             metrics=metrics,
@@ -179,7 +194,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=ids,
             not_ready=lambda: "draining" if app.draining else None,
         )
-        app = App(services, first)
+        app = App(services, egress, first)
         yield app
 
 
@@ -274,13 +289,16 @@ def make_server(config: Config, app: App, public: socket.socket) -> tuple[Server
 
 
 async def reload(config: Config, app: App) -> None:
-    """Reads the configuration again and swaps nodes, prices and models, or changes nothing and says why in the log."""
+    """Reads the configuration again and swaps nodes, prices and rules of fetch, or does nothing and logs why."""
     try:
         fresh = load({**os.environ}, {"config": str(config.path)} if config.path else None)
+        allowed, page_price = allowed_addresses(fresh), price_of_page(fresh)
         await app.services.fleet.load(fresh.nodes, operator_prices(fresh), operator_models(fresh))
     except (ConfigError, MiraError) as error:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
     else:
+        app.egress.allow(allowed)
+        app.services.fetching.price_nanocredits = page_price
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
 
 
@@ -400,14 +418,6 @@ def operator_prices(config: Config) -> dict[str, Price]:
         except ValueError as error:
             raise ConfigError(str(error)) from None
     return prices
-
-
-def allowed_addresses(config: Config) -> Allowed:
-    """The private addresses that clients' URLs may reach; ConfigError names the entry that cannot be read."""
-    try:
-        return parse_allowed(config.allow_private_networks)
-    except ConfigError as error:
-        raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
 
 
 def operator_models(config: Config) -> Table:

@@ -83,6 +83,17 @@ class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dispatch: Literal["decision", "durable"] = "decision"
 
 
+class FetchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[fetch]` table. `allow` is added to `allow_private_networks`, `price` is credits per page as decimal text.
+
+    `chromium` is the browser for pages that need one; without it the usual names are looked for.
+    """
+
+    allow: tuple[str, ...] = ()
+    price: str = "0.001"
+    chromium: str | None = None
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as it stands, before the environment is laid over it."""
 
@@ -103,6 +114,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: ServerConfig = ServerConfig()
     log: LogConfig = LogConfig()
     ledger: LedgerConfig = LedgerConfig()
+    fetch: FetchConfig = FetchConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -135,6 +147,7 @@ class Config(Struct, frozen=True, kw_only=True):
     server: ServerConfig
     log: LogConfig
     ledger: LedgerConfig
+    fetch: FetchConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
@@ -194,6 +207,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         server=file.server,
         log=file.log,
         ledger=file.ledger,
+        fetch=file.fetch,
         nodes=nodes,
         prices=file.prices,
         models=file.models,

@@ -7,14 +7,24 @@ from msgspec import Struct
 
 from mira.config import Config
 from mira.core.caller import Caller
+from mira.fetch.service import Fetcher
 from mira.observe.metrics import Metrics
 from mira.relay import Relay
 from mira.store.calls import Calls
+from mira.store.fetch_domains import FetchDomains
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
 from mira.store.transfers import Transfers
 from mira.store.workspaces import Workspaces
+
+
+class Fetching(Struct, kw_only=True):
+    """What fetches pages. The price is of one page; it changes when the configuration is read again."""
+
+    fetcher: Fetcher
+    domains: FetchDomains
+    price_nanocredits: int
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -33,6 +43,7 @@ class Services(Struct, frozen=True, kw_only=True):
     keys: Keys
     calls: Calls
     transfers: Transfers
+    fetching: Fetching
     fleet: Any
     counter: Any
     metrics: Metrics
