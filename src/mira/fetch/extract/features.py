@@ -5,13 +5,12 @@ of other extractors and by the page as a whole. The order of the columns is part
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 from msgspec import Struct
 
-from mira.fetch.extract.signals import ANCESTORS, NAME_GROUPS, PAGE, RAW, Floats, Ints, Names, Signals
+from mira.fetch.extract.signals import ANCESTORS, NAME_GROUPS, PAGE, RAW, Floats, Ints, Names, Signals, by_depth
 
 LEVELS = 6
 _WORDS, _CHARS, _LINK_SHARE, _LINKS = (RAW.index(name) for name in ("log_words", "log_chars", "link_share", "links"))
@@ -74,13 +73,6 @@ def _word_counts(page: Signals) -> Floats:
     return np.maximum(np.expm1(page.raw[:, _WORDS]), 0.5).astype(np.float32)
 
 
-def _by_depth(page: Signals) -> list[Ints]:
-    """The nodes of each depth, the first depth left out."""
-    order = np.argsort(page.depths, kind="stable")
-    bounds = np.searchsorted(page.depths[order], np.arange(1, int(page.depths.max()) + 2))
-    return [order[start:end].astype(np.int32) for start, end in pairwise(bounds)]
-
-
 def _sums(page: Signals) -> _Sums:
     raw = page.raw
     words = _word_counts(page)
@@ -104,7 +96,7 @@ def _sums(page: Signals) -> _Sums:
     ).astype(np.float64)
     total = np.zeros((len(page.parents), own.shape[1]))
     np.add.at(total, page.node_of, own)
-    for nodes in reversed(_by_depth(page)):
+    for nodes in reversed(by_depth(page.depths)):
         np.add.at(total, page.parents[nodes], total[nodes])
     return _Sums(*total.T.astype(np.float32))
 
@@ -199,7 +191,7 @@ def _levels(page: Signals, sums: _Sums, above: list[Ints], names: Floats) -> Flo
 def _inherited(page: Signals, names: Floats) -> Floats:
     """The sum, the least and the greatest score of names from the node up to the first, and the nearest one."""
     rows = np.stack([names[:, 0], names[:, 1], names[:, 2], names[:, 0]], axis=1)
-    for nodes in _by_depth(page):
+    for nodes in by_depth(page.depths):
         up = rows[page.parents[nodes]]
         rows[nodes, 0] += up[:, 0]
         rows[nodes, 1] = np.minimum(rows[nodes, 1], up[:, 1])
@@ -212,7 +204,7 @@ def _near_groups(page: Signals) -> Floats:
     """How near above each of `NAME_GROUPS` is: 1 for the node itself, 1/2 for its parent, and so on, 0 for none."""
     bits = np.array([name.groups for name in page.names], np.int64)
     own = (bits[:, None] >> np.arange(len(NAME_GROUPS)) & 1).astype(np.float32)
-    for nodes in _by_depth(page):
+    for nodes in by_depth(page.depths):
         up = own[page.parents[nodes]]
         own[nodes] = np.maximum(own[nodes], up / (1 + up))
     return own

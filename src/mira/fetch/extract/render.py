@@ -39,7 +39,9 @@ _ESCAPES = (
     (re.compile(r"`"), _TICK, "\\`"),
 )
 _SIGNS = re.compile("[<&*_`]")
-_WRITTEN = str.maketrans({sign: written for _, sign, written in _ESCAPES})
+#: Stands before the signs of a heading, so that these are not taken for text.
+_HEADING = chr(0xE0F5)
+_WRITTEN = str.maketrans({sign: written for _, sign, written in _ESCAPES} | {_HEADING: ""})
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -99,11 +101,7 @@ def settle_images(body: Element, base: str, mode: Literal["none", "alt", "inline
 def to_markdown(body: Element) -> str:
     """The tree as markdown; it is changed on the way."""
     _unlink_around_headings(body)
-    for heading in list(body.iter(*_HEADINGS)):
-        # A list of cards is no list: its headings would be lost in it.
-        item = next(heading.iterancestors("li"), None)
-        if item is not None:
-            item.tag = "div"
+    _headings_in_lists(body)
     for element in list(body.iter("b", "strong", "em", "i", "u", "small", "mark", "font", "label", "button", "code")):
         # Signs of emphasis cannot go around paragraphs.
         in_code = element.tag == "code" and element.getparent().tag == "pre"
@@ -183,6 +181,14 @@ def _unlink_around_headings(body: Element) -> None:
                     inner.append(child)
         anchor.tag = "div"
         anchor.attrib.clear()
+
+
+def _headings_in_lists(body: Element) -> None:
+    """The converter writes them as plain text, though markdown can say them: their signs are put in by hand."""
+    for heading in list(body.iter(*_HEADINGS)):
+        if next(heading.iterancestors("li"), None) is not None and next(heading.iterancestors("td"), None) is None:
+            heading.text = f"{_HEADING}{'#' * int(heading.tag[1])} {(heading.text or '').lstrip()}"
+            heading.tag = "p"
 
 
 def _plain_code(body: Element) -> None:

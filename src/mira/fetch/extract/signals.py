@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from msgspec import Struct
@@ -50,6 +52,7 @@ _SPLIT = re.compile(r"[\s/:#.]+")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,}(?![a-z])")
 _NAMED_CHARS = 400
 _MAX_TOKENS = 24
+_LONGEST_NAME = 40
 
 _TAGS = {
     tag: place
@@ -90,32 +93,28 @@ ANCESTORS = (
 )
 _ANCESTOR = {tag: place for place, tag in enumerate(ANCESTORS)} | {"ol": ANCESTORS.index("ul")}
 
+# These look at lower-case text.
 _BOILERPLATE = re.compile(
     r"cookie|subscrib|newsletter|privacy|terms|log ?in|sign ?(?:in|up)|copyright|©|all rights|read more|follow us"
-    r"|skip to|menu|accept|learn more|click here|contact us|load more|show more|view all|see all",
-    re.IGNORECASE,
+    r"|skip to|menu|accept|learn more|click here|contact us|load more|show more|view all|see all"
 )
 _TRADE = re.compile(
     r"add to (?:cart|bag|basket|wish)|wishlist|in stock|out of stock|sold out|quantity|checkout|shipping|returns|sku"
-    r"|free delivery|buy now|reviews?\b|ratings?\b|sale\b|compare",
-    re.IGNORECASE,
+    r"|free delivery|buy now|reviews?\b|ratings?\b|sale\b|compare"
 )
 _TALK = re.compile(
     r"\brepl(?:y|ies)\b|\bquote\b|\blikes?\b|upvote|\bposts?\b|joined|member|reputation|\bago\b|\bviews\b|report|edited"
-    r"|solved|\breact|comment",
-    re.IGNORECASE,
+    r"|solved|\breact|comment"
 )
 _ABOUT = re.compile(
-    r"related|recommended|you may|you might|more from|popular|trending|recent posts|share|tags?:|filed under|categor",
-    re.IGNORECASE,
+    r"related|recommended|you may|you might|more from|popular|trending|recent posts|share|tags?:|filed under|categor"
 )
 _DATE = re.compile(
     r"\b(?:19|20)\d\d\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d"
-    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}",
-    re.IGNORECASE,
+    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
 )
-_PRICE = re.compile(r"[$£€¥₹]\s?\d|\d\s?(?:€|kr\b|zł|usd|eur)|rs\.? ?\d", re.IGNORECASE)
-_BYLINE = re.compile(r"^(?:by|written by|posted by|author|published|updated|von|par|por)\b", re.IGNORECASE)
+_PRICE = re.compile(r"[$£€¥₹]\s?\d|\d\s?(?:€|kr\b|zł|usd|eur)|rs\.? ?\d")
+_BYLINE = re.compile(r"^(?:by|written by|posted by|author|published|updated|von|par|por)\b")
 _COMMON = frozenset(
     "the of and to a in is that for it as was with be by on not he his but are this have from or which one had"
     " at you all were we they there their been has if more will would about so what can who out up no when my"
@@ -159,34 +158,41 @@ class Signals(Struct, frozen=True, kw_only=True):
 
 def names_of(element: Element, known: dict[str, Names]) -> Names:
     """What an element is called; `known` remembers names, which pages repeat often."""
-    text = " ".join(value[:_NAMED_CHARS] for name in _NAMES if (value := element.get(name)))
+    attributes = dict(element.items())
+    text = " ".join(value[:_NAMED_CHARS] for name in _NAMES if (value := attributes.get(name)))
     if not text:
         return _NAMELESS
     found = known.get(text)
     if found is None:
         groups = 0
-        for match in _GROUPS.finditer(text):
-            assert match.lastgroup is not None
-            groups |= 1 << int(match.lastgroup[1:])
-        found = known[text] = Names(groups, tuple(_name_tokens(text)))
+        for word in text.split():
+            groups |= _groups_in(word)
+        tokens = {token: None for whole in _SPLIT.split(text)[:_MAX_TOKENS] for token in _tokens_in(whole)}
+        found = known[text] = Names(groups, tuple(list(tokens)[:_MAX_TOKENS]))
     return found
 
 
 _NAMELESS = Names(0, ())
 
 
-def _name_tokens(text: str) -> list[str]:
-    tokens: dict[str, None] = {}
-    for whole in _SPLIT.split(text)[:_MAX_TOKENS]:
-        if len(whole) < 2 or len(whole) > 40:
-            continue
-        pieces = [piece.lower() for piece in _PIECES.findall(whole)]
-        tokens["-".join(pieces)] = None
-        for piece in pieces:
-            if len(piece) > 2:
-                tokens[piece] = None
-    tokens.pop("", None)
-    return list(tokens)[:_MAX_TOKENS]
+# Pages, and pages of one site all the more, use the same names again and again.
+@lru_cache(maxsize=20_000)
+def _groups_in(word: str) -> int:
+    groups = 0
+    for match in _GROUPS.finditer(word):
+        assert match.lastgroup is not None
+        groups |= 1 << int(match.lastgroup[1:])
+    return groups
+
+
+@lru_cache(maxsize=20_000)
+def _tokens_in(whole: str) -> tuple[str, ...]:
+    """A name in small letters without digits, and its pieces."""
+    if not 2 <= len(whole) <= _LONGEST_NAME:
+        return ()
+    pieces = [piece.lower() for piece in _PIECES.findall(whole)]
+    joined = "-".join(pieces)
+    return tuple(dict.fromkeys([joined] * bool(joined) + [piece for piece in pieces if len(piece) > 2]))
 
 
 def signals(
@@ -197,6 +203,8 @@ def signals(
     names = [names_of(node.element, known) for node in nodes]
     parents = np.fromiter((node.parent.index if node.parent else -1 for node in nodes), np.int32, len(nodes))
     tags = np.fromiter((_TAGS.get(node.element.tag, OTHER_TAG) for node in nodes), np.int32, len(nodes))
+    depths = np.fromiter((node.depth for node in nodes), np.int32, len(nodes))
+    ancestors = np.fromiter((_ANCESTOR.get(node.element.tag, -1) for node in nodes), np.int32, len(nodes))
     siblings, places, groups = _families(nodes, names)
     return Signals(
         raw=_block_rows(document, blocks),
@@ -204,13 +212,13 @@ def signals(
         names=names,
         node_of=np.fromiter((block.node.index for block in blocks), np.int32, len(blocks)),
         parents=parents,
-        depths=np.fromiter((node.depth for node in nodes), np.int32, len(nodes)),
+        depths=depths,
         tags=tags,
         siblings=siblings,
         sibling_places=places,
         groups=groups,
         kinds=_kinds(nodes, names),
-        nearness=_nearness(nodes),
+        nearness=_nearness(parents, depths, ancestors),
         vote=np.array(vote, np.float32),
         second=np.array(second, np.float32),
         page=page_row(document, blocks),
@@ -252,18 +260,22 @@ def _kinds(nodes: Sequence[Node], names: Sequence[Names]) -> Ints:
     return kinds
 
 
-def _nearness(nodes: Sequence[Node]) -> Floats:
+def _nearness(parents: Ints, depths: Ints, own: Ints) -> Floats:
     """A row per node: how far above each of `ANCESTORS` is, 0 for none, else 1 / distance (its own tag: 1)."""
-    steps = np.zeros((len(nodes), len(ANCESTORS)), np.float32)
-    for node in nodes:
-        row = steps[node.index]
-        if node.parent is not None:
-            above = steps[node.parent.index]
-            np.add(above, 1, out=row, where=above > 0)
-        place = _ANCESTOR.get(node.element.tag)
-        if place is not None:
-            row[place] = 1
+    steps = np.zeros((len(parents), len(ANCESTORS)), np.float32)
+    for level in (np.zeros(1, np.int32), *by_depth(depths)):
+        above = steps[parents[level]]
+        steps[level] = np.where(above > 0, above + 1, 0)
+        named = level[own[level] >= 0]
+        steps[named, own[named]] = 1
     return np.divide(1, steps, out=np.zeros_like(steps), where=steps > 0)
+
+
+def by_depth(depths: Ints) -> list[Ints]:
+    """The nodes of each depth, the first depth left out."""
+    order = np.argsort(depths, kind="stable")
+    bounds = np.searchsorted(depths[order], np.arange(1, int(depths.max()) + 2))
+    return [order[start:end].astype(np.int32) for start, end in pairwise(bounds)]
 
 
 RAW = (
@@ -284,7 +296,9 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
         count = len(words) or 1
         chars = len(text)
         head = text[:_HEAD_CHARS]
+        small = head.lower()
         length = len(head)
+        digits = sum(map(str.isdigit, head))
         rows[place] = (
             len(words),
             chars,
@@ -294,17 +308,17 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
             text[-1] in '.!?…。”"',
             text[-1] == ":",
             text[0].isupper(),
-            sum(map(str.isdigit, head)) / length,
+            digits / length,
             sum(map(str.isupper, head)) / length,
             chars / count,
             sum(word in _COMMON for word in words[:80]) / min(count, 80),
-            _BOILERPLATE.search(head) is not None,
-            _TRADE.search(head) is not None,
-            _TALK.search(head) is not None,
-            _ABOUT.search(head) is not None,
-            _DATE.search(head) is not None,
-            _PRICE.search(head) is not None,
-            _BYLINE.search(head) is not None,
+            _BOILERPLATE.search(small) is not None,
+            _TRADE.search(small) is not None,
+            _TALK.search(small) is not None,
+            _ABOUT.search(small) is not None,
+            digits > 0 and _DATE.search(small) is not None,
+            digits > 0 and _PRICE.search(small) is not None,
+            _BYLINE.search(small) is not None,
             len(title_words.intersection(words)) / count if title_words else 0,
             total[text],
             seen[text],
@@ -359,7 +373,7 @@ def page_row(document: Element, blocks: Sequence[Block]) -> Floats:
     generator = meta.get("generator", "") + " " + meta.get("og:site_name", "")
     address = meta.get("og:url") or canonical_of(document) or ""
     path = re.sub(r"^https?://[^/]+", "", address).split("?")[0]
-    texts = [block.text[:200] for block in blocks]
+    texts = [block.text[:200].lower() for block in blocks]
     body = " ".join((element.get("class") or "") for element in document.iter("html", "body"))
     generator += " " + body[:500]
     return np.array(

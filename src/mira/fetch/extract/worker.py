@@ -6,6 +6,7 @@ It ends with its parent, whose end of the pipe is the only one, and is killed by
 memory or processor time than it may. It writes nothing but replies: no log, no traceback, since pages are private.
 """
 
+import gc
 import math
 import os
 import resource
@@ -41,6 +42,9 @@ def main() -> int:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (2 * MEMORY_BYTES, 2 * MEMORY_BYTES))
     warm_up()
+    # What is there now stays. Pages are collected between two of them, when nobody waits.
+    gc.freeze()
+    gc.disable()
     serve(sys.stdin.buffer, replies)
     return 0
 
@@ -62,6 +66,8 @@ def serve(jobs: BinaryIO, replies: BinaryIO) -> None:
             replies.flush()
         except BrokenPipeError:
             return
+        del reply, data, body
+        gc.collect()
 
 
 def answer(job: Job) -> Reply:
