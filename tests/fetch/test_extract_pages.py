@@ -136,7 +136,10 @@ def test_a_link_around_a_card_leaves_its_heading_a_heading() -> None:
 def test_links_can_be_listed_or_dropped() -> None:
     listed = convert_html(page(RICH), URL, Options(links="list"))
     assert "](" not in listed.content
-    assert next((link.text, link.url) for link in listed.links) == ("the map", "https://example.com/maps/north.html?x=1")
+    assert next((link.text, link.url) for link in listed.links) == (
+        "the map",
+        "https://example.com/maps/north.html?x=1",
+    )
     dropped = convert_html(page(RICH), URL, Options(links="text"))
     assert dropped.links == []
     assert "the map" in dropped.content

@@ -14,21 +14,20 @@ from numpy.typing import NDArray
 from mira.fetch.extract.signals import Floats
 
 #: Blocks that are judged at once: small enough for the processor's cache.
-_ROWS = 128
+_ROWS = 64
 
 
 class Forest(Struct, frozen=True, kw_only=True):
     """Trees as arrays of nodes, one tree behind the other; a leaf is its own child.
 
-    `left` and `right` are numbers of nodes; `roots` the first node of each tree; a row goes left where its value is at
-    most the threshold. `steps` is the greatest depth. The sum of the leaves' values is the logit.
+    `roots` are the first nodes of the trees; `children` holds two places a node: where rows go whose value is above the
+    threshold, and where the others go. `steps` is the greatest depth. The sum of the leaves' values is the logit.
     """
 
     roots: NDArray[np.int32]
-    feature: NDArray[np.int16]
+    feature: NDArray[np.int32]
     threshold: NDArray[np.float32]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    children: NDArray[np.int32]
     value: NDArray[np.float32]
     steps: int
 
@@ -39,13 +38,14 @@ class Forest(Struct, frozen=True, kw_only=True):
         return scores
 
     def _logits(self, rows: Floats) -> Floats:
+        # `take` on flat arrays: three times as fast as indexing.
         flat = rows.ravel()
-        start = (np.arange(len(rows), dtype=np.int32) * rows.shape[1])[:, None]
-        nodes = np.repeat(self.roots[None, :], len(rows), axis=0)
+        starts = np.repeat(np.arange(len(rows), dtype=np.int32) * rows.shape[1], len(self.roots))
+        nodes = np.tile(self.roots, len(rows))
         for _ in range(self.steps):
-            values = flat[start + self.feature[nodes]]
-            nodes = np.where(values <= self.threshold[nodes], self.left[nodes], self.right[nodes])
-        logits: Floats = self.value[nodes].sum(axis=1)
+            values = flat.take(self.feature.take(nodes) + starts)
+            nodes = self.children.take(2 * nodes + (values <= self.threshold.take(nodes)))
+        logits: Floats = self.value.take(nodes).reshape(len(rows), -1).sum(axis=1)
         return logits
 
 
@@ -84,10 +84,9 @@ def load() -> Model:
         base = np.repeat(starts, counts)
         forest = Forest(
             roots=starts,
-            feature=data["feature"].astype(np.int16),
+            feature=data["feature"].astype(np.int32),
             threshold=data["threshold"].astype(np.float32),
-            left=data["left"].astype(np.int32) + base,
-            right=data["right"].astype(np.int32) + base,
+            children=np.stack([data["right"] + base, data["left"] + base], axis=1).ravel().astype(np.int32),
             value=data["value"].astype(np.float32),
             steps=int(data["steps"]),
         )
