@@ -51,6 +51,7 @@ def test_json_is_indented_and_fenced() -> None:
         converted('{"a":[1,"é```"]}', "application/json").content
         == '````json\n{\n  "a": [\n    1,\n    "é```"\n  ]\n}\n````\n'
     )
+    assert '"?"' in converted('{"a": "\\ud800"}', "application/json").content
     assert converted("{broken", "application/problem+json").content == "```json\n{broken\n```\n"
     assert converted("[" * 100_000, "application/json").content.startswith("```json\n[[[")
 

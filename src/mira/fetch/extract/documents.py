@@ -125,7 +125,9 @@ def _json(source: Source, options: Options) -> Extracted:
     text = decode(source.data, source.content_type)
     # What is not quite JSON stays as it is.
     with suppress(ValueError, RecursionError):
-        text = json.dumps(json.loads(text), ensure_ascii=False, indent=_JSON_INDENT)
+        indented = json.dumps(json.loads(text), ensure_ascii=False, indent=_JSON_INDENT)
+        # Escapes may name half a surrogate pair, which no text can hold.
+        text = indented.encode("utf-8", "replace").decode()
     return Extracted(content=fenced(text, "json", options), format=options.format)
 
 
