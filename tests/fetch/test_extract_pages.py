@@ -78,6 +78,11 @@ def test_text_that_nobody_sees_is_gone(hidden, main_content) -> None:
     assert "Sources" in text
 
 
+def test_a_page_goes_on_after_its_end() -> None:
+    early = page(RICH).replace("</nav>", "</nav></body></html>", 1)
+    assert "### The delta" in markdown(early)
+
+
 def test_zero_width_signs_are_gone() -> None:
     text = markdown(page(RICH.replace("Sources", "Sou\u200b\u2060r\U000e0041ces")))
     assert "## Sources" in text

@@ -13,6 +13,8 @@ _MARKUP = re.compile(
     # Scripts of data are kept: JSON-LD and the state of Next.js tell about the page.
     r"<(?P<raw>script|style)\b(?P<head>[^>]{0,2000}+)>(?P<body>.*?)(?:</(?P=raw)\s*>|\Z)"
     r"|<!--.*?(?:-->|\Z)"
+    # Nobody needs these, and the parser would stop at those that stand in the middle of a page.
+    r"|</(?:body|html)\s*>"
     rf"|<(?P<tag>[a-z][^\s/>]*+)(?P<attributes>{_ATTRIBUTE}*+)>?",
     re.IGNORECASE | re.DOTALL,
 )
