@@ -169,6 +169,8 @@ async def _unless_left(asked: Asked, work: Coroutine[Any, Any, T]) -> T:
                 each.cancel()
                 with suppress(asyncio.CancelledError):
                     await each
+        # A failed task, its error and this frame hold each other, and the pages of the frames between.
+        del task, left, each
 
 
 async def _left(asked: Asked) -> None:

@@ -102,6 +102,8 @@ class Flights(Generic[T]):
                 # Whoever comes now must not join work that is being given up.
                 self._forget(key, task)
                 task.cancel()
+            # A failed task, its error and this frame would hold each other, and the page of the frames between.
+            del task, flight
 
     def _over(self, key: Hashable, task: asyncio.Task[T]) -> None:
         self._forget(key, task)

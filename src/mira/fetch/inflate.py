@@ -37,6 +37,7 @@ async def inflated(data: bytes, coding: str, limit_bytes: int) -> bytes:
             plain = inner.decompress(data, _STEP_BYTES)
             made_bytes += len(plain)
             if made_bytes > limit_bytes:
+                out.clear()
                 raise too_large()
             out.append(plain)
             if inner.eof:
