@@ -34,20 +34,20 @@ from mira.fetch.extract.choose import select
 from mira.fetch.extract.dom import blocks_of, body_of, drop_unseen, parse, words_of
 from mira.fetch.extract.features import features
 from mira.fetch.extract.forest import LEXICON_STEP
-from mira.fetch.extract.signals import ANCESTORS, PAGE, RAW, Floats, Signals, signals
+from mira.fetch.extract.signals import PAGE, Floats, Signals, signals
 from mira.fetch.extract.vote import chosen, second_vote, vote
 
 WEIGHTS = Path(__file__).parent.parent / "src/mira/fetch/extract/data/blocks.npz"
 HELD_OUT_OF = 8
-ROUNDS = 400
+ROUNDS = 260
 PARAMETERS = {
     "objective": "binary",
-    "learning_rate": 0.04,
-    "num_leaves": 26,
-    "max_depth": 9,
+    "learning_rate": 0.06,
+    "num_leaves": 28,
+    "max_depth": 10,
     "min_data_in_leaf": 80,
     "max_bin": 63,
-    "feature_fraction": 0.22,
+    "feature_fraction": 0.3,
     "bagging_fraction": 0.5,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
@@ -59,8 +59,6 @@ NAME_DOMAINS = 4
 WORD_DOMAINS = 8
 PRIOR_DOMAINS = 2.0
 LABELLED_WORDS = 40
-HEADINGS = [ANCESTORS.index(tag) for tag in ("h1", "h2", "h3")]
-LINK_SHARE = RAW.index("link_share")
 
 
 class Item(msgspec.Struct):
@@ -155,22 +153,15 @@ def read(corpus: Path, item: Item) -> Page | None:
 
 
 def labels(numbers: Signals, reference: str) -> NDArray[np.float64]:
-    """1 for blocks that stand in the reference; of blocks that repeat, as many as the reference holds.
-
-    Of these, headings come before plain text and plain text before links: a table of contents repeats headings.
-    """
+    """1 for blocks that stand in the reference; of blocks that repeat, the first, as many as the reference holds."""
     run = f" {' '.join(words_of(reference))} "
     marks = np.array(chosen(numbers.words, reference), np.float64)
-    heading = numbers.nearness[numbers.node_of][:, HEADINGS].max(axis=1) > 0
-    linked = numbers.raw[:, LINK_SHARE] > 0.5
     places: dict[str, list[int]] = defaultdict(list)
     for place in np.flatnonzero(marks):
         places[" ".join(numbers.words[place])].append(int(place))
     for own, repeated in places.items():
         if len(repeated) > 1:
-            allowed = max(run.count(f" {own} "), 1)
-            best = sorted(repeated, key=lambda place: (not heading[place], bool(linked[place]), place))
-            marks[best[allowed:]] = 0
+            marks[repeated[max(run.count(f" {own} "), 1) :]] = 0
     return marks
 
 
