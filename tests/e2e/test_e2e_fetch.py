@@ -2,7 +2,12 @@
 
 import asyncio
 import gzip
+import json
+import os
+import re
+import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -116,6 +121,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str, bool]:
     error = answer.json()["error"]
     assert {"message", "type", "param", "code", "retryable"} <= error.keys()
     assert answer.headers["x-request-id"]
+    assert answer.headers["x-should-retry"] == str(error["retryable"]).lower()
     return answer.status_code, error["code"], error["retryable"]
 
 
@@ -224,6 +230,16 @@ def test_a_key_is_held_to_its_sites(gateway, fetch) -> None:
     assert fetch(key=secret).status_code == 200
     gateway.admin("PUT", f"/keys/{key_id}/fetch", {"allow": ["a b"]}, status=400)
     gateway.admin("GET", "/keys/key_of_nobody/fetch", status=404)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_line_of_the_readme_works_as_it_stands(gateway, site) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (line,) = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "/v1/fetch" in block]
+    line = line.replace("http://localhost:4000", gateway.url).replace("https://example.com", f"http://{place(site)}")
+    environ = {"PATH": os.environ["PATH"], "MIRA_API_KEY": PROXY_KEY, "NO_PROXY": "*"}
+    done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, check=True, timeout=PATIENCE_S)
+    assert json.loads(done.stdout)["markdown"].startswith("# Rivers")
 
 
 def test_an_operator_fetches_without_a_charge(gateway, site) -> None:

@@ -15,6 +15,7 @@ from mira.api.bodies import answer as json_answer
 from mira.api.bodies import read
 from mira.api.services import Asked, Services
 from mira.calls.charge import Charge
+from mira.calls.outgoing import error_headers
 from mira.codecs.chat import CHAT
 from mira.collaborators import ClientLeft
 from mira.core.call import CallRecord
@@ -80,7 +81,7 @@ async def fetch(services: Services, asked: Asked) -> Response:
     except MiraError as error:
         time_it()
         await charge.close(status=error.status, error=error.kind.name.lower())
-        raise
+        return _refusal(error, asked.request_id)
     except ClientLeft:
         time_it()
         await charge.close(status=CLIENT_LEFT_STATUS, error="client_left")
@@ -95,12 +96,14 @@ async def fetch(services: Services, asked: Asked) -> Response:
 
 async def fetch_here(services: Services, asked: Asked) -> Response:
     """Fetches a page for the operator: the same, but nobody pays and nothing is recorded."""
-    request = await read(asked, FetchRequest)
     who = Who(workspace_id="", key_id="operator")
     try:
+        request = await read(asked, FetchRequest)
         found = await _unless_left(asked, services.fetching.fetcher.fetch(request, who))
     except ClientLeft:
         return Response(status_code=CLIENT_LEFT_STATUS)
+    except MiraError as error:
+        return _refusal(error, asked.request_id)
     found.id = asked.request_id
     return json_answer(found)
 
@@ -139,6 +142,15 @@ async def _charged(services: Services, asked: Asked, caller: Caller, charge: Cha
     found.usage = Spent(pages=int(succeeded), cost=billed / NANO_PER_CREDIT)
     response = _bare(found) if request.format == "markdown" and _wants_markdown(asked) else json_answer(found)
     response.headers["x-mira-cost"] = credits_text(billed)
+    return response
+
+
+def _refusal(error: MiraError, request_id: str) -> Response:
+    response = Response(_render_error(error, request_id), error.status)
+    for name, value in error_headers(error, request_id):
+        response.headers[name.decode()] = value.decode()
+    # Other kinds of calls are retried by Mira itself, so that SDKs should not; here they may.
+    response.headers["x-should-retry"] = str(is_retryable(error)).lower()
     return response
 
 
