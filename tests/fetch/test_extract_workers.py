@@ -30,11 +30,29 @@ async def extractor():
     await pool.close()
 
 
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
+
+
+async def until(reached) -> None:
+    """Polls a condition, for 20 seconds at most."""
+    for _ in range(2000):
+        if reached():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it did not come to that")
+
+
 async def gone(pid: int) -> None:
-    """Waits until a process is over."""
-    async with asyncio.timeout(20):
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]:
-            await asyncio.sleep(0.01)
+    await until(lambda: not lives(pid))
 
 
 async def test_a_page_comes_back_as_markdown(extractor) -> None:
@@ -56,9 +74,7 @@ async def test_no_worker_runs_before_the_first_page_and_one_is_kept_for_the_next
 async def test_a_worker_can_be_started_ahead(extractor) -> None:
     extractor.warm()
     extractor.warm()
-    async with asyncio.timeout(20):
-        while not extractor.pids:
-            await asyncio.sleep(0.01)
+    await until(lambda: extractor.pids)
     ahead = extractor.pids
     await extractor.convert(source(), Options(), deadline_s=LONG_S)
     assert extractor.pids == ahead
@@ -89,9 +105,7 @@ async def test_a_killed_worker_is_replaced(extractor) -> None:
     await extractor.convert(source(), Options(), deadline_s=LONG_S)
     (pid,) = extractor.pids
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(20):
-        while extractor.pids:
-            await asyncio.sleep(0.01)
+    await until(lambda: not extractor.pids)
     assert "The river" in (await extractor.convert(source(), Options(), deadline_s=LONG_S)).content
     assert extractor.pids != [pid]
 
@@ -112,9 +126,7 @@ async def test_an_idle_worker_ends() -> None:
     pool = Extractor(workers=1, idle_s=0.05)
     try:
         await pool.convert(source(), Options(), deadline_s=LONG_S)
-        async with asyncio.timeout(20):
-            while pool.pids:
-                await asyncio.sleep(0.01)
+        await until(lambda: not pool.pids)
     finally:
         await pool.close()
 
@@ -152,7 +164,7 @@ async def test_closing_ends_the_workers_and_refuses_pages(extractor) -> None:
     await extractor.convert(source(), Options(), deadline_s=LONG_S)
     (pid,) = extractor.pids
     await extractor.close()
-    assert not Path(f"/proc/{pid}").exists()
+    assert not lives(pid)
     with pytest.raises(MiraError):
         await extractor.convert(source(), Options(), deadline_s=LONG_S)
 
@@ -161,7 +173,7 @@ async def test_a_worker_sees_no_secret_of_the_gateway(extractor, monkeypatch) ->
     monkeypatch.setenv("MIRA_SECRET_KEY", "not-for-workers")
     await extractor.convert(source(), Options(), deadline_s=LONG_S)
     (pid,) = extractor.pids
-    assert b"not-for-workers" not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"not-for-workers" not in environment_of(pid)
 
 
 async def test_a_worker_ends_with_its_parent() -> None:
@@ -171,12 +183,11 @@ async def test_a_worker_ends_with_its_parent() -> None:
         "  while not pool.pids: await asyncio.sleep(0.01)\n"
         "  print(pool.pids[0], flush=True); await asyncio.sleep(3600)\nasyncio.run(main())"
     )
-    parent = subprocess.Popen([sys.executable, "-P", "-c", script], stdout=subprocess.PIPE)
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-P", "-c", script, stdout=subprocess.PIPE)
     assert parent.stdout is not None
-    pid = int(await asyncio.to_thread(parent.stdout.readline))
+    pid = int(await parent.stdout.readline())
     parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    await parent.wait()
     await gone(pid)
 
 
