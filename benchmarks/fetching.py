@@ -11,6 +11,7 @@ measures chat calls to a scripted node first alone, then while hostile pages are
 
 import argparse
 import gzip
+import multiprocessing
 import random
 import statistics
 import sys
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx2
 from tests.support.gateway import PROXY_KEY, Gateway, openai_node, price
 from tests.support.upstream import Upstream
 
@@ -235,9 +237,42 @@ def soak(fetches: int) -> bool:
         return good and not left and max(late) < SLACK_S and all(status == 200 for status in unready)
 
 
+def hammer(told: "multiprocessing.Queue", address: "multiprocessing.Queue", end: "multiprocessing.Event") -> None:
+    """The sites and four who fetch hostile pages from them without pause, in a process of their own."""
+    with sites() as places:
+        told.put(places)
+        url = address.get()
+        done: Counter[int] = Counter()
+
+        def fetcher(number: int) -> None:
+            with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
+                while not end.is_set():
+                    name = CONVERTED[number % len(CONVERTED)]
+                    body = {"url": f"http://{places[number]}/{name}", "timeout_ms": TIMEOUT_MS, "max_age": 0}
+                    answer = client.post("/v1/fetch", json=body, headers={"authorization": f"Bearer {PROXY_KEY}"})
+                    done[answer.status_code] += 1
+
+        threads = [threading.Thread(target=fetcher, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        told.put(dict(done))
+
+
+def lags(running: Gateway) -> dict[str, float]:
+    """How often the event loop was late, by the most seconds that it was."""
+    lines = running.http.get("/metrics").text.splitlines()
+    found = [line for line in lines if line.startswith("mira_event_loop_lag_seconds_bucket")]
+    return {line.split('le="')[1].split('"')[0]: float(line.split()[-1]) for line in found}
+
+
 def latency(seconds: float) -> bool:
     upstream = Upstream(("gpt-4o-mini",)).start()
-    with sites() as places, gateway(places, upstream) as running:
+    told, address, end = multiprocessing.Queue(), multiprocessing.Queue(), multiprocessing.Event()
+    hostile = multiprocessing.Process(target=hammer, args=(told, address, end), daemon=True)
+    hostile.start()
+    with gateway(told.get(), upstream) as running:
         running.chat(MODEL)
 
         def measure() -> list[float]:
@@ -250,29 +285,20 @@ def latency(seconds: float) -> bool:
             return taken
 
         alone = measure()
-        over = threading.Event()
-        done: Counter[int] = Counter()
-
-        def hostile(number: int) -> None:
-            while not over.is_set():
-                name = CONVERTED[number % len(CONVERTED)]
-                body = {"url": f"http://{places[number]}/{name}", "timeout_ms": TIMEOUT_MS, "max_age": 0}
-                done[running.post("/v1/fetch", body).status_code] += 1
-
-        threads = [threading.Thread(target=hostile, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
+        before = lags(running)
+        address.put(running.url)
         beside = measure()
-        over.set()
-        for thread in threads:
-            thread.join()
+        after = lags(running)
+        end.set()
+        print(f"hostile pages meanwhile: {told.get()}")
         again = measure()
-        print(f"hostile pages meanwhile: {dict(done)}")
         for name, taken in (("alone", alone), ("beside hostile pages", beside), ("alone again", again)):
             cuts = statistics.quantiles(taken, n=100)
             print(f"  {name:22s} {len(taken):5d} calls   p50 {cuts[49]:7.2f} ms   p99 {cuts[98]:7.2f} ms")
-        base = statistics.median([*alone, *again])
-        print(f"p50 beside / alone: {statistics.median(beside) / base:.2f}")
+        print(f"p50 beside / alone: {statistics.median(beside) / statistics.median([*alone, *again]):.2f}")
+        late = {most: int(after[most] - before[most]) for most in ("0.01", "0.025", "0.05", "0.1", "+Inf")}
+        print(f"event loop late by at most so many seconds, times: {late}")
+    hostile.join(10)
     upstream.stop()
     return True
 
