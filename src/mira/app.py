@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import count
 
 import msgspec
 
@@ -19,7 +18,7 @@ from mira.api import application
 from mira.api.lent import Lent, lent
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
-from mira.api.services import Services
+from mira.api.services import Fetching, Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.cli.announce import WorkerAnnouncer
@@ -29,11 +28,15 @@ from mira.core.deadlines import LOCAL_TIMEOUTS
 from mira.core.fleet import Balancer
 from mira.core.operator_rows import operator_models, operator_prices
 from mira.errors import ConfigError, MiraError
-from mira.fetch.addresses import Allowed, parse_allowed
 from mira.fetch.egress import Egress
+from mira.fetch.extract.pool import Extractor
 from mira.fetch.links import Loader
+from mira.fetch.render.browser import Browser
+from mira.fetch.service import Fetcher
+from mira.fetch.settings import allowed_addresses, price_of_page
 from mira.files.objects import Objects
 from mira.files.uploads import Uploads
+from mira.ids import Ids
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.lending import FILE
@@ -50,6 +53,7 @@ from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.copying import copy_all
 from mira.store.database import Database, without_password
+from mira.store.fetch_domains import FetchDomains
 from mira.store.files import Files
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
@@ -66,6 +70,7 @@ from mira.store.usage import UsageSheets
 from mira.store.users import Users
 from mira.store.versions import KEYS, NODES, Versions
 from mira.store.workspaces import Workspaces
+from mira.transport.pinned import open_tunnel
 from mira.transport.pools import Pools
 from mira.transport.resolver import system_lookup
 from mira.workers.counter import Counter
@@ -79,27 +84,18 @@ FILES_SWEPT_S = 3600.0
 GC_THRESHOLD = 20_000
 
 
-class Ids:
-    """Makes ids that grow with time and never meet those of another process."""
-
-    def __init__(self) -> None:
-        self._process = secrets.token_hex(5)
-        self._numbers = count()
-
-    def __call__(self, prefix: str) -> str:
-        """`req_` and the like: milliseconds, the process, a running number."""
-        return f"{prefix}_{time.time_ns() // 1_000_000:011x}{self._process}{next(self._numbers):06x}"
-
-
 class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
-    def __init__(self, services: Services, first: FirstRun | None, retention: Retention, leases: Leases) -> None:
+    def __init__(
+        self, services: Services, egress: Egress, first: FirstRun | None, retention: Retention, leases: Leases
+    ) -> None:
         self.services = services
         self.leases = leases
         self.retention = retention
         self.first = first
         self.draining = False
+        self.egress = egress
         self.asgi = application.build(services)
 
 
@@ -109,7 +105,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
 
     `first_start` makes the first rows where there are none; only who can show their secrets should.
     """
-    allowed = allowed_addresses(config)
+    allowed, page_price = allowed_addresses(config), price_of_page(config)
     make_home(config.home)
     ids = Ids()
     async with AsyncExitStack() as stack:
@@ -166,13 +162,18 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=lambda: f"file_{secrets.token_hex(16)}",
             now_ms=now_ms,
         )
+        egress = Egress(pools.pinned, system_lookup, allowed=allowed, open_tunnel=open_tunnel)
+        extractor = Extractor()
+        stack.push_async_callback(extractor.close)
+        browser = Browser(egress, config.fetch.chromium)
+        stack.push_async_callback(browser.close)
         relay = Relay(
             keyring=keyring,
             catalog=fleet.catalog,
             ledger=ledger,
             counter=counter,
             memory=Answers(database, now_ms=now_ms),
-            loader=Loader(Egress(pools.pinned, system_lookup, allowed=allowed)),
+            loader=Loader(egress),
             files=uploads,
             observer=Observer(metrics),
             most_calls=config.server.max_streams,
@@ -195,6 +196,11 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             calls=calls,
             transfers=Transfers(database),
             usage=UsageSheets(database),
+            fetching=Fetching(
+                fetcher=Fetcher(egress, extractor, counter, browser, now_ms=now_ms),
+                domains=FetchDomains(database),
+                price_nanocredits=page_price,
+            ),
             fleet=fleet,
             reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
             counter=counter,
@@ -207,7 +213,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             not_ready=lambda: "draining" if app.draining else None,
         )
         retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
-        app = App(services, first, retention, leases)
+        app = App(services, egress, first, retention, leases)
         if database.shared:
             _follow(versions, app)
             stack.push_async_callback(_cancel, asyncio.create_task(versions.run()))
@@ -358,13 +364,16 @@ def _follow(versions: Versions, app: App) -> None:
 
 
 async def reload(config: Config, app: App) -> None:
-    """Reads the configuration again and swaps nodes, prices and models, or changes nothing and says why in the log."""
+    """Reads the configuration again and swaps nodes, prices and rules of fetch, or does nothing and logs why."""
     try:
         fresh = load({**os.environ}, {"config": str(config.path)} if config.path else None)
+        allowed, page_price = allowed_addresses(fresh), price_of_page(fresh)
         await app.services.fleet.load(fresh.nodes, operator_prices(fresh), operator_models(fresh))
     except (ConfigError, MiraError) as error:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
     else:
+        app.egress.allow(allowed)
+        app.services.fetching.price_nanocredits = page_price
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
 
 
@@ -412,14 +421,6 @@ class _Announce:
             first = self._app.first
             model = next((model for model in able if model.startswith("mira/local")), able[0])
             self._announcer.answerable(model=model, key=first.key if first else None)
-
-
-def allowed_addresses(config: Config) -> Allowed:
-    """The private addresses that clients' URLs may reach; ConfigError names the entry that cannot be read."""
-    try:
-        return parse_allowed(config.allow_private_networks)
-    except ConfigError as error:
-        raise ConfigError(f"MIRA_ALLOW_PRIVATE_NETWORKS: {error}") from None
 
 
 def now_ms() -> int:

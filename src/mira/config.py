@@ -95,6 +95,17 @@ class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     quota_mib: Annotated[int, msgspec.Meta(ge=0)] = 1024
 
 
+class FetchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[fetch]` table. `allow` is added to `allow_private_networks`, `price` is credits per page as decimal text.
+
+    `chromium` is the browser for pages that need one; without it the usual names are looked for.
+    """
+
+    allow: tuple[str, ...] = ()
+    price: str = "0.001"
+    chromium: str | None = None
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as it stands, before the environment is laid over it."""
 
@@ -116,6 +127,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: ServerConfig = ServerConfig()
     log: LogConfig = LogConfig()
     ledger: LedgerConfig = LedgerConfig()
+    fetch: FetchConfig = FetchConfig()
     files: FilesConfig = FilesConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
@@ -150,6 +162,7 @@ class Config(Struct, frozen=True, kw_only=True):
     server: ServerConfig
     log: LogConfig
     ledger: LedgerConfig
+    fetch: FetchConfig
     files: FilesConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
@@ -211,6 +224,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         server=_server(file.server, given.get("workers")),
         log=file.log,
         ledger=file.ledger,
+        fetch=file.fetch,
         files=file.files,
         nodes=nodes,
         prices=file.prices,

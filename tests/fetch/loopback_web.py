@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mira.fetch.egress import PORTS, Egress
-from mira.transport.pinned import PinnedOpener
+from mira.transport.pinned import PinnedOpener, open_tunnel
 
 #: Stands for a public host: the opener below takes it to the site on loopback.
 PUBLIC = "93.184.216.34"
@@ -73,6 +73,11 @@ class Web:
         self.dialled += addresses
         assert set(addresses) <= {PUBLIC, "127.0.0.1"}, "no test may send packets elsewhere"
         return self._open(origin, target, headers, ["127.0.0.1"] * len(addresses), **more)
+
+    async def tunnel(self, addresses: Sequence[str], port: int, *, connect_s: float) -> Any:
+        self.dialled += addresses
+        assert set(addresses) == {PUBLIC}, "no test may send packets elsewhere"
+        return await open_tunnel(["127.0.0.1"], port, connect_s=connect_s)
 
 
 def ok(body: bytes, *lines: str, mime: str = "image/png") -> bytes:

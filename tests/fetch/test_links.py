@@ -95,7 +95,9 @@ async def test_slow_links_are_given_up_together_and_four_are_open_at_a_time(web:
 async def test_every_failure_sounds_alike(web: Web) -> None:
     web.names["ten.test"] = [["10.0.0.1"]]
     web.site.answer = lambda path: (
-        redirect(f"http://127.0.0.1:{web.canary.port}/") if path == "/r" else b"HTTP/1.1 500 X\r\n\r\n"
+        redirect(f"http://127.0.0.1:{web.canary.port}/")
+        if path == "/r"
+        else b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n"
     )
     site = f"http://public.test:{web.site.port}"
     urls = [

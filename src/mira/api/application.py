@@ -37,7 +37,7 @@ log = logging.getLogger("mira.api")
 
 EXPOSED_HEADERS = (
     "x-request-id", "x-mira-cost", "x-mira-node", "x-mira-model", "x-mira-dropped", "x-mira-max-tokens",
-    "x-mira-token-method",
+    "x-mira-token-method", "x-markdown-tokens",
     "x-should-retry", "retry-after",
 )  # fmt: skip
 

@@ -7,11 +7,13 @@ from msgspec import Struct
 
 from mira.config import Config
 from mira.core.caller import Caller
+from mira.fetch.service import Fetcher
 from mira.files.uploads import Uploads
 from mira.nodes.reconciler import Reconciler
 from mira.observe.metrics import Metrics
 from mira.relay import Relay
 from mira.store.calls import Calls
+from mira.store.fetch_domains import FetchDomains
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
@@ -19,6 +21,14 @@ from mira.store.members import Members
 from mira.store.transfers import Transfers
 from mira.store.usage import UsageSheets
 from mira.store.workspaces import Workspaces
+
+
+class Fetching(Struct, kw_only=True):
+    """What fetches pages. The price is of one page; it changes when the configuration is read again."""
+
+    fetcher: Fetcher
+    domains: FetchDomains
+    price_nanocredits: int
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -39,6 +49,7 @@ class Services(Struct, frozen=True, kw_only=True):
     calls: Calls
     transfers: Transfers
     usage: UsageSheets
+    fetching: Fetching
     fleet: Any
     reconciler: Reconciler
     counter: Any

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, files, models, reference, standing, status, tenants, usage
+from mira.api import admin, bodies, extras, fetch, files, models, reference, standing, status, tenants, usage
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -25,6 +25,7 @@ from mira.codecs.responses import RESPONSES
 from mira.codecs.responses import wire as responses
 from mira.codecs.responses.memory import RECALL
 from mira.core.caller import Face
+from mira.fetch.shapes import FetchAnswer, FetchRequest
 
 
 class Policy(Enum):
@@ -41,6 +42,7 @@ class Billing(Enum):
     """What a call of a route costs."""
 
     TOKENS = "tokens"
+    FETCH = "fetch"
     FREE = "free"
 
 
@@ -85,7 +87,7 @@ def _model(path: str, surface: Surface, group: str, summary: str, body: type[Str
 def _row(policy: Policy, group: str) -> Callable[..., Row]:
     def row(method: str, path: str, endpoint: Endpoint, summary: str, **more: Any) -> Row:
         return Row(method=method, path=path, endpoint=endpoint, summary=summary, policy=policy, group=group,
-                   billing=Billing.FREE, **more)  # fmt: skip
+                   **{"billing": Billing.FREE, **more})  # fmt: skip
 
     return row
 
@@ -93,6 +95,7 @@ def _row(policy: Policy, group: str) -> Callable[..., Row]:
 _public = _row(Policy.PUBLIC, "Status")
 _proxy_models = _row(Policy.PROXY_KEY, "Models")
 _extras = _row(Policy.PROXY_KEY, "Extras")
+_fetch = _row(Policy.PROXY_KEY, "Fetch")
 _files = _row(Policy.PROXY_KEY, "Files")
 _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
@@ -115,6 +118,8 @@ TABLE: tuple[Row, ...] = (
               errors=MESSAGES),
     _model("/v1/responses", _RESPONSES, "Responses", RESPONSES_SUMMARY, responses.Request),
     _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
+    _fetch("POST", "/v1/fetch", fetch.fetch, "A web page as markdown, HTML or text", billing=Billing.FETCH,
+           errors=fetch.ERRORS, body=FetchRequest, answer=FetchAnswer),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and capabilities",
                   of_both=True),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model", of_both=True),
@@ -155,6 +160,11 @@ TABLE: tuple[Row, ...] = (
     _admin("POST", "/admin/v1/workspaces/{id}/keys", tenants.create_key, "Make a key; secret once", body=bodies.NewKey),
     _admin("PATCH", "/admin/v1/keys/{id}", tenants.change_key, "Change or disable a key", body=bodies.KeyChange),
     _admin("DELETE", "/admin/v1/keys/{id}", tenants.revoke_key, "Revoke a key"),
+    _admin("GET", "/admin/v1/keys/{id}/fetch", fetch.get_domains, "The sites that a key may fetch from"),
+    _admin("PUT", "/admin/v1/keys/{id}/fetch", fetch.put_domains, "Narrow the sites that a key may fetch from",
+           body=fetch.KeyDomains, answer=fetch.KeyDomains),
+    _admin("POST", "/admin/v1/fetch", fetch.fetch_here, "A web page for the operator, without a charge",
+           errors=fetch.ERRORS, body=FetchRequest, answer=FetchAnswer),
     _admin("GET", "/admin/v1/workspaces/{id}/members", tenants.list_members, "Members with their limits"),
     _admin("POST", "/admin/v1/workspaces/{id}/members", tenants.create_member, "Add a member", body=bodies.NewMember),
     _admin("GET", "/admin/v1/members/{id}", tenants.get_member, "One member"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from mira.cli.fetch import domains
 from mira.cli.options import limit_options, limits_body, workspace_option
 from mira.cli.output import Column, field, moment
 from mira.cli.session import Session, members, operator_command, segment
@@ -155,3 +156,6 @@ async def _switch(session: Session, key: str, workspace: str | None, *, disabled
     found = await session.key(key, workspace)
     reply = await session.client.call("PATCH", f"/keys/{segment(found['id'])}", {"disabled": disabled})
     session.output.details(reply, COLUMNS)
+
+
+keys.add_command(domains)

@@ -20,6 +20,7 @@ COMMANDS = {
     "nodes": "mira.cli.nodes:nodes",
     "models": "mira.cli.models:models",
     "usage": "mira.cli.usage:usage",
+    "fetch": "mira.cli.fetch:fetch",
 }
 
 

@@ -52,6 +52,10 @@ class Output:
         """A line for people."""
         self._out.write(printable(text) + "\n")
 
+    def text(self, text: str) -> None:
+        """Text of several lines, whose caller has taken out what steers a terminal."""
+        self._out.write(text)
+
     def listing(self, reply: "Reply", columns: Sequence[Column], *, empty: str) -> None:
         """The rows of a list; `empty` is said where there is none."""
         if self.as_json:

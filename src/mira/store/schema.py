@@ -251,6 +251,15 @@ key = Table(
     Column("member_id", Text),
 )
 
+#: The sites that keys may fetch from, as lists of domains in JSON; a key without a row may fetch from all.
+fetch_domains = Table(
+    "fetch_domains",
+    metadata,
+    Column("key_id", Text, ForeignKey("key.id"), primary_key=True),
+    Column("allow", Text),
+    Column("block", Text, nullable=False),
+)
+
 node = Table(
     "node",
     metadata,

@@ -83,6 +83,8 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping = False
         self._closed = False
+        #: seconds that the last new connection took, name look-up and TLS included
+        self.dial_s = 0.0
         self._empty: asyncio.Future[None] | None = None
 
     async def request(
@@ -234,6 +236,7 @@ class Pool:
     async def _dial(self, until_s: float) -> Connection:
         """Open a connection in a slot that the caller holds."""
         assert self._loop is not None
+        began_s = self._loop.time()
         try:
             connection = await self._dialer.dial(lambda: Connection(self, self._limits), until_s)
             if self._closed or connection.closed:
@@ -243,6 +246,7 @@ class Pool:
             self._free_slot()
             raise
         connection.born_s = self._loop.time()
+        self.dial_s = connection.born_s - began_s
         self._live.add(connection)
         self._sockets.add(connection)
         return connection

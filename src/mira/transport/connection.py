@@ -288,7 +288,7 @@ class Connection(asyncio.Protocol):
         empty = self._bodyless or status in {204, 304}
         sized = chunked or b"content-length" in by_name
         inflater = None
-        if b"content-encoding" in by_name and not empty:
+        if self._limits.decode and b"content-encoding" in by_name and not empty:
             inflater = inflater_for(headers)
             if inflater is not None:
                 headers = [h for h in headers if h[0] not in {b"content-encoding", b"content-length"}]

@@ -1,5 +1,6 @@
-"""One GET over a connection of its own, to addresses that somebody else has chosen."""
+"""One exchange over a connection of its own, to addresses that somebody else has chosen: a GET, or a bare tunnel."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +11,25 @@ from mira.transport.errors import AnswerTooLargeError, TransportError
 from mira.transport.response import Response
 from mira.transport.settings import Limits, Timeouts
 
-_ONE = Limits(max_connections=1)
+#: Bodies come as they were sent: whoever asked undoes their coding, within bounds of its own.
+_ONE = Limits(max_connections=1, decode=False)
+
+
+class Opened:
+    """An answer whose head is in, and how long its connection took in seconds."""
+
+    def __init__(self, response: Response, connect_s: float) -> None:
+        self._response = response
+        self.status = response.status
+        self.connect_s = connect_s
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header by its lower-case name, as Latin-1."""
+        return self._response.header(name)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body as it was sent; AnswerTooLargeError, TransportError."""
+        return await self._response.read(limit_bytes)
 
 
 class PinnedOpener:
@@ -29,7 +48,7 @@ class PinnedOpener:
         *,
         connect_s: float,
         total_s: float,
-    ) -> AsyncIterator[Response]:
+    ) -> AsyncIterator[Opened]:
         """The answer to a GET; MiraError, without the address or the other side's words, where it fails."""
 
         async def lookup(_host: str, _port: int) -> list[str]:
@@ -38,7 +57,8 @@ class PinnedOpener:
         timeouts = Timeouts(connect_s=connect_s, head_s=total_s, idle_s=total_s, total_s=total_s)
         pool = Pool(origin, limits=_ONE, timeouts=timeouts, ssl_context=self._ssl_context, lookup=lookup)
         try:
-            yield await pool.request(b"GET", target, headers)
+            response = await pool.request(b"GET", target, headers)
+            yield Opened(response, pool.dial_s)
         except AnswerTooLargeError:
             message = "What the URL gives is too large."
             raise MiraError(Kind.TOO_LARGE, message, code="response_too_large") from None
@@ -49,3 +69,17 @@ class PinnedOpener:
             raise MiraError(Kind.UPSTREAM_FAILED, "The URL could not be loaded.", code="fetch_failed") from None
         finally:
             await pool.close()
+
+
+async def open_tunnel(
+    addresses: Sequence[str], port: int, *, connect_s: float
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A plain connection to the first of the addresses that answers; OSError or TimeoutError where none does."""
+    failure: OSError = OSError("no address")
+    async with asyncio.timeout(connect_s):
+        for address in addresses:
+            try:
+                return await asyncio.open_connection(address, port)
+            except OSError as error:
+                failure = error
+    raise failure

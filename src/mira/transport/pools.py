@@ -7,9 +7,8 @@ from contextlib import AbstractAsyncContextManager
 
 from mira.core.deadlines import Timeouts
 from mira.transport.client import Pool
-from mira.transport.pinned import PinnedOpener
+from mira.transport.pinned import Opened, PinnedOpener
 from mira.transport.proxy import proxy_for
-from mira.transport.response import Response
 from mira.transport.tls import system_tls
 
 
@@ -34,7 +33,7 @@ class Pools:
         *,
         connect_s: float,
         total_s: float,
-    ) -> AbstractAsyncContextManager[Response]:
+    ) -> AbstractAsyncContextManager[Opened]:
         """One GET to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
         opener = PinnedOpener(self._trusted())
         return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s)

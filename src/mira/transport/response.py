@@ -96,6 +96,10 @@ class Response:
             except asyncio.CancelledError:
                 self.close()
                 raise
+            except Exception:
+                # This answer and the error's traceback hold each other: the collector may be long in coming.
+                self._chunks.clear()
+                raise
         chunks, self._chunks = self._chunks, []
         if self._error is not None:
             raise self._error

@@ -13,6 +13,7 @@ class Limits(msgspec.Struct, frozen=True):
     `line_bytes` bounds one header line, `buffer_bytes` what is held of a body that nobody reads yet (plus one read of
     the event loop). `idle_pool_s`: an unused connection is closed after it. `max_age_s`: an older connection is not
     used again, so that changes of addresses are followed; `resolve_s` is how long looked-up addresses are kept.
+    Without `decode` a compressed body is handed out as it came, with its `content-encoding`.
     """
 
     max_connections: int = 1024
@@ -23,3 +24,4 @@ class Limits(msgspec.Struct, frozen=True):
     idle_pool_s: float = 30.0
     max_age_s: float = 300.0
     resolve_s: float = 30.0
+    decode: bool = True

@@ -74,3 +74,8 @@ class Counter:
         """Tokens of a text."""
         async with self._bills:
             return (await self.count(model, {"text": text})).tokens
+
+    async def count_each(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each of several texts that are for no model in particular: plain o200k."""
+        async with self._bills:
+            return await self._side.count(texts, tokens.plan("").encoding)

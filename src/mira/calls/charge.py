@@ -1,0 +1,65 @@
+"""The money of a call that costs a fixed price: a hold before it, one settlement or void after it."""
+
+import asyncio
+import logging
+
+from mira.calls.books import BOOKS_WAIT_S
+from mira.collaborators import Hold, Ledger
+from mira.core.call import CallRecord
+from mira.core.ledger import Reserve
+from mira.errors import MiraError
+
+log = logging.getLogger("mira.calls")
+
+
+class Charge:
+    """Holds, then settles or closes, each once. Ledger operations are queued before anything is awaited."""
+
+    def __init__(self, ledger: Ledger, record: CallRecord) -> None:
+        self._ledger = ledger
+        self._record = record
+        self._hold: Hold | None = None
+        self._over = False
+
+    async def reserve(self, price_nanocredits: int) -> None:
+        """Sets the price aside; MiraError NO_CREDITS."""
+        record = self._record
+        self._hold = await self._ledger.reserve(
+            Reserve(
+                hold_id=record.request_id,
+                workspace_id=record.workspace_id,
+                key_id=record.key_id,
+                amount_nanocredits=price_nanocredits,
+                least_nanocredits=price_nanocredits,
+            )
+        )
+        record.held_nanocredits = price_nanocredits
+
+    async def durable(self) -> None:
+        """Waits until the hold is on disk: nothing may be told before. MiraError STORE_DOWN where it is lost."""
+        assert self._hold is not None
+        await asyncio.shield(self._hold.durable)
+
+    async def settle(self, cost_nanocredits: int, *, status: int) -> int:
+        """Bills the call; returns the nano-credits billed once they are durable."""
+        assert self._hold is not None
+        self._over = True
+        self._record.status = status
+        self._record.computed_nanocredits = cost_nanocredits
+        return await self._ledger.settle(self._hold.id, cost_nanocredits, self._record)
+
+    async def close(self, *, status: int, error: str | None) -> None:
+        """Gives the hold back, if there is one, and records the outcome. Does nothing after a settlement."""
+        if self._over:
+            return
+        self._over = True
+        self._record.status = status
+        self._record.error = error
+        if self._hold is None:
+            self._ledger.record(self._record)
+            return
+        try:
+            async with asyncio.timeout(BOOKS_WAIT_S):
+                await self._ledger.void(self._hold.id, self._record)
+        except (MiraError, TimeoutError):
+            log.warning("request %s is not recorded yet: the store does not answer", self._record.request_id)

@@ -1,0 +1,432 @@
+"""What a page's blocks and containers look like, as numbers: the raw material of the features."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from mira.fetch.extract.dom import Block, Element, Node, words_of
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+#: Words in classes, ids, roles and item properties that tell what an element is for; the order is part of the weights.
+NAME_GROUPS = (
+    r"nav|menu",
+    r"foot",
+    r"head(?!ing|line)|masthead",
+    r"sidebar|aside|rail\b|secondary",
+    r"relat|recommend|popular|trending|similar|also|upsell|cross-?sell|recent",
+    r"share|social|follow",
+    r"comment|disqus|respond",
+    r"cookie|consent|gdpr|notice",
+    r"banner|promo|cta\b|newsletter|subscri|signup|optin",
+    r"crumb",
+    r"paginat|pager|page-?nav|prev\b|next\b",
+    r"modal|popup|overlay|dialog|drawer|tooltip|offcanvas",
+    r"\bads?\b|advert|sponsor",
+    r"widget|toolbar|search|filter|facet|sort|login|account|cart",
+    r"meta|tags?\b|byline|author|bio\b|date|avatar|user",
+    r"hidden|sr-only|screen-?reader|visually|skip",
+    r"content|body",
+    r"article|post|entry|story|blog",
+    r"main|primary",
+    r"text|markdown|prose|rich|copy|rte\b",
+    r"product|descr|detail|spec|price|sku",
+    r"thread|message|reply|answer|question|topic|forum",
+    r"item|card|tile|teaser",
+    r"grid|list|result|collection|category|archive",
+    r"hero|feature|faq|testimonial|review|rating",
+    r"accordion|tab\b|tabs|panel|collaps",
+    r"title|heading|headline",
+    r"caption|credit|figure|image|media|video|gallery|carousel|slide",
+)
+_GROUPS = re.compile("|".join(f"(?P<g{place}>{words})" for place, words in enumerate(NAME_GROUPS)), re.IGNORECASE)
+_NAMES = ("class", "id", "role", "itemprop", "data-testid", "itemtype")
+_SPLIT = re.compile(r"[\s/:#.]+")
+_PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,}(?![a-z])")
+_NAMED_CHARS = 400
+_MAX_TOKENS = 24
+_LONGEST_NAME = 40
+
+_TAGS = {
+    tag: place
+    for place, tags in enumerate(
+        (
+            "p",
+            "li ul ol",
+            "h1",
+            "h2",
+            "h3",
+            "h4 h5 h6",
+            "td th tr table tbody thead caption",
+            "pre",
+            "blockquote",
+            "dt dd dl",
+            "figcaption figure",
+            "div",
+            "section",
+            "article",
+            "main",
+            "nav",
+            "header",
+            "footer",
+            "aside",
+            "form fieldset legend",
+            "summary details",
+            "address",
+            "center",
+            "body",
+        )
+    )
+    for tag in tags.split()
+}
+OTHER_TAG = 24
+#: Ancestors whose nearness is told.
+ANCESTORS = (
+    "nav header footer aside main article form table ul figure section pre blockquote details dl h1 h2 h3".split()
+)
+_ANCESTOR = {tag: place for place, tag in enumerate(ANCESTORS)} | {"ol": ANCESTORS.index("ul")}
+
+# These look at lower-case text.
+_BOILERPLATE = re.compile(
+    r"cookie|subscrib|newsletter|privacy|terms|log ?in|sign ?(?:in|up)|copyright|©|all rights|read more|follow us"
+    r"|skip to|menu|accept|learn more|click here|contact us|load more|show more|view all|see all"
+)
+_TRADE = re.compile(
+    r"add to (?:cart|bag|basket|wish)|wishlist|in stock|out of stock|sold out|quantity|checkout|shipping|returns|sku"
+    r"|free delivery|buy now|reviews?\b|ratings?\b|sale\b|compare"
+)
+_TALK = re.compile(
+    r"\brepl(?:y|ies)\b|\bquote\b|\blikes?\b|upvote|\bposts?\b|joined|member|reputation|\bago\b|\bviews\b|report|edited"
+    r"|solved|\breact|comment"
+)
+_ABOUT = re.compile(
+    r"related|recommended|you may|you might|more from|popular|trending|recent posts|share|tags?:|filed under|categor"
+)
+_DATE = re.compile(
+    r"\b(?:19|20)\d\d\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d"
+    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
+)
+_PRICE = re.compile(r"[$£€¥₹]\s?\d|\d\s?(?:€|kr\b|zł|usd|eur)|rs\.? ?\d")
+_BYLINE = re.compile(r"^(?:by|written by|posted by|author|published|updated|von|par|por)\b")
+_COMMON = frozenset(
+    "the of and to a in is that for it as was with be by on not he his but are this have from or which one had"
+    " at you all were we they there their been has if more will would about so what can who out up no when my"
+    " into do said she some its time could them than then now only other your our these may also der die und"
+    " das ist von mit den nicht ein eine de la le les et des en un une est que pour el los las por con para del"
+    " se al no es su il di che per".split()
+)
+_HEAD_CHARS = 500
+
+
+class Names(Struct, frozen=True):
+    """What an element is called: which of `NAME_GROUPS` (bits), and the pieces of its names."""
+
+    groups: int
+    tokens: tuple[str, ...]
+
+
+class Signals(Struct, frozen=True, kw_only=True):
+    """A page in numbers. `raw` has a row per block, `page` one for all; nodes are block-level elements.
+
+    `node_of` tells each block's node; `parents` each node's parent (-1 for the first); `vote` and `second` are 0 or 1
+    per block; `names` belong to nodes, `words` to blocks.
+    """
+
+    raw: Floats
+    words: list[list[str]]
+    names: list[Names]
+    node_of: Ints
+    parents: Ints
+    depths: Ints
+    tags: Ints
+    siblings: Ints
+    sibling_places: Ints
+    groups: Ints
+    kinds: Ints
+    nearness: Floats
+    vote: Floats
+    second: Floats
+    page: Floats
+
+
+def names_of(element: Element, known: dict[str, Names]) -> Names:
+    """What an element is called; `known` remembers names, which pages repeat often."""
+    attributes = dict(element.items())
+    text = " ".join(value[:_NAMED_CHARS] for name in _NAMES if (value := attributes.get(name)))
+    if not text:
+        return _NAMELESS
+    found = known.get(text)
+    if found is None:
+        groups = 0
+        for word in text.split():
+            groups |= _groups_in(word)
+        tokens = {token: None for whole in _SPLIT.split(text)[:_MAX_TOKENS] for token in _tokens_in(whole)}
+        found = known[text] = Names(groups, tuple(list(tokens)[:_MAX_TOKENS]))
+    return found
+
+
+_NAMELESS = Names(0, ())
+
+
+# Pages, and pages of one site all the more, use the same names again and again.
+@lru_cache(maxsize=20_000)
+def _groups_in(word: str) -> int:
+    groups = 0
+    for match in _GROUPS.finditer(word):
+        assert match.lastgroup is not None
+        groups |= 1 << int(match.lastgroup[1:])
+    return groups
+
+
+@lru_cache(maxsize=20_000)
+def _tokens_in(whole: str) -> tuple[str, ...]:
+    """A name in small letters without digits, and its pieces."""
+    if not 2 <= len(whole) <= _LONGEST_NAME:
+        return ()
+    pieces = [piece.lower() for piece in _PIECES.findall(whole)]
+    joined = "-".join(pieces)
+    return tuple(dict.fromkeys([joined] * bool(joined) + [piece for piece in pieces if len(piece) > 2]))
+
+
+def signals(
+    document: Element, blocks: Sequence[Block], nodes: Sequence[Node], vote: Sequence[bool], second: Sequence[bool]
+) -> Signals:
+    """The page in numbers; there is at least one block."""
+    known: dict[str, Names] = {}
+    names = [names_of(node.element, known) for node in nodes]
+    parents = np.fromiter((node.parent.index if node.parent else -1 for node in nodes), np.int32, len(nodes))
+    tags = np.fromiter((_TAGS.get(node.element.tag, OTHER_TAG) for node in nodes), np.int32, len(nodes))
+    depths = np.fromiter((node.depth for node in nodes), np.int32, len(nodes))
+    ancestors = np.fromiter((_ANCESTOR.get(node.element.tag, -1) for node in nodes), np.int32, len(nodes))
+    siblings, places, groups = _families(nodes, names)
+    return Signals(
+        raw=_block_rows(document, blocks),
+        words=[block.words for block in blocks],
+        names=names,
+        node_of=np.fromiter((block.node.index for block in blocks), np.int32, len(blocks)),
+        parents=parents,
+        depths=depths,
+        tags=tags,
+        siblings=siblings,
+        sibling_places=places,
+        groups=groups,
+        kinds=_kinds(nodes, names),
+        nearness=_nearness(parents, depths, ancestors),
+        vote=np.array(vote, np.float32),
+        second=np.array(second, np.float32),
+        page=page_row(document, blocks),
+    )
+
+
+def _families(nodes: Sequence[Node], names: Sequence[Names]) -> tuple[Ints, Ints, Ints]:
+    """For each node: how many siblings look like it, which of them it is, and a number that they share."""
+    keys: dict[tuple[int, str, str], int] = {}
+    members: list[int] = []
+    groups = np.zeros(len(nodes), np.int32)
+    places = np.zeros(len(nodes), np.int32)
+    for node in nodes:
+        tokens = names[node.index].tokens
+        key = (node.parent.index if node.parent else -1, node.element.tag, tokens[0] if tokens else "")
+        group = keys.setdefault(key, len(keys))
+        if group == len(members):
+            members.append(0)
+        groups[node.index] = group
+        places[node.index] = members[group]
+        members[group] += 1
+    return np.array(members, np.int32)[groups], places, groups
+
+
+def _kinds(nodes: Sequence[Node], names: Sequence[Names]) -> Ints:
+    """A number that nodes share which look alike, with their parents and grandparents, wherever they stand."""
+    known: dict[tuple[object, ...], int] = {}
+    own: list[tuple[str, str]] = []
+    kinds = np.zeros(len(nodes), np.int32)
+    for node in nodes:
+        tokens = names[node.index].tokens
+        own.append((node.element.tag, tokens[0] if tokens else ""))
+        key: list[object] = []
+        above: Node | None = node
+        while above is not None and len(key) < 3:
+            key.append(own[above.index])
+            above = above.parent
+        kinds[node.index] = known.setdefault(tuple(key), len(known))
+    return kinds
+
+
+def _nearness(parents: Ints, depths: Ints, own: Ints) -> Floats:
+    """A row per node: how far above each of `ANCESTORS` is, 0 for none, else 1 / distance (its own tag: 1)."""
+    steps = np.zeros((len(parents), len(ANCESTORS)), np.float32)
+    for level in (np.zeros(1, np.int32), *by_depth(depths)):
+        above = steps[parents[level]]
+        steps[level] = np.where(above > 0, above + 1, 0)
+        named = level[own[level] >= 0]
+        steps[named, own[named]] = 1
+    return np.divide(1, steps, out=np.zeros_like(steps), where=steps > 0)
+
+
+def by_depth(depths: Ints) -> list[Ints]:
+    """The nodes of each depth, the first depth left out."""
+    order = np.argsort(depths, kind="stable")
+    bounds = np.searchsorted(depths[order], np.arange(1, int(depths.max()) + 2))
+    return [order[start:end].astype(np.int32) for start, end in pairwise(bounds)]
+
+
+RAW = (
+    "log_words log_chars link_share links comma_share stop_end colon_end upper_first digit_share upper_share word_chars"
+    " common_share boilerplate trade talk about date price byline title_share repeats repeat_place separators words_24"
+    " at_sign question marks"
+).split()
+
+
+def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
+    title = document.find(".//title")
+    title_words = set(words_of(title.text or "")) if title is not None else set()
+    total = Counter(block.text for block in blocks)
+    seen: Counter[str] = Counter()
+    rows = np.zeros((len(blocks), len(RAW)), np.float32)
+    for place, block in enumerate(blocks):
+        text, words = block.text, block.words
+        count = len(words) or 1
+        chars = len(text)
+        head = text[:_HEAD_CHARS]
+        small = head.lower()
+        length = len(head)
+        digits = sum(map(str.isdigit, head))
+        rows[place] = (
+            len(words),
+            chars,
+            min(block.link_chars / chars, 1),
+            block.links,
+            (head.count(",") + head.count(".") + head.count(";")) / length,
+            text[-1] in '.!?…。”"',
+            text[-1] == ":",
+            text[0].isupper(),
+            digits / length,
+            sum(map(str.isupper, head)) / length,
+            chars / count,
+            sum(word in _COMMON for word in words[:80]) / min(count, 80),
+            _BOILERPLATE.search(small) is not None,
+            _TRADE.search(small) is not None,
+            _TALK.search(small) is not None,
+            _ABOUT.search(small) is not None,
+            digits > 0 and _DATE.search(small) is not None,
+            digits > 0 and _PRICE.search(small) is not None,
+            _BYLINE.search(small) is not None,
+            len(title_words.intersection(words)) / count if title_words else 0,
+            total[text],
+            seen[text],
+            any(mark in head for mark in "|›»•·"),
+            count >= 24,
+            "@" in head,
+            "?" in head,
+            sum(part[0].tag in ("b", "strong", "em", "i") for part in block.parts) > 0,
+        )
+        seen[text] += 1
+    rows[:, :2] = np.log1p(rows[:, :2])
+    return rows
+
+
+PAGE = (
+    "log_chars link_share log_blocks long_share og_article og_product og_site og_none ld_product ld_article"
+    " ld_talk ld_list ld_faq main article h1s h2s lis tables pres ps forms prices dates trades talks images"
+    " generator_shop generator_talk generator_docs path_depth path_home path_product path_list path_article"
+    " path_talk path_docs path_digits"
+).split()
+_SHOP = re.compile(r"shopify|woocommerce|magento|bigcommerce|prestashop|add[-_ ]to[-_ ](?:cart|bag)", re.IGNORECASE)
+_FORUM = re.compile(r"discourse|vbulletin|xenforo|phpbb|mybb|smf|invision|ipsfocus|flarum|nodebb|forum", re.IGNORECASE)
+_DOCS = re.compile(
+    r"docusaurus|sphinx|mkdocs|gitbook|readthedocs|jekyll|hugo|vitepress|doxygen|javadoc|readme", re.IGNORECASE
+)
+_PATHS = (
+    re.compile(r"/(?:products?|p|item|dp|shop)/|-p-?\d+|\.html?$", re.IGNORECASE),
+    re.compile(
+        r"/(?:collections?|categor(?:y|ies)|c|tags?|archive|list|browse|search)(?:/|$)|[?&]page=", re.IGNORECASE
+    ),
+    re.compile(r"/(?:blog|news|articles?|posts?|stor(?:y|ies)|20\d\d)(?:/|-)", re.IGNORECASE),
+    re.compile(
+        r"/(?:forums?|threads?|topics?|t|questions?|community|discussions?|comments|viewtopic|showthread)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"/(?:docs?|documentation|guide|reference|api|manual|wiki|help|tutorials?)(?:/|$)|//docs?\.", re.IGNORECASE
+    ),
+)
+
+
+def page_row(document: Element, blocks: Sequence[Block]) -> Floats:
+    """What the page as a whole is like, in the order of `PAGE`."""
+    meta = meta_of(document)
+    data = " ".join(
+        (script.text or "")[:20000] for script in document.iter("script") if "ld+json" in (script.get("type") or "")
+    )
+    counts = Counter(element.tag for element in document.iter() if isinstance(element.tag, str))
+    chars = sum(len(block.text) for block in blocks) or 1
+    count = len(blocks) or 1
+    kind = meta.get("og:type", "")
+    generator = meta.get("generator", "") + " " + meta.get("og:site_name", "")
+    address = meta.get("og:url") or canonical_of(document) or ""
+    path = re.sub(r"^https?://[^/]+", "", address).split("?")[0]
+    texts = [block.text[:200].lower() for block in blocks]
+    body = " ".join((element.get("class") or "") for element in document.iter("html", "body"))
+    generator += " " + body[:500]
+    return np.array(
+        [
+            np.log1p(chars),
+            sum(block.link_chars for block in blocks) / chars,
+            np.log1p(count),
+            sum(len(block.words) >= 20 for block in blocks) / count,
+            "article" in kind,
+            "product" in kind,
+            "website" in kind,
+            not kind,
+            '"Product"' in data,
+            'Article"' in data or 'BlogPosting"' in data,
+            'DiscussionForumPosting"' in data or 'QAPage"' in data,
+            'ItemList"' in data or 'CollectionPage"' in data,
+            'FAQPage"' in data or 'Service"' in data,
+            counts["main"] > 0,
+            counts["article"],
+            counts["h1"],
+            *(np.log1p(counts[tag]) for tag in ("h2", "li", "table", "pre", "p", "form")),
+            np.log1p(sum(_PRICE.search(text) is not None for text in texts)),
+            np.log1p(sum(_DATE.search(text) is not None for text in texts)),
+            np.log1p(sum(_TRADE.search(text) is not None for text in texts)),
+            np.log1p(sum(_TALK.search(text) is not None for text in texts)),
+            np.log1p(counts["img"]),
+            _SHOP.search(generator) is not None,
+            _FORUM.search(generator) is not None,
+            _DOCS.search(generator) is not None,
+            path.count("/") if address else -1,
+            bool(address) and path in ("", "/"),
+            *(pattern.search(address) is not None for pattern in _PATHS),
+            sum(map(str.isdigit, path)),
+        ],
+        np.float32,
+    )
+
+
+def meta_of(document: Element) -> dict[str, str]:
+    """The page's `meta` by lower-case name, the first of each."""
+    found: dict[str, str] = {}
+    for element in document.iter("meta"):
+        name = (element.get("property") or element.get("name") or element.get("itemprop") or "").lower()
+        content = element.get("content")
+        if name and content:
+            found.setdefault(name, content)
+    return found
+
+
+def canonical_of(document: Element) -> str | None:
+    """The page's own address, as it tells it."""
+    for element in document.iter("link"):
+        if "canonical" in (element.get("rel") or "").lower():
+            href: str | None = element.get("href")
+            return href
+    return None

@@ -1,0 +1,67 @@
+"""Asks a site's robots.txt whether a page may be fetched, by RFC 9309."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+from protego import Protego
+
+from mira.errors import Kind, MiraError
+from mira.fetch.egress import Egress, Limits, Permit, Wishes
+from mira.fetch.urls import Destination
+
+AGENT = "mira"
+MAX_ROBOTS_BYTES = 512 * 1024
+_KEPT_MS = 3600 * 1000
+#: How long a site is left alone whose robots.txt did not answer.
+_RETRY_MS = 60 * 1000
+_MOST_KEPT = 200
+
+
+class _Rules(Struct, frozen=True):
+    """`parsed` None stands for one answer to all: `allowed`."""
+
+    parsed: Protego | None
+    allowed: bool
+    until_ms: int
+
+
+class Robots:
+    """The robots.txt of sites, loaded through the egress and kept for an hour. `now_ms` is Unix milliseconds."""
+
+    def __init__(self, egress: Egress, now_ms: Callable[[], int]) -> None:
+        self._egress = egress
+        self._now_ms = now_ms
+        self._kept: OrderedDict[str, _Rules] = OrderedDict()
+
+    async def check(self, destination: Destination, permit: Permit, *, total_s: float) -> None:
+        """MiraError FORBIDDEN (`url_not_allowed`) where the site does not wish it, or cannot be asked."""
+        rules = self._kept.get(destination.origin)
+        if rules is None or rules.until_ms <= self._now_ms():
+            rules = await self._load(destination, permit, total_s)
+            self._kept[destination.origin] = rules
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        allowed = rules.allowed if rules.parsed is None else rules.parsed.can_fetch(destination.url, AGENT)
+        if not allowed:
+            raise MiraError(Kind.FORBIDDEN, "The site's robots.txt does not allow this page.", code="url_not_allowed")
+
+    async def _load(self, destination: Destination, permit: Permit, total_s: float) -> _Rules:
+        now_ms = self._now_ms()
+        limits = Limits(total_s=total_s, wire_bytes=MAX_ROBOTS_BYTES, body_bytes=MAX_ROBOTS_BYTES)
+        try:
+            loaded = await self._egress.get(
+                f"{destination.origin}/robots.txt", limits=limits, wishes=Wishes(permit=permit)
+            )
+        except MiraError as error:
+            if error.code in ("invalid_url", "url_not_allowed"):
+                raise
+            return _Rules(None, allowed=False, until_ms=now_ms + _RETRY_MS)
+        if loaded.status >= 500:
+            return _Rules(None, allowed=False, until_ms=now_ms + _RETRY_MS)
+        if loaded.status >= 400:
+            return _Rules(None, allowed=True, until_ms=now_ms + _KEPT_MS)
+        # In a thread: half a megabyte of rules would hold the event loop for a noticeable time.
+        parsed = await asyncio.to_thread(Protego.parse, loaded.data.decode("utf-8", "replace"))
+        return _Rules(parsed, allowed=True, until_ms=now_ms + _KEPT_MS)
