@@ -146,14 +146,15 @@ class Ledger(Protocol):
         self,
         hold_id: str,
         actual_nanocredits: int,
-        record: CallRecord,
+        record: CallRecord | None,
         *,
         cap_at_hold: bool = False,
         render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
         """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable.
 
-        `render` makes what is kept for the call's Idempotency-Key, once the bill is known.
+        `render` makes what is kept for the call's Idempotency-Key, once the bill is known. A second settlement changes
+        nothing and returns what the first one billed.
         """
 
     async def void(self, hold_id: str, record: CallRecord) -> None:
