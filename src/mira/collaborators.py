@@ -161,7 +161,7 @@ class Ledger(Protocol):
         self,
         hold_id: str,
         actual_nanocredits: int,
-        record: CallRecord,
+        record: CallRecord | None,
         *,
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
@@ -169,9 +169,9 @@ class Ledger(Protocol):
     ) -> int:
         """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable.
 
-        `render` makes what is kept for the call's Idempotency-Key, once the bill is known.
-
-        `attempt_cost_nanocredits` is what failed attempts cost: the operator's.
+        `render` makes what is kept for the call's Idempotency-Key, once the bill is known. A second settlement changes
+        nothing and returns what the first one billed. `attempt_cost_nanocredits` is what failed attempts cost: the
+        operator's.
         """
 
     async def void(self, hold_id: str, record: CallRecord, *, attempt_cost_nanocredits: int = 0) -> None:

@@ -306,7 +306,14 @@ class Relay:
         usage = answer.usage or await self.books.estimate(call, answer.tally())
         final = Final(lambda billed: answer.render(usage, billed))
         keep = partial(keep_whole, call, final)
-        billed = await self.books.settle(call, offer, usage, status=200, render=keep)
+        try:
+            billed = await self.books.settle(call, offer, usage, status=200, render=keep)
+        except asyncio.CancelledError:
+            # By a stop that does not wait. What is charged is answered: to settle again only tells the bill.
+            hold = call.hold
+            if hold is None or is_lost(hold):
+                raise
+            billed = await self.ledger.settle(hold.id, 0, None)
         await call.exchange.respond(200, whole_headers(call, billed), await remember(self.memory, call, final(billed)))
 
     async def _stream(

@@ -48,6 +48,13 @@ def credits_of(calls):
     return f"{calls * HOLD_NANOCREDITS / 10**9:.9f}"
 
 
+def living(url, since_ms):
+    """How many processes were heard of since a moment."""
+    with psycopg.connect(url) as connection:
+        counted = connection.execute("SELECT count(*) FROM epoch WHERE heartbeat_at_ms > %s", [since_ms])
+        return counted.fetchone()[0]
+
+
 async def test_512_clients_of_three_gateways_on_funds_for_500_dispatch_exactly_500(gateways, upstream, url):
     workspace_id = gateways[0].new_workspace(credits_of(500))
     _, key = gateways[0].new_key(workspace_id)
@@ -86,10 +93,11 @@ def test_kills_of_gateways_and_of_postgresql_cost_nobody_anything(gateways, upst
     assert {told.status for told in traffic.told} <= {0, 200, 503}
     charges = traffic.charges
     assert len(charges) > 100
-    # As if the time had passed after which a process that is no more heard of is dead.
+    # As if the time had passed after which a process that is no more heard of is dead; the living are heard of again.
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE epoch SET heartbeat_at_ms = heartbeat_at_ms - 60000")
-    until(lambda: not holds_of(url))
+        (aged_ms,) = connection.execute("SELECT max(heartbeat_at_ms) FROM epoch").fetchone()
+    until(lambda: not holds_of(url) and living(url, aged_ms) == len(gateways))
     recount = Recount(url)
     assert recount.wrong == []
     assert recount.against(charges) == []

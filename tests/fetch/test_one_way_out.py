@@ -12,7 +12,16 @@ SOURCE = Path(mira.__file__).parent
 OPENERS = {
     "urllib.request": {"nodes/local/download.py", "nodes/local/runtime.py", "cli/doctor.py"},
     "http.client": {"nodes/local/download.py", "nodes/local/fetch.py", "cli/client.py"},
-    "socket": {"api/server.py", "app.py", "cli/client.py", "cli/doctor.py", "transport/resolver.py"},
+    "socket": {
+        "api/lent.py",
+        "api/server.py",
+        "api/supervisor.py",
+        "app.py",
+        "cli/client.py",
+        "cli/doctor.py",
+        "store/postgres_writer.py",
+        "transport/resolver.py",
+    },
     "httpx": set(),
     "httpx2": set(),
     "httpcore": set(),

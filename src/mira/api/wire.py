@@ -58,6 +58,7 @@ class WireProtocol(HttpToolsProtocol):
     linger_s = LINGER_S
     whole_request_s = WHOLE_REQUEST_S
     stalled_client_s = STALLED_CLIENT_S
+    leave_s = LEAVE_S
     exchange: Watcher | None = None
     lost = False
     listener = "public"
@@ -190,14 +191,14 @@ class WireProtocol(HttpToolsProtocol):
         idle = self._is_idle()
         if not idle and not self.cycle.response_started:
             self.cycle.keep_alive = False
-        self.loop.call_later(LEAVE_S, self._leave, idle)
+        self.loop.call_later(self.leave_s, self._leave, idle)
 
     def _leave(self, was_idle: bool) -> None:
         idle = self._is_idle()
         if idle and was_idle:
             self._give_up()
         else:
-            self.loop.call_later(LEAVE_S, self._leave, idle)
+            self.loop.call_later(self.leave_s, self._leave, idle)
 
     def _is_idle(self) -> bool:
         # Uvicorn types its cycle without the None that it is before the first request.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from mira.calls.call import Call
-from mira.calls.pump import Pump
+from mira.calls.pump import Pump, is_lost
 from mira.codecs.codec import Tally
 from mira.collaborators import Counter, Ledger
 from mira.core import pricing, tokens
@@ -85,7 +85,8 @@ class Books:
             return  # nobody's row, or one of a flood that must cost little
         try:
             if hold is not None:
-                async with asyncio.timeout(BOOKS_WAIT_S):
+                # Who lost its hold to a store that is down would only wait in vain; the void is queued all the same.
+                async with asyncio.timeout(0 if is_lost(hold) else BOOKS_WAIT_S):
                     await self._ledger.void(
                         hold.id, call.record, attempt_cost_nanocredits=call.attempt_cost_nanocredits
                     )

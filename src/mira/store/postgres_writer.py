@@ -129,7 +129,8 @@ class PostgresWriter:
         if self._thread is not None:
             self._jobs.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-            self._thread = None
+            # Whoever still has something to write gets a thread and a connection again, rather than no answer.
+            self._thread = self._loop = None
 
     def _next(self) -> None:
         assert self._loop is not None

@@ -1,0 +1,102 @@
+"""A process that drains answers what is on its way to it, and only then hangs up."""
+
+import asyncio
+
+from raw_http import connected, request
+
+from mira.api.wire import WireProtocol
+
+HEADERS = [(b"content-type", b"text/plain")]
+
+
+class Impatient(WireProtocol):
+    leave_s = 0.02
+
+
+async def says_hello(exchange):
+    await exchange.body(100)
+    await exchange.respond(200, list(HEADERS), b"hello")
+
+
+def drain(served):
+    """What the server does to its connections when it is told to stop."""
+    (connection,) = served.state.connections
+    connection.shutdown()
+
+
+async def test_a_request_on_its_way_to_a_draining_process_is_answered_and_told_that_the_connection_ends(serve):
+    async with serve(says_hello) as served, connected(served.port) as client:
+        client.send(request())
+        assert "connection" not in (await client.answer()).headers
+        drain(served)
+        client.send(request())
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await client.closed() == b""
+
+
+async def test_a_first_request_that_meets_a_draining_process_is_answered(serve):
+    async with serve(says_hello) as served, connected(served.port) as client:
+        async with asyncio.timeout(10):
+            while not served.state.connections:  # noqa: ASYNC110 - the server accepts when it does
+                await asyncio.sleep(0)
+        drain(served)
+        client.send(request())
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+async def test_a_client_that_asks_no_more_is_let_go(serve):
+    async with serve(says_hello, protocol=Impatient) as served, connected(served.port) as client:
+        client.send(request())
+        await client.answer()
+        drain(served)
+        assert await client.closed() == b""
+
+
+async def test_a_stream_that_had_begun_ends_in_order_and_its_client_may_ask_once_more(serve):
+    go_on = asyncio.Event()
+
+    async def streams(exchange):
+        await exchange.body(100)
+        exchange.start(200, list(HEADERS))
+        exchange.write(b"one")
+        await go_on.wait()
+        await exchange.end(b" two")
+
+    async with serve(streams) as served, connected(served.port) as client:
+        client.send(request())
+        async with asyncio.timeout(10):
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            drain(served)
+            go_on.set()
+            body = await client.reader.readuntil(b"0\r\n\r\n")
+        client.send(request())
+        second = await client.answer()
+        # It was not told that its connection would end, so it may use it again.
+        assert b"connection" not in head
+        assert body == b"3\r\none\r\n4\r\n two\r\n0\r\n\r\n"
+        assert (second.body, second.headers["connection"]) == (b"one two", "close")
+
+
+async def test_a_stream_that_outlasts_the_patience_of_a_drain_is_not_cut(serve):
+    go_on = asyncio.Event()
+
+    async def streams(exchange):
+        await exchange.body(100)
+        exchange.start(200, list(HEADERS))
+        await go_on.wait()
+        await exchange.end(b"whole")
+
+    async with serve(streams, protocol=Impatient) as served, connected(served.port) as client:
+        client.send(request())
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        drain(served)
+        (connection,) = served.state.connections
+        left = asyncio.Event()
+        asyncio.get_running_loop().call_later(5 * Impatient.leave_s, left.set)
+        await left.wait()
+        assert not connection.transport.is_closing()
+        go_on.set()
+        assert await client.closed() == b"5\r\nwhole\r\n0\r\n\r\n"
