@@ -215,7 +215,7 @@ def supervise(config: Config) -> int:
             f"{config.server.workers} workers need PostgreSQL, since a SQLite file belongs to one process: set "
             "MIRA_DATABASE_URL=postgresql://user:password@host/name, or take 1 worker"
         )
-    logs.configure()
+    logs.configure(config.log.format, config.log.level)
     return asyncio.run(_run(config))
 
 
