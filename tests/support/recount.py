@@ -30,6 +30,7 @@ class Recount:
             for idem, _, _, amount in self.transfers
             if idem.startswith("overrun:")
         }
+        self.unbilled: list[str] = []
         self.wrong = [*self._sums(), *self._holding(), *self._charging()]
 
     def _sums(self) -> Iterator[str]:
@@ -73,7 +74,10 @@ class Recount:
             charge, overrun = self.charges.get(request_id, 0), self.overruns.get(request_id, 0)
             if charge != billed:
                 yield f"I6: {request_id} is recorded with {billed} and charged {charge}"
-            if error != "lost" and charge + overrun != computed:
+            if computed and not charge + overrun:
+                # Its hold was lost with a commit: the operator's, and no customer may have been told a charge (`against`).
+                self.unbilled.append(request_id)
+            elif error != "lost" and charge + overrun != computed:
                 yield f"I6: {request_id} cost {computed}, charged {charge}, overrun {overrun}"
             if charge > held or overrun:
                 yield f"I7: {request_id} was charged {charge} with a hold of {held}"
