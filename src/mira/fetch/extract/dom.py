@@ -43,7 +43,10 @@ _CUT_OFF = re.compile(r"overflow(?:-[xy])?\s*:\s*(?:hidden|clip)", re.IGNORECASE
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ff]"
 )
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
+#: What `_is_textless` need look at, and what `_is_hidden` need.
+_TEXTLESS = (etree.Comment, etree.ProcessingInstruction, etree.Entity, *_WITHOUT_TEXT)
+_STYLED = etree.XPath(".//*[@hidden or @style]")
 
 
 class Node:
@@ -67,14 +70,16 @@ class Block:
         self.node = node
         self.parts = parts
         self.text = text
-        self.words = _WORD.findall(text.lower())
+        self.words = WORD.findall(text.lower())
         self.link_chars = link_chars
         self.links = links
 
 
 def parse(html: str) -> Element | None:
     """The tree of a page, None for one without elements."""
-    parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    # Trafilatura needs the methods of this class; lxml.html's own parser asks Python for the class of every element.
+    parser.set_element_class_lookup(etree.ElementDefaultClassLookup(element=lxml_html.HtmlElement))
     try:
         return lxml_html.document_fromstring(_INVISIBLE.sub("", html).encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError):
@@ -93,9 +98,9 @@ def drop_unseen(body: Element) -> None:
     Hidden text stays where a reader gets to see it: in what opens at a click (tabs, accordions) and where most of the
     page is hidden, which a script will show.
     """
-    for element in [element for element in body.iterdescendants() if _is_textless(element)]:
+    for element in [element for element in body.iterdescendants(*_TEXTLESS) if _is_textless(element)]:
         remove(element)
-    hidden = [element for element in body.iterdescendants() if _is_hidden(element)]
+    hidden = [element for element in _STYLED(body) if _is_hidden(element)]
     if not hidden:
         return
     opened = _opened_ids(body)
@@ -107,10 +112,6 @@ def drop_unseen(body: Element) -> None:
 
 def _is_textless(element: Element) -> bool:
     tag = element.tag
-    if not isinstance(tag, str):
-        return True
-    if tag not in _WITHOUT_TEXT:
-        return False
     if tag not in ("svg", "noscript", "map", "object", "dialog") or not _is_large(element):
         return True
     element.tag = "div"
@@ -245,7 +246,7 @@ class _Walk:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, lower-case."""
-    return _WORD.findall(text.lower())
+    return WORD.findall(text.lower())
 
 
 def texts(elements: Iterable[Element]) -> str:

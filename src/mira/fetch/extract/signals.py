@@ -1,10 +1,12 @@
 """What a page's blocks and containers look like, as numbers: the raw material of the features."""
 
 import re
+import string
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 from msgspec import Struct
@@ -46,7 +48,7 @@ NAME_GROUPS = (
     r"title|heading|headline",
     r"caption|credit|figure|image|media|video|gallery|carousel|slide",
 )
-_GROUPS = re.compile("|".join(f"(?P<g{place}>{words})" for place, words in enumerate(NAME_GROUPS)), re.IGNORECASE)
+_GROUPS = re.compile("|".join(f"(?P<g{place}>{words})" for place, words in enumerate(NAME_GROUPS)))
 _NAMES = ("class", "id", "role", "itemprop", "data-testid", "itemtype")
 _SPLIT = re.compile(r"[\s/:#.]+")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,}(?![a-z])")
@@ -123,6 +125,7 @@ _COMMON = frozenset(
     " se al no es su il di che per".split()
 )
 _HEAD_CHARS = 500
+_START_CHARS = 200
 
 
 class Names(Struct, frozen=True):
@@ -159,6 +162,8 @@ class Signals(Struct, frozen=True, kw_only=True):
 def names_of(element: Element, known: dict[str, Names]) -> Names:
     """What an element is called; `known` remembers names, which pages repeat often."""
     attributes = dict(element.items())
+    if not attributes:
+        return _NAMELESS
     text = " ".join(value[:_NAMED_CHARS] for name in _NAMES if (value := attributes.get(name)))
     if not text:
         return _NAMELESS
@@ -179,7 +184,7 @@ _NAMELESS = Names(0, ())
 @lru_cache(maxsize=20_000)
 def _groups_in(word: str) -> int:
     groups = 0
-    for match in _GROUPS.finditer(word):
+    for match in _GROUPS.finditer(word.lower()):
         assert match.lastgroup is not None
         groups |= 1 << int(match.lastgroup[1:])
     return groups
@@ -206,8 +211,9 @@ def signals(
     depths = np.fromiter((node.depth for node in nodes), np.int32, len(nodes))
     ancestors = np.fromiter((_ANCESTOR.get(node.element.tag, -1) for node in nodes), np.int32, len(nodes))
     siblings, places, groups = _families(nodes, names)
+    raw = _block_rows(document, blocks)
     return Signals(
-        raw=_block_rows(document, blocks),
+        raw=raw,
         words=[block.words for block in blocks],
         names=names,
         node_of=np.fromiter((block.node.index for block in blocks), np.int32, len(blocks)),
@@ -221,7 +227,7 @@ def signals(
         nearness=_nearness(parents, depths, ancestors),
         vote=np.array(vote, np.float32),
         second=np.array(second, np.float32),
-        page=page_row(document, blocks),
+        page=page_row(document, blocks, raw),
     )
 
 
@@ -285,6 +291,17 @@ RAW = (
 ).split()
 
 
+def _digits_and_capitals(text: str) -> tuple[int, int]:
+    if not text.isascii():
+        return sum(map(str.isdigit, text)), sum(map(str.isupper, text))
+    data = text.encode()
+    size = len(data)
+    return size - len(data.translate(None, _DIGITS)), size - len(data.translate(None, _CAPITALS))
+
+
+_DIGITS, _CAPITALS = string.digits.encode(), string.ascii_uppercase.encode()
+
+
 def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
     title = document.find(".//title")
     title_words = set(words_of(title.text or "")) if title is not None else set()
@@ -298,7 +315,7 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
         head = text[:_HEAD_CHARS]
         small = head.lower()
         length = len(head)
-        digits = sum(map(str.isdigit, head))
+        digits, capitals = _digits_and_capitals(head)
         rows[place] = (
             len(words),
             chars,
@@ -309,9 +326,9 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
             text[-1] == ":",
             text[0].isupper(),
             digits / length,
-            sum(map(str.isupper, head)) / length,
+            capitals / length,
             chars / count,
-            sum(word in _COMMON for word in words[:80]) / min(count, 80),
+            sum(map(_COMMON.__contains__, words[:80])) / min(count, 80),
             _BOILERPLATE.search(small) is not None,
             _TRADE.search(small) is not None,
             _TALK.search(small) is not None,
@@ -322,11 +339,11 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
             len(title_words.intersection(words)) / count if title_words else 0,
             total[text],
             seen[text],
-            any(mark in head for mark in "|›»•·"),
+            "|" in head or (not head.isascii() and any(mark in head for mark in "›»•·")),
             count >= 24,
             "@" in head,
             "?" in head,
-            sum(part[0].tag in ("b", "strong", "em", "i") for part in block.parts) > 0,
+            any(part[0].tag in ("b", "strong", "em", "i") for part in block.parts),
         )
         seen[text] += 1
     rows[:, :2] = np.log1p(rows[:, :2])
@@ -360,20 +377,19 @@ _PATHS = (
 )
 
 
-def page_row(document: Element, blocks: Sequence[Block]) -> Floats:
-    """What the page as a whole is like, in the order of `PAGE`."""
+def page_row(document: Element, blocks: Sequence[Block], raw: Floats) -> Floats:
+    """What the page as a whole is like, in the order of `PAGE`; `raw` are the blocks' rows."""
     meta = meta_of(document)
     data = " ".join(
         (script.text or "")[:20000] for script in document.iter("script") if "ld+json" in (script.get("type") or "")
     )
-    counts = Counter(element.tag for element in document.iter() if isinstance(element.tag, str))
+    counts = Counter(map(attrgetter("tag"), document.iter("*")))
     chars = sum(len(block.text) for block in blocks) or 1
     count = len(blocks) or 1
     kind = meta.get("og:type", "")
     generator = meta.get("generator", "") + " " + meta.get("og:site_name", "")
     address = meta.get("og:url") or canonical_of(document) or ""
     path = re.sub(r"^https?://[^/]+", "", address).split("?")[0]
-    texts = [block.text[:200].lower() for block in blocks]
     body = " ".join((element.get("class") or "") for element in document.iter("html", "body"))
     generator += " " + body[:500]
     return np.array(
@@ -395,10 +411,10 @@ def page_row(document: Element, blocks: Sequence[Block]) -> Floats:
             counts["article"],
             counts["h1"],
             *(np.log1p(counts[tag]) for tag in ("h2", "li", "table", "pre", "p", "form")),
-            np.log1p(sum(_PRICE.search(text) is not None for text in texts)),
-            np.log1p(sum(_DATE.search(text) is not None for text in texts)),
-            np.log1p(sum(_TRADE.search(text) is not None for text in texts)),
-            np.log1p(sum(_TALK.search(text) is not None for text in texts)),
+            *(
+                np.log1p(_blocks_that_say(pattern, raw[:, RAW.index(name)], blocks))
+                for name, pattern in (("price", _PRICE), ("date", _DATE), ("trade", _TRADE), ("talk", _TALK))
+            ),
             np.log1p(counts["img"]),
             _SHOP.search(generator) is not None,
             _FORUM.search(generator) is not None,
@@ -409,6 +425,14 @@ def page_row(document: Element, blocks: Sequence[Block]) -> Floats:
             sum(map(str.isdigit, path)),
         ],
         np.float32,
+    )
+
+
+def _blocks_that_say(pattern: re.Pattern[str], said: Floats, blocks: Sequence[Block]) -> int:
+    """In how many blocks the pattern stands at the beginning; `said` marks those whose head holds it."""
+    return sum(
+        len(text := blocks[place].text) <= _START_CHARS or pattern.search(text[:_START_CHARS].lower()) is not None
+        for place in np.flatnonzero(said)
     )
 
 

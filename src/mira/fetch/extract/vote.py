@@ -1,6 +1,5 @@
 """Which blocks of a page another extractor chose: its text, found again in the blocks."""
 
-import copy
 import logging
 from collections.abc import Sequence
 
@@ -16,7 +15,8 @@ def vote(document: Element, url: str) -> str:
 
     logging.disable(logging.CRITICAL)
     try:
-        return extract(copy.deepcopy(document), url=url, include_comments=False, deduplicate=False) or ""
+        # It works on a copy of its own.
+        return extract(document, url=url, include_comments=False, deduplicate=False) or ""
     except Exception:  # noqa: BLE001 - what it cannot read has no vote
         return ""
 
@@ -45,15 +45,16 @@ def chosen(blocks: Sequence[list[str]], text: str) -> list[bool]:
 def _stands_in(words: list[str], run: str, lines: set[str], grams: set[tuple[str, ...]]) -> bool | None:
     if not words:
         return None
-    own = " ".join(words)
     if len(words) < _GRAM:
+        own = " ".join(words)
         if own in lines:
             return True
         return None if f" {own} " in run else False
-    if f" {own} " in run:
+    # Most blocks do not stand there: their first words tell sooner than a search through the whole text.
+    if tuple(words[:_GRAM]) in grams and f" {' '.join(words)} " in run:
         return True
     mine = list(zip(*(words[start:] for start in range(_GRAM)), strict=False))
-    return sum(gram in grams for gram in mine) >= _SHARE * len(mine)
+    return sum(map(grams.__contains__, mine)) >= _SHARE * len(mine)
 
 
 def _by_neighbours(found: list[bool | None], place: int) -> bool:
