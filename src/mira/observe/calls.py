@@ -5,7 +5,7 @@ from typing import Any
 
 from mira.core.call import CallRecord
 from mira.core.money import credits_text
-from mira.observe.log import MEMBERS, REQUEST_ID
+from mira.observe.log import REQUEST_ID, Line
 from mira.observe.metrics import OTHER, TOKEN_CLASSES, Metrics, token_counts
 
 LOGGER = "mira.calls"
@@ -29,9 +29,7 @@ class Observer:
         model, _ = self._metrics.ended(record)
         level = logging.WARNING if record.status >= SERVER_ERROR else logging.INFO
         if self._log.isEnabledFor(level):
-            line = logging.LogRecord(LOGGER, level, "", 0, "call", None, None)
-            setattr(line, MEMBERS, members(record, model))
-            self._log.handle(line)
+            self._log.handle(Line(LOGGER, level, "call", members(record, model)))
 
 
 def members(record: CallRecord, model: str) -> dict[str, Any]:

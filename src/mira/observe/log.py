@@ -10,10 +10,12 @@ import logging
 import os
 import select
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -32,6 +34,18 @@ MOST_GATHERED = 32 * 1024
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 loop_log = logging.getLogger("mira.loop")
+
+
+class Line(logging.LogRecord):
+    """A record with members and without a place in the source, which would cost more to find than the line."""
+
+    def __init__(self, logger: str, level: int, message: str, members: dict[str, Any]) -> None:
+        # What formatters and filters read; the rest of a record tells of threads, processes and files.
+        self.name, self.msg, self.args = logger, message, None
+        self.levelno, self.levelname = level, logging.getLevelName(level)
+        self.created = time.time()
+        self.exc_info = self.exc_text = self.stack_info = None
+        setattr(self, MEMBERS, members)
 
 
 def configure(
@@ -105,8 +119,7 @@ class Handler(logging.Handler):
                 self._timer = None
             lines, self._lines, self._characters = self._lines, [], 0
             if self._lost and lines and self._takes():
-                word = logging.LogRecord(__name__, logging.WARNING, "", 0, "lines of the log were lost", None, None)
-                setattr(word, MEMBERS, {"lines": self._lost})
+                word = Line(__name__, logging.WARNING, "lines of the log were lost", {"lines": self._lost})
                 self._lost = 0
                 lines.insert(0, self.format(word))
             if lines:
@@ -207,7 +220,14 @@ def _words(error: BaseException) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    second = int(record.created)
+    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(unix_s: int) -> str:
+    """A second in words; thousands of lines may be of the same one."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat().removesuffix("+00:00")
 
 
 def _one_line(text: str) -> str:
