@@ -24,10 +24,10 @@ class Forest(Struct, frozen=True, kw_only=True):
     threshold, and where the others go. `steps` is the greatest depth. The sum of the leaves' values is the logit.
     """
 
-    roots: NDArray[np.int32]
-    feature: NDArray[np.int32]
+    roots: NDArray[np.intp]
+    feature: NDArray[np.intp]
     threshold: NDArray[np.float32]
-    children: NDArray[np.int32]
+    children: NDArray[np.intp]
     value: NDArray[np.float32]
     steps: int
 
@@ -39,12 +39,13 @@ class Forest(Struct, frozen=True, kw_only=True):
 
     def _logits(self, rows: Floats) -> Floats:
         # `take` on flat arrays: three times as fast as indexing.
+        # Indices are right by construction; "clip" spares the check.
         flat = rows.ravel()
-        starts = np.repeat(np.arange(len(rows), dtype=np.int32) * rows.shape[1], len(self.roots))
+        starts = np.repeat(np.arange(len(rows), dtype=np.intp) * rows.shape[1], len(self.roots))
         nodes = np.tile(self.roots, len(rows))
         for _ in range(self.steps):
-            values = flat.take(self.feature.take(nodes) + starts)
-            nodes = self.children.take(2 * nodes + (values <= self.threshold.take(nodes)))
+            values = flat.take(self.feature.take(nodes, mode="clip") + starts, mode="clip")
+            nodes = self.children.take(2 * nodes + (values <= self.threshold.take(nodes, mode="clip")), mode="clip")
         logits: Floats = self.value.take(nodes).reshape(len(rows), -1).sum(axis=1)
         return logits
 
@@ -83,10 +84,10 @@ def load() -> Model:
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
         base = np.repeat(starts, counts)
         forest = Forest(
-            roots=starts,
-            feature=data["feature"].astype(np.int32),
+            roots=starts.astype(np.intp),
+            feature=data["feature"].astype(np.intp),
             threshold=data["threshold"].astype(np.float32),
-            children=np.stack([data["right"] + base, data["left"] + base], axis=1).ravel().astype(np.int32),
+            children=np.stack([data["right"] + base, data["left"] + base], axis=1).ravel().astype(np.intp),
             value=data["value"].astype(np.float32),
             steps=int(data["steps"]),
         )

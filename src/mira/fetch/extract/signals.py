@@ -49,6 +49,8 @@ NAME_GROUPS = (
     r"caption|credit|figure|image|media|video|gallery|carousel|slide",
 )
 _GROUPS = re.compile("|".join(f"(?P<g{place}>{words})" for place, words in enumerate(NAME_GROUPS)))
+#: The same without groups, which finds the places several times as fast.
+_ANY_GROUP = re.compile("|".join(NAME_GROUPS))
 _NAMES = ("class", "id", "role", "itemprop", "data-testid", "itemtype")
 _SPLIT = re.compile(r"[\s/:#.]+")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,}(?![a-z])")
@@ -184,9 +186,11 @@ _NAMELESS = Names(0, ())
 @lru_cache(maxsize=20_000)
 def _groups_in(word: str) -> int:
     groups = 0
-    for match in _GROUPS.finditer(word.lower()):
-        assert match.lastgroup is not None
-        groups |= 1 << int(match.lastgroup[1:])
+    small = word.lower()
+    for found in _ANY_GROUP.finditer(small):
+        match = _GROUPS.match(small, found.start())
+        assert match is not None and match.lastindex is not None
+        groups |= 1 << match.lastindex - 1
     return groups
 
 
@@ -307,8 +311,8 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
     title_words = set(words_of(title.text or "")) if title is not None else set()
     total = Counter(block.text for block in blocks)
     seen: Counter[str] = Counter()
-    rows = np.zeros((len(blocks), len(RAW)), np.float32)
-    for place, block in enumerate(blocks):
+    rows = []
+    for block in blocks:
         text, words = block.text, block.words
         count = len(words) or 1
         chars = len(text)
@@ -316,7 +320,7 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
         small = head.lower()
         length = len(head)
         digits, capitals = _digits_and_capitals(head)
-        rows[place] = (
+        row = (
             len(words),
             chars,
             min(block.link_chars / chars, 1),
@@ -345,9 +349,11 @@ def _block_rows(document: Element, blocks: Sequence[Block]) -> Floats:
             "?" in head,
             any(part[0].tag in ("b", "strong", "em", "i") for part in block.parts),
         )
+        rows.append(row)
         seen[text] += 1
-    rows[:, :2] = np.log1p(rows[:, :2])
-    return rows
+    found = np.array(rows, np.float32)
+    found[:, :2] = np.log1p(found[:, :2])
+    return found
 
 
 PAGE = (

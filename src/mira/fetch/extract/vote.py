@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import chain
 
 from mira.fetch.extract.dom import Element, words_of
 
@@ -34,9 +35,10 @@ def chosen(blocks: Sequence[list[str]], text: str) -> list[bool]:
 
     Short blocks must be a line of it; where they are only a part of one, the blocks around them decide.
     """
-    words = words_of(text)
+    told = [words_of(line) for line in text.splitlines()]
+    words = list(chain.from_iterable(told))
     run = f" {' '.join(words)} "
-    lines = {" ".join(words_of(line)) for line in text.splitlines()}
+    lines = {" ".join(line) for line in told}
     grams = set(zip(*(words[start:] for start in range(_GRAM)), strict=False))
     found = [_stands_in(block, run, lines, grams) for block in blocks]
     return [_by_neighbours(found, place) if mark is None else mark for place, mark in enumerate(found)]
