@@ -40,12 +40,15 @@ class Line(logging.LogRecord):
     """A record with members and without a place in the source, which would cost more to find than the line."""
 
     def __init__(self, logger: str, level: int, message: str, members: dict[str, Any]) -> None:
-        # What formatters and filters read; the rest of a record tells of threads, processes and files.
-        self.name, self.msg, self.args = logger, message, None
+        # Every attribute of a record, since somebody's formatter may ask for any; those of a place are empty.
+        self.__dict__.update(_PLACELESS)
+        self.name, self.msg = logger, message
         self.levelno, self.levelname = level, logging.getLevelName(level)
         self.created = time.time()
-        self.exc_info = self.exc_text = self.stack_info = None
         setattr(self, MEMBERS, members)
+
+
+_PLACELESS = vars(logging.LogRecord("", 0, "", 0, "", None, None))
 
 
 def configure(
