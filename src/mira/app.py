@@ -39,6 +39,7 @@ from mira.files.uploads import Uploads
 from mira.ids import Ids
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
+from mira.nodes.hinting import Hinting
 from mira.nodes.local.lending import FILE
 from mira.nodes.local.node import LocalNode
 from mira.nodes.local.packs import default_cache_dir, resolve
@@ -55,6 +56,7 @@ from mira.store.copying import copy_all
 from mira.store.database import Database, without_password
 from mira.store.fetch_domains import FetchDomains
 from mira.store.files import Files
+from mira.store.hints import Hints
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.leases import Leases
@@ -68,7 +70,7 @@ from mira.store.settings import Settings
 from mira.store.transfers import Transfers
 from mira.store.usage import UsageSheets
 from mira.store.users import Users
-from mira.store.versions import KEYS, NODES, Versions
+from mira.store.versions import HINTS, KEYS, NODES, Versions
 from mira.store.workspaces import Workspaces
 from mira.transport.pinned import open_tunnel
 from mira.transport.pools import Pools
@@ -215,8 +217,11 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
         app = App(services, egress, first, retention, leases)
         if database.shared:
-            _follow(versions, app)
+            hints = Hints(database, epoch_id=epoch_id, monotonic_s=time.monotonic)
+            hinting = Hinting(hints, lambda: fleet.nodes, monotonic_s=time.monotonic)
+            _follow(versions, app, hinting)
             stack.push_async_callback(_cancel, asyncio.create_task(versions.run()))
+            stack.push_async_callback(_cancel, asyncio.create_task(hinting.run()))
         yield app
 
 
@@ -351,8 +356,8 @@ def make_server(
     return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
 
 
-def _follow(versions: Versions, app: App) -> None:
-    """Takes in what other processes change: keys are forgotten, nodes loaded again."""
+def _follow(versions: Versions, app: App, hinting: Hinting) -> None:
+    """Takes in what other processes change: keys are forgotten, nodes loaded again, hints read."""
     keyring, fleet = app.services.keyring, app.services.fleet
 
     async def forget() -> None:
@@ -360,6 +365,7 @@ def _follow(versions: Versions, app: App) -> None:
 
     versions.watch(KEYS, forget)
     versions.watch(NODES, fleet.reload)
+    versions.watch(HINTS, hinting.changed)
     versions.distrust(keyring.forget)
 
 

@@ -97,6 +97,7 @@ class Node(Protocol):
     cap_field: str
     dialect: str
     trusts_cost: bool
+    keeps_statement: bool
     health: Health
     timeouts: Timeouts
     adapter: Adapter | None

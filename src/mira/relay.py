@@ -20,7 +20,7 @@ from typing import Any
 from mira.calls.admission import admit
 from mira.calls.attaching import attach
 from mira.calls.authentication import authenticate
-from mira.calls.books import Books
+from mira.calls.books import Books, was_late
 from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
 from mira.calls.endings import left, stopping, unwritten
 from mira.calls.gate import Gate
@@ -267,6 +267,7 @@ class Relay:
             except (MiraError, AttemptFailed):
                 raise
             except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
+                self.books.attempt_cost(call, offer, None, late=was_late(broken))
                 raise self.router.failure(call, offer, node.fault(broken)) from None
             exchange.on_gone = None
             if call.envelope.stream:
@@ -339,7 +340,8 @@ class Relay:
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
         if error is not None and not pump.flowing:
-            self.books.attempt_cost(call, offer, stream.usage or stream.tally().prompt)
+            late = error is cut and error.kind is Kind.UPSTREAM_TIMEOUT
+            self.books.attempt_cost(call, offer, stream.usage or stream.tally().prompt, late=late)
             raise self.router.failure(call, offer, error)
         if not pump.flowing:
             await asyncio.shield(call.hold.durable)

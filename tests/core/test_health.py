@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import FIRST_S, Health, Lane, Trouble
+from mira.core.hints import Hint
 from mira.core.pricing import FREE, PAR
 from mira.errors import MiraError
 
@@ -339,6 +340,12 @@ class Lives(RuleBasedStateMachine):
     def probe(self, which, well):
         health = self.nodes[which].health
         health.alive() if well else health.refused(self.now_s, MIDDLE)
+
+    @rule(which=st.integers(0, 2), lasts_s=st.floats(0, 60), of_model=st.booleans())
+    def warn(self, which, lasts_s, of_model):
+        health = self.nodes[which].health
+        hint = Hint("a", "", "ejected", "why", self.now_s, self.now_s + lasts_s)
+        (health.lane("m") if of_model else health).hint = hint
 
     @invariant()
     def in_flight_is_what_runs(self):

@@ -197,6 +197,7 @@ class FakeNode:
         self.cap_field = "max_tokens"
         self.dialect = ""
         self.trusts_cost = trusts_cost
+        self.keeps_statement = False
         self.health = Health()
         self.timeouts = Timeouts()
         self.adapter = None

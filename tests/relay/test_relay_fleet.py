@@ -4,10 +4,12 @@ import pytest
 from relay_fakes import (
     DONE,
     MODEL,
+    PRICE,
     ROLE,
     USAGE,
     USAGE_NANOCREDITS,
     FakeResponse,
+    Streaming,
     World,
     breaks,
     chunk,
@@ -231,3 +233,60 @@ async def test_a_call_that_hangs_is_left_in_flight_and_counts_until_it_ends():
     await over(hanging)
     assert first.health.in_flight == 0
     assert not first.health.lane(MODEL).wholes.waiting
+
+
+class TimedOutError(Exception):
+    def __init__(self, phase):
+        self.phase = phase
+
+
+def times_out(phase):
+    async def script(node, number):
+        raise TimedOutError(phase)
+
+    return script
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_attempt_that_was_given_up_is_estimated_where_the_node_keeps_a_statement(stream):
+    world = World()
+    said = plays(ROLE, chunk("Hello"), FINISH, DONE) if stream else says(completion())
+    first, _ = world.serve(times_out("timeout-head"), said)
+    first.keeps_statement = True
+    await world.answered(stream=stream)
+    first_cost, second_cost = [one.cost_nanocredits for one in world.ledger.closing[2].tried]
+    assert 0 < first_cost < 100 * PRICE.input_picocredits // 1000
+    assert second_cost == USAGE_NANOCREDITS
+    assert world.ledger.attempt_costs == first_cost
+
+
+@pytest.mark.parametrize(
+    ("script", "keeps_statement"),
+    [
+        (times_out("timeout-head"), False),
+        (times_out("timeout-connect"), True),
+        (refuses(504), True),
+        (breaks(), True),
+    ],
+)
+async def test_an_attempt_is_not_estimated_where_the_node_has_charged_nothing_or_nobody_could_tell(
+    script, keeps_statement
+):
+    world = World()
+    first, _ = world.serve(script, says(completion()))
+    first.keeps_statement = keeps_statement
+    await world.answered()
+    assert world.ledger.attempt_costs == 0
+
+
+async def test_a_stream_that_was_given_up_before_its_content_is_estimated_too():
+    world = World()
+    streaming = Streaming()
+    first, _ = world.serve(streaming, plays(ROLE, chunk("Hello"), FINISH, DONE))
+    first.keeps_statement = True
+    first.timeouts = Timeouts(head_s=0.01)
+    exchange = world.ask(stream=True)
+    await streaming.feed(ROLE)
+    await over(exchange)
+    assert exchange.headers["x-mira-node"] == "node-1"
+    assert world.ledger.attempt_costs > 0

@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 from mira.core.call import Tried
 from mira.core.reconciliation import Entry
 from mira.store.calls import Calls
+from mira.store.retention import DAY_MS, Retention
 from mira.store.schema import attempt
 
 START_MS = 1_760_000_000_000
@@ -65,3 +66,13 @@ async def test_what_a_node_charged_is_its_own_word_the_table_or_its_attempts(dat
     assert sorted(booked, key=lambda entry: entry.request_id) == [Entry("elsewhere", 1), Entry("two", 17)]
     wanted = [*(f"nobody's {number}" for number in range(1100)), "told", "early"]
     assert await calls.started(wanted) == {"told": START_MS, "early": START_MS - 1}
+
+
+async def test_attempts_are_forgotten_with_their_calls(database, ledger, recording):
+    await ledger.record(recording("old", node="b", attempts=2, tried=TWO, started_at_ms=START_MS - 1))
+    await ledger.record(recording("young", node="b", attempts=2, tried=TWO))
+    assert await Retention(database, now_ms=lambda: START_MS + DAY_MS, keep_days=1).sweep(0) == 1
+    calls = Calls(database)
+    assert await calls.get("old") is None
+    assert (await calls.get("young")).tried == TWO
+    assert await rows(database) == 2

@@ -110,10 +110,16 @@ class Books:
             ),
         )
 
-    def attempt_cost(self, call: Call, offer: Offer, usage: Usage | None) -> None:
-        """Notes what a failed attempt used at its node, as far as the node told: the operator pays that."""
+    def attempt_cost(self, call: Call, offer: Offer, usage: Usage | None, *, late: bool = False) -> None:
+        """Notes what a failed attempt used at its node, as far as the node told: the operator pays that.
+
+        One that was given up because the node was `late` did not hear what it is charged. Where the node keeps a
+        statement with which that can be compared, the input by its size is noted.
+        """
         if usage is None:
-            return
+            if not (late and offer.node.keeps_statement):
+                return
+            usage = Usage(input_tokens=_rough_prompt_tokens(call), estimated=True)
         cost_nanocredits = _charged(usage, offer)
         call.attempt_cost_nanocredits += cost_nanocredits
         if call.attempt is not None:
@@ -138,8 +144,7 @@ class Books:
         price = pump.offer.price
         if call.hold is None or price is None or price.free:
             return
-        prompt_tokens = call.prompt_tokens or tokens.rough_tokens(call.envelope.input_bytes)
-        so_far = Usage(input_tokens=prompt_tokens, output_tokens=pump.stream.tally().deltas)
+        so_far = Usage(input_tokens=_rough_prompt_tokens(call), output_tokens=pump.stream.tally().deltas)
         cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
         self._ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))
 
@@ -157,6 +162,16 @@ class Books:
         call.record.status = status
         call.record.error = error
         call.record.duration_ms = call.elapsed_ms(self._monotonic_s)
+
+
+def was_late(broken: BaseException) -> bool:
+    """Whether an exchange that failed had reached the node and ran out of time."""
+    return getattr(broken, "phase", "") in ("timeout-head", "timeout-idle", "timeout-total")
+
+
+def _rough_prompt_tokens(call: Call) -> int:
+    """The request's tokens without asking a tokenizer."""
+    return call.prompt_tokens or tokens.rough_tokens(call.envelope.input_bytes)
 
 
 def _charged(usage: Usage, offer: Offer) -> int:

@@ -126,10 +126,11 @@ class Balancer:
     def choose(self, route: Route, tried: Collection[Any], now_s: float, need: Need = ANY) -> Offer:
         """The offer with the lowest score among nodes that are well, not full and not tried yet.
 
-        Half-open ones get one live call at a time. Where more than half are ejected, or nobody else is left, ejected
-        ones are compared like the others. Raises MiraError where no node may be asked: RATE_LIMITED with the least
-        time to wait where all are limited, the node's own obstacle (a local model that is still being fetched), what
-        the operator has to see to, or UNAVAILABLE.
+        Half-open ones get one live call at a time. Nodes of which another process warned are compared like the others
+        where nobody else is left, or where they and the ejected ones are more than half; then the ejected ones, where
+        still nobody is left or they alone are more than half. Raises MiraError where no node may be asked: RATE_LIMITED
+        with the least time to wait where all are limited, the node's own obstacle (a local model that is still being
+        fetched), what the operator has to see to, or UNAVAILABLE.
         """
         if len(route.offers) == 1 and not tried:
             offer = route.offers[0]
@@ -149,25 +150,26 @@ class Balancer:
         well: list[Offer] = []
         ready: list[Offer] = []
         ejected: list[Offer] = []
-        able = sick = 0
+        hinted: list[Offer] = []
+        places = {"": well, "ready": ready, "ejected": ejected, "hinted": hinted}
+        able = sick = warned = 0
         for offer in route.offers:
             node = offer.node
             if node.obstacle is not None:
                 continue
             state = _state(offer, now_s)
-            able += state in ("", "ready", "ejected")
-            sick += offer.node.health.block is not None and state in ("ready", "ejected")
+            able += state in places
+            warned += state == "hinted"
+            sick += node.health.block is not None and state in ("ready", "ejected")
             if node in tried or _full(node) or not _can_pay(offer, need):
                 continue
-            if state == "":
-                well.append(offer)
-            elif state == "ready":
-                ready.append(offer)
-            elif state == "ejected":
-                ejected.append(offer)
+            if state in places:
+                places[state].append(offer)
         if ready and not tried:
             return min(ready, key=_blocked_until_s)
-        if sick > able * MOST_EJECTED or not well:
+        if not well or sick + warned > able * MOST_EJECTED:
+            well += hinted
+        if not well or sick > able * MOST_EJECTED:
             well += ready + ejected
         if not well:
             raise refusal(route, tried, now_s, need)
@@ -276,13 +278,19 @@ def no_room(route: Route) -> MiraError:
 
 
 def _state(offer: Offer, now_s: float) -> str:
-    """Empty for an offer that is well, `ready` for one that may show it, else the word for why it may not."""
+    """Empty for an offer that is well, `ready` for one that may show it, else the word for why it may not.
+
+    `hinted`: another process warned of it, and nothing that this one has seen stands over that.
+    """
     state = ""
-    for block in (offer.lane.block, offer.node.health.block):
+    for seen in (offer.lane, offer.node.health):
+        block = seen.block
         if block is not None:
             if not block.ready(now_s):
                 return str(block.state)
             state = "ready"
+        elif state == "" and seen.hint is not None and seen.hint.holds(now_s, seen.proved_s):
+            state = "hinted"
     return state
 
 

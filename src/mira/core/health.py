@@ -11,6 +11,8 @@ from enum import Enum, unique
 from msgspec import Struct, field
 
 from mira.core.headroom import Window
+from mira.core.hints import GRACE_S, Hint
+from mira.core.hints import LONGEST_S as HINT_LONGEST_S
 from mira.core.latency import Latency, faded
 from mira.core.purse import Purse
 
@@ -71,7 +73,7 @@ class Standing(Struct, frozen=True):
 class Block(Struct, eq=False):
     """Calls stay away until `until_s`; then one at a time may try. `strikes` counts how often in a row that went wrong.
 
-    `since_s` is when it began; `good` are the calls that began well since then.
+    `since_s` is when it began, `first_s` when the first in a row did; `good` are the calls that began well since.
     """
 
     state: str
@@ -81,6 +83,12 @@ class Block(Struct, eq=False):
     strikes: int = 0
     good: int = 0
     trial: "Attempt | None" = None
+    first_s: float = 0.0
+
+    def hint(self, node: str, model: str = "") -> Hint:
+        """What other processes are told of it."""
+        until_s = min(self.until_s + GRACE_S, self.first_s + HINT_LONGEST_S)
+        return Hint(node, model, self.state, self.reason, self.first_s, until_s)
 
     def ready(self, now_s: float) -> bool:
         """Whether one live call may try."""
@@ -117,9 +125,14 @@ class Outcomes(Struct):
 
 
 class Lane(Struct, eq=False):
-    """One model at one node. `streams` and `wholes` are timed apart, for a whole answer takes as long as it is."""
+    """One model at one node. `streams` and `wholes` are timed apart, for a whole answer takes as long as it is.
+
+    `hint` is another process's word, `proved_s` as in `Health`.
+    """
 
     block: Block | None = None
+    hint: Hint | None = None
+    proved_s: float = float("-inf")
     strikes: int = 0
     streams: Latency = field(default_factory=Latency)
     wholes: Latency = field(default_factory=Latency)
@@ -142,7 +155,7 @@ class Health(Struct, eq=False):
 
     `ejections` is how often in a row the node was ejected, `returned_s` when it last came back, `proved_s`
     when the youngest call with content began. `purse` are the credits
-    of our account there.
+    of our account there. `hint` is another process's word.
     """
 
     in_flight: int = 0
@@ -157,6 +170,7 @@ class Health(Struct, eq=False):
     outcomes: Outcomes = field(default_factory=Outcomes)
     lanes: dict[str, Lane] = {}
     purse: Purse = field(default_factory=Purse)
+    hint: Hint | None = None
 
     def lane(self, model: str) -> Lane:
         """What is known of a model at this node."""
@@ -229,6 +243,8 @@ class Health(Struct, eq=False):
             return self.block.standing(now_s)
         if self.purse.told_nanocredits is not None and self.purse.told_nanocredits <= self.purse.spent_nanocredits:
             return Standing("exhausted", "no credits are left")
+        if self.hint is not None and self.hint.holds(now_s, self.proved_s):
+            return _hinted(self.hint, now_s)
         if self.errors_now(now_s) > DEGRADED_ERRORS:
             return Standing("degraded", "failed lately")
         if now_s - self.returned_s < SLOW_START_S:
@@ -250,8 +266,12 @@ class Health(Struct, eq=False):
         return None
 
     def conditions(self, now_s: float) -> dict[str, Standing]:
-        """The models that are limited or missing at this node, with their states."""
-        return {name: lane.block.standing(now_s) for name, lane in self.lanes.items() if lane.block is not None}
+        """The models that are limited or missing at this node, by our or another process's word, with their states."""
+        found = {name: lane.block.standing(now_s) for name, lane in self.lanes.items() if lane.block is not None}
+        for name, lane in self.lanes.items():
+            if lane.block is None and lane.hint is not None and lane.hint.holds(now_s, lane.proved_s):
+                found[name] = _hinted(lane.hint, now_s)
+        return found
 
     def count(self, now_s: float, *, bad: bool, overtaken: bool = False) -> None:
         """Counts an outcome that was the node's own; one that was `overtaken` is none of those in a row."""
@@ -287,6 +307,7 @@ class Attempt(Struct, eq=False):
         if waiting.pop(self, None) is not None:
             self.proved = True
             self.health.proved_s = max(self.health.proved_s, self.started_s)
+            self.lane.proved_s = max(self.lane.proved_s, self.started_s)
             self.timed.sample(now_s - self.started_s, now_s)
             self._prove(now_s)
             if self.doubted:
@@ -411,4 +432,9 @@ def _renewed(
     else:
         wait_s = min(FIRST_S[state] * 2.0 ** min(strikes, 10), LONGEST_S) * (1 - JITTER + 2 * JITTER * jitter)
     until_s = now_s + wait_s if block is None else max(now_s + wait_s, block.until_s)
-    return Block(state=state, reason=reason, since_s=now_s, until_s=until_s, strikes=strikes)
+    first_s = now_s if block is None else block.first_s
+    return Block(state=state, reason=reason, since_s=now_s, until_s=until_s, strikes=strikes, first_s=first_s)
+
+
+def _hinted(hint: Hint, now_s: float) -> Standing:
+    return Standing("degraded", f"another process: {hint.state}, {hint.reason}", round(hint.until_s - now_s, 1))

@@ -78,6 +78,7 @@ class Node:
         self.ways = ways_of(config)
         self.dialect = dialect_of(config)
         self.trusts_cost = kind.trusts_cost or config.reported_cost
+        self.keeps_statement = kind.name == "mira"
         self.weight = config.weight
         self.max_in_flight = config.max_in_flight
         self.markup = markup

@@ -68,7 +68,7 @@ class Reconciler:
 
         MiraError BAD_REQUEST where the node has no statement by its kind, UPSTREAM_FAILED where it shows none.
         """
-        if node.kind.name != "mira":
+        if not node.keeps_statement:
             raise MiraError(Kind.BAD_REQUEST, f"the node {node.name} is not of kind mira: it has no statement")
         ours = await self._booked.charged_by(node.name, since_ms, until_ms)
         try:
@@ -97,7 +97,7 @@ class Reconciler:
     async def compare_all(self) -> None:
         """Compares the last day of every node of kind mira; what goes wrong with one is logged."""
         until_ms = self._now_ms() - SETTLED_MS
-        for node in [node for node in self._nodes() if node.kind.name == "mira" and not node.disabled]:
+        for node in [node for node in self._nodes() if node.keeps_statement and not node.disabled]:
             try:
                 await self.compare(node, until_ms - DAY_MS, until_ms)
             except MiraError as error:

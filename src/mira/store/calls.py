@@ -17,6 +17,8 @@ from mira.store.usage_sums import DAY_MS
 
 #: Ids that one statement looks up.
 LOOKED_UP_AT_ONCE = 500
+#: No call runs longer: an hour at the local model, and less elsewhere.
+LONGEST_CALL_MS = 7_200_000
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -93,11 +95,16 @@ class Calls:
         told = select(attempt.c.request_id).where(attempt.c.request_id == call.c.request_id).exists()
         charged = func.coalesce(call.c.reported_nanocredits, call.c.computed_nanocredits)
         single = select(call.c.request_id, charged).where(call.c.node == node, *began, ~told)
-        # An attempt begins when its call does, or later.
+        # An attempt begins when its call does, or while that runs.
         several = (
             select(attempt.c.request_id, attempt.c.cost_nanocredits)
             .join(call, call.c.request_id == attempt.c.request_id)
-            .where(attempt.c.node == node, attempt.c.started_at_ms >= since_ms, *began)
+            .where(
+                attempt.c.node == node,
+                attempt.c.started_at_ms >= since_ms,
+                attempt.c.started_at_ms < until_ms + LONGEST_CALL_MS,
+                *began,
+            )
         )
 
         def rows(connection: Connection) -> list[Entry]:

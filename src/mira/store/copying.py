@@ -20,7 +20,7 @@ from mira.store.statements import now_ms, upsert
 PIECE = 2000
 CHECK_TIMEOUT_S = 3600.0
 #: What belongs to running processes alone.
-LEFT_OUT = (schema.epoch, schema.lease, schema.version)
+LEFT_OUT = (schema.epoch, schema.lease, schema.version, schema.hint)
 #: The setting that ends a first start.
 MARK = "bootstrap"
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Connection, Delete, delete, select, tuple_
 
 from mira.store.database import Database
-from mira.store.schema import answer, call, claim
+from mira.store.schema import answer, attempt, call, claim
 
 #: Rows of one transaction: a few milliseconds of the writer.
 AT_ONCE = 200
@@ -16,7 +17,7 @@ DAY_MS = 86_400_000
 
 
 class Retention:
-    """Sweeps call records older than `keep_days` (None: kept for ever), and answers and claims that have expired.
+    """Sweeps calls with their attempts older than `keep_days` (None: kept for ever), and expired answers and claims.
 
     Sums of usage and transfers are never forgotten.
     """
@@ -29,30 +30,35 @@ class Retention:
     async def sweep(self, pause_s: float = PAUSE_S) -> int:
         """Forgets all that is due; returns how many rows that were."""
         forgotten = 0
-        for statement in self._statements():
+        for forget in self._due():
             count = AT_ONCE
             while count == AT_ONCE:
-                count = await self._forget(statement)
+                count = await self._database.write(forget)
                 forgotten += count
                 if count == AT_ONCE:
                     await asyncio.sleep(pause_s)
         return forgotten
 
-    async def _forget(self, statement: Delete) -> int:
-        def forget(connection: Connection) -> int:
-            return connection.execute(statement).rowcount
-
-        return await self._database.write(forget)
-
-    def _statements(self) -> list[Delete]:
+    def _due(self) -> list[Callable[[Connection], int]]:
         now_ms = self._now_ms()
         claims = select(claim.c.workspace_id, claim.c.key).where(claim.c.expires_at_ms <= now_ms).limit(AT_ONCE)
         answers = select(answer.c.workspace_id, answer.c.id).where(answer.c.expires_at_ms <= now_ms).limit(AT_ONCE)
-        found = [
-            delete(claim).where(tuple_(claim.c.workspace_id, claim.c.key).in_(claims)),
-            delete(answer).where(tuple_(answer.c.workspace_id, answer.c.id).in_(answers)),
+        found: list[Callable[[Connection], int]] = [
+            partial(_forget, delete(claim).where(tuple_(claim.c.workspace_id, claim.c.key).in_(claims))),
+            partial(_forget, delete(answer).where(tuple_(answer.c.workspace_id, answer.c.id).in_(answers))),
         ]
         if self._keep_days is not None:
-            old = select(call.c.request_id).where(call.c.started_at_ms < now_ms - self._keep_days * DAY_MS)
-            found.append(delete(call).where(call.c.request_id.in_(old.order_by(call.c.started_at_ms).limit(AT_ONCE))))
+            found.append(partial(_forget_calls, now_ms - self._keep_days * DAY_MS))
         return found
+
+
+def _forget(statement: Delete, connection: Connection) -> int:
+    return connection.execute(statement).rowcount
+
+
+def _forget_calls(until_ms: int, connection: Connection) -> int:
+    """Calls and their attempts; counts the calls."""
+    old = select(call.c.request_id).where(call.c.started_at_ms < until_ms).order_by(call.c.started_at_ms).limit(AT_ONCE)
+    request_ids = connection.execute(old).scalars().all()
+    connection.execute(delete(attempt).where(attempt.c.request_id.in_(request_ids)))
+    return connection.execute(delete(call).where(call.c.request_id.in_(request_ids))).rowcount

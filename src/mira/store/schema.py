@@ -335,3 +335,17 @@ version = Table(
     Column("name", Text, primary_key=True),
     Column("number", BigInteger, nullable=False),
 )
+
+#: What a process observed of a node, for the others: why calls stay away from it, or from a model at it (else "").
+hint = Table(
+    "hint",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+    Column("node", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_at_ms", BigInteger, nullable=False),
+    Column("until_at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
