@@ -21,6 +21,7 @@ from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Fetching, Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
+from mira.calls.silence import SILENT_TICKS
 from mira.cli.announce import WorkerAnnouncer
 from mira.cli.program import Announcer, Asgi, FirstRun
 from mira.config import Config, load
@@ -49,7 +50,7 @@ from mira.observe import log
 from mira.observe.calls import Observer
 from mira.observe.lag import LoopLag
 from mira.observe.metrics import Metrics, Standing
-from mira.relay import SILENT_TICKS, Relay
+from mira.relay import Relay
 from mira.store.answers import Answers
 from mira.store.calls import Calls
 from mira.store.copying import copy_all

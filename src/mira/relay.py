@@ -29,6 +29,7 @@ from mira.calls.outgoing import answer_headers, codec_for, context_of, error_hea
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import recall, remember
 from mira.calls.routing import Router, refused, soonest
+from mira.calls.silence import wants_sign_of_life
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
 from mira.codecs.translation import empty_answer, open_stream, read_answer
@@ -61,9 +62,6 @@ MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
 HELD_BACK_BYTES = 64 * 1024
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-#: Ticks of silence (see `Relay.keep_alive`) after which a stream's client is sent a sign of life.
-SILENT_TICKS = 2
-
 log = logging.getLogger("mira.relay")
 
 
@@ -395,18 +393,9 @@ class Relay:
         Before the first content the answer begins with it, once the hold is durable.
         """
         for call in tuple(self.awaited.values()):
-            if call.pump is not None and call.pump.spoke:
-                call.pump.spoke = False
-                call.silent_ticks = 0
-                continue
-            call.silent_ticks += 1
-            exchange, hold = call.exchange, call.hold
-            if call.silent_ticks < SILENT_TICKS or call.settled or exchange.gone or exchange.paused:
-                continue
-            if hold is not None and hold.durable.done() and not is_lost(hold):
-                call.silent_ticks = 0
+            if wants_sign_of_life(call):
                 self._send_head(call, early=True)
-                exchange.write(call.surface.codec.keepalive)
+                call.exchange.write(call.surface.codec.keepalive)
 
     def checkpoint(self) -> None:
         """Tells the ledger what each running stream has cost so far: what a crash would charge.

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from relay_fakes import DONE, ROLE, USAGE, FakeResponse, Streaming, World, chunk, completion, over, plays, says, soon
 
-from mira.relay import SILENT_TICKS
+from mira.calls.silence import SILENT_TICKS
 
 SIGN = b": keepalive\n\n"
 REST = (chunk("Hello"), chunk(finish="stop"), chunk(usage=USAGE), DONE)
