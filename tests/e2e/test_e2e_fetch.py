@@ -233,6 +233,43 @@ def test_a_key_is_held_to_its_sites(gateway, fetch) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("accept", ["*/*", "text/markdown"])
+def test_the_same_key_and_page_are_charged_once(gateway, site, fetch, accept) -> None:
+    before, asked = available(gateway), len(site.heads)
+    headers = {"idempotency-key": f"page-{accept}", "accept": accept}
+    first = fetch("/?once", headers=headers, max_age=0)
+    second = fetch("/?once", headers=headers, max_age=0)
+    assert first.status_code == second.status_code == 200
+    assert second.content == first.content
+    assert second.headers["content-type"] == first.headers["content-type"]
+    assert second.headers["x-mira-cost"] == first.headers["x-mira-cost"] == "0.001"
+    assert second.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    assert before - available(gateway) == PRICE
+    assert len(site.heads) == asked + 1
+    other = fetch("/?other", headers=headers, max_age=0)
+    assert refusal(other)[0] == 422
+    gateway.check_ledger()
+
+
+def test_what_failed_for_free_may_be_tried_again_under_its_key(gateway, fetch) -> None:
+    before = available(gateway)
+    for _ in range(2):
+        answer = fetch("/program", headers={"idempotency-key": "a program"})
+        assert answer.status_code == 415
+        assert "idempotent-replayed" not in answer.headers
+    assert available(gateway) == before
+
+
+def test_the_limits_of_a_key_hold_for_pages(gateway, fetch) -> None:
+    _, key = gateway.new_key(rpm=2)
+    assert [fetch("/", key=key).status_code for _ in range(3)] == [200, 200, 429]
+    _, key = gateway.new_key(budget={"amount": "0.0025", "period": "day"})
+    answers = [fetch("/", key=key) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 402]
+    assert refusal(answers[-1])[1] == "budget_exceeded"
+
+
 def test_the_line_of_the_readme_works_as_it_stands(gateway, site) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (line,) = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "/v1/fetch" in block]

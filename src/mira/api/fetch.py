@@ -12,14 +12,16 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from mira.api.bodies import answer as json_answer
-from mira.api.bodies import read
+from mira.api.bodies import decode, read, read_raw
 from mira.api.services import Asked, Services
 from mira.calls.charge import Charge
+from mira.calls.keeping import claim_for, head_of, lines
 from mira.calls.outgoing import error_headers
 from mira.codecs.chat import CHAT
 from mira.collaborators import ClientLeft
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
+from mira.core.ledger import Answered, StoredAnswer
 from mira.core.money import NANO_PER_CREDIT, credits_text
 from mira.errors import Kind, MiraError
 from mira.fetch.domains import MAX_DOMAINS, Domains, parse_domain
@@ -82,6 +84,10 @@ async def fetch(services: Services, asked: Asked) -> Response:
         time_it()
         await charge.close(status=error.status, error=error.kind.name.lower())
         return _refusal(error, asked.request_id)
+    except Answered as before:
+        time_it()
+        await charge.close(status=before.answer.status, error=None)
+        return _repeated(before.answer)
     except ClientLeft:
         time_it()
         await charge.close(status=CLIENT_LEFT_STATUS, error="client_left")
@@ -125,23 +131,45 @@ async def put_domains(services: Services, asked: Asked) -> Response:
 
 
 async def _charged(services: Services, asked: Asked, caller: Caller, charge: Charge, time_it: Any) -> Response:
-    request = await read(asked, FetchRequest)
+    body = await read_raw(asked)
+    request = decode(body, FetchRequest)
     if not caller.may_use(MODEL):
         raise MiraError(Kind.FORBIDDEN, f"this key may not fetch pages; ask for the scope {MODEL}")
     fetching = services.fetching
     price_nanocredits = fetching.price_nanocredits
     allow, block = await fetching.domains.get(caller.key_id)
-    await charge.reserve(price_nanocredits)
+    as_markdown = request.format == "markdown" and _wants_markdown(asked)
+    key = asked.request.headers.get("idempotency-key")
+    claim = claim_for(key, body, f"{PROTOCOL} {as_markdown}") if key else None
+    await charge.reserve(price_nanocredits, caps=caller.caps, claim=claim)
+    if claim is not None:
+        # Who repeats the request must find this one, whatever happens on the way.
+        await charge.durable()
     who = Who(workspace_id=caller.workspace_id, key_id=caller.key_id, domains=Domains(allow, block))
     found = await _unless_left(asked, fetching.fetcher.fetch(request, who))
     await charge.durable()
     succeeded = found.status < 400
-    time_it()
-    billed = await charge.settle(price_nanocredits if succeeded else 0, status=200)
     found.id = asked.request_id
-    found.usage = Spent(pages=int(succeeded), cost=billed / NANO_PER_CREDIT)
-    response = _bare(found) if request.format == "markdown" and _wants_markdown(asked) else json_answer(found)
-    response.headers["x-mira-cost"] = credits_text(billed)
+
+    def respond(billed: int) -> Response:
+        found.usage = Spent(pages=int(succeeded), cost=billed / NANO_PER_CREDIT)
+        response = _bare(found) if as_markdown else json_answer(found)
+        response.headers["x-mira-cost"] = credits_text(billed)
+        return response
+
+    def keep(billed: int) -> StoredAnswer:
+        response = respond(billed)
+        return StoredAnswer(200, lines(response.raw_headers), bytes(response.body))
+
+    time_it()
+    cost_nanocredits = price_nanocredits if succeeded else 0
+    return respond(await charge.settle(cost_nanocredits, status=200, render=keep if claim else None))
+
+
+def _repeated(stored: StoredAnswer) -> Response:
+    """What was sent before under the same Idempotency-Key."""
+    response = Response(stored.body, stored.status)
+    response.raw_headers = head_of(stored)
     return response
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from mira.calls.books import BOOKS_WAIT_S
 from mira.collaborators import Hold, Ledger
 from mira.core.call import CallRecord
-from mira.core.ledger import Reserve
+from mira.core.ledger import Claim, Reserve, StoredAnswer
 from mira.errors import MiraError
 
 log = logging.getLogger("mira.calls")
@@ -21,8 +22,8 @@ class Charge:
         self._hold: Hold | None = None
         self._over = False
 
-    async def reserve(self, price_nanocredits: int) -> None:
-        """Sets the price aside; MiraError NO_CREDITS."""
+    async def reserve(self, price_nanocredits: int, *, caps: tuple[str, ...], claim: Claim | None) -> None:
+        """Sets the price aside within the limits of the caller; MiraError, or Answered for a repetition."""
         record = self._record
         self._hold = await self._ledger.reserve(
             Reserve(
@@ -31,6 +32,9 @@ class Charge:
                 key_id=record.key_id,
                 amount_nanocredits=price_nanocredits,
                 least_nanocredits=price_nanocredits,
+                caps=caps,
+                claim=claim,
+                model=record.model,
             )
         )
         record.held_nanocredits = price_nanocredits
@@ -40,13 +44,15 @@ class Charge:
         assert self._hold is not None
         await asyncio.shield(self._hold.durable)
 
-    async def settle(self, cost_nanocredits: int, *, status: int) -> int:
-        """Bills the call; returns the nano-credits billed once they are durable."""
+    async def settle(
+        self, cost_nanocredits: int, *, status: int, render: Callable[[int], StoredAnswer | None] | None = None
+    ) -> int:
+        """Bills the call; returns the nano-credits billed once they are durable. `render` as in `Ledger.settle`."""
         assert self._hold is not None
         self._over = True
         self._record.status = status
         self._record.computed_nanocredits = cost_nanocredits
-        return await self._ledger.settle(self._hold.id, cost_nanocredits, self._record)
+        return await self._ledger.settle(self._hold.id, cost_nanocredits, self._record, render=render)
 
     async def close(self, *, status: int, error: str | None) -> None:
         """Gives the hold back, if there is one, and records the outcome. Does nothing after a settlement."""

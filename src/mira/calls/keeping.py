@@ -100,10 +100,13 @@ class Keeping:
 
 
 def claim_of(call: Call, body: bytes) -> Claim | None:
-    """The claim of a request that has an Idempotency-Key; MiraError BAD_REQUEST where that is none."""
+    """The claim of a model request that has an Idempotency-Key; MiraError BAD_REQUEST where that is none."""
     key = call.exchange.header(b"idempotency-key")
-    if not key:
-        return None
+    return claim_for(key, body, f"{call.surface.codec.name} {call.surface.face.value}") if key else None
+
+
+def claim_for(key: str, body: bytes | bytearray, kind: str) -> Claim:
+    """The claim of an Idempotency-Key on a request of this kind; MiraError BAD_REQUEST where it is none."""
     if len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
         raise MiraError(
             Kind.BAD_REQUEST,
@@ -111,7 +114,7 @@ def claim_of(call: Call, body: bytes) -> Claim | None:
             param="Idempotency-Key",
         )
     digest = blake2b(body, digest_size=16, person=b"mira-claim")
-    digest.update(f"{call.surface.codec.name} {call.surface.face.value}".encode())
+    digest.update(kind.encode())
     return Claim(key, digest.digest())
 
 
