@@ -11,12 +11,12 @@ MAX_TAG_CHARS = 64 * 1024
 _ATTRIBUTE = r"(?:[\s/]++|=\s*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^\s>\"'][^\s>]*+)?|[^\s/>=]++)"
 _MARKUP = re.compile(
     # Scripts of data are kept: JSON-LD and the state of Next.js tell about the page.
-    r"<(?P<raw>script|style)\b(?P<head>[^>]{0,2000}+)>(?P<body>.*?)(?:</(?P=raw)\s*>|\Z)"
-    r"|<!--.*?(?:-->|\Z)"
+    r"<(?P<raw>script|style)\b(?P<head>[^>]{0,2000}+)>[^<]*+(?:<(?!/(?P=raw)\s*>)[^<]*+)*+(?:</(?P=raw)\s*>|\Z)"
+    r"|<!--[^-]*+(?:-(?!->)[^-]*+)*+(?:-->|\Z)"
     # Nobody needs these, and the parser would stop at those that stand in the middle of a page.
     r"|</(?:body|html)\s*>"
     rf"|<(?P<tag>[a-z][^\s/>]*+)(?P<attributes>{_ATTRIBUTE}*+)>?",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"[^\s/>=\"']++(?:\s*=\s*(?:\"[^\"]*+\"?|'[^']*+'?|[^\s>]*+))?")
 _DATA_SCRIPT = re.compile(r"ld\+json|__NEXT_DATA__", re.IGNORECASE)

@@ -81,7 +81,8 @@ def parse(html: str) -> Element | None:
     # Trafilatura needs the methods of this class; lxml.html's own parser asks Python for the class of every element.
     parser.set_element_class_lookup(etree.ElementDefaultClassLookup(element=lxml_html.HtmlElement))
     try:
-        return lxml_html.document_fromstring(_INVISIBLE.sub("", html).encode("utf-8", "replace"), parser=parser)
+        visible = html if html.isascii() else _INVISIBLE.sub("", html)
+        return lxml_html.document_fromstring(visible.encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError):
         return None
 

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from msgspec import Struct
 
-from mira.fetch.extract.signals import ANCESTORS, NAME_GROUPS, PAGE, RAW, Floats, Ints, Names, Signals, by_depth
+from mira.fetch.extract.names import NAME_GROUPS, Names
+from mira.fetch.extract.signals import ANCESTORS, PAGE, RAW, Floats, Ints, Signals, by_depth
 
 LEVELS = 6
 _WORDS, _CHARS, _LINK_SHARE, _LINKS = (RAW.index(name) for name in ("log_words", "log_chars", "link_share", "links"))

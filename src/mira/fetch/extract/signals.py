@@ -4,7 +4,6 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
 
@@ -13,50 +12,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mira.fetch.extract.dom import Block, Element, Node, words_of
+from mira.fetch.extract.names import Names, names_of
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
-
-#: Words in classes, ids, roles and item properties that tell what an element is for; the order is part of the weights.
-NAME_GROUPS = (
-    r"nav|menu",
-    r"foot",
-    r"head(?!ing|line)|masthead",
-    r"sidebar|aside|rail\b|secondary",
-    r"relat|recommend|popular|trending|similar|also|upsell|cross-?sell|recent",
-    r"share|social|follow",
-    r"comment|disqus|respond",
-    r"cookie|consent|gdpr|notice",
-    r"banner|promo|cta\b|newsletter|subscri|signup|optin",
-    r"crumb",
-    r"paginat|pager|page-?nav|prev\b|next\b",
-    r"modal|popup|overlay|dialog|drawer|tooltip|offcanvas",
-    r"\bads?\b|advert|sponsor",
-    r"widget|toolbar|search|filter|facet|sort|login|account|cart",
-    r"meta|tags?\b|byline|author|bio\b|date|avatar|user",
-    r"hidden|sr-only|screen-?reader|visually|skip",
-    r"content|body",
-    r"article|post|entry|story|blog",
-    r"main|primary",
-    r"text|markdown|prose|rich|copy|rte\b",
-    r"product|descr|detail|spec|price|sku",
-    r"thread|message|reply|answer|question|topic|forum",
-    r"item|card|tile|teaser",
-    r"grid|list|result|collection|category|archive",
-    r"hero|feature|faq|testimonial|review|rating",
-    r"accordion|tab\b|tabs|panel|collaps",
-    r"title|heading|headline",
-    r"caption|credit|figure|image|media|video|gallery|carousel|slide",
-)
-_GROUPS = re.compile("|".join(f"(?P<g{place}>{words})" for place, words in enumerate(NAME_GROUPS)))
-#: The same without groups, which finds the places several times as fast.
-_ANY_GROUP = re.compile("|".join(NAME_GROUPS))
-_NAMES = ("class", "id", "role", "itemprop", "data-testid", "itemtype")
-_SPLIT = re.compile(r"[\s/:#.]+")
-_PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]{2,}(?![a-z])")
-_NAMED_CHARS = 400
-_MAX_TOKENS = 24
-_LONGEST_NAME = 40
 
 _TAGS = {
     tag: place
@@ -107,15 +66,16 @@ _TRADE = re.compile(
     r"|free delivery|buy now|reviews?\b|ratings?\b|sale\b|compare"
 )
 _TALK = re.compile(
-    r"\brepl(?:y|ies)\b|\bquote\b|\blikes?\b|upvote|\bposts?\b|joined|member|reputation|\bago\b|\bviews\b|report|edited"
-    r"|solved|\breact|comment"
+    # The first letters, told once, spare most of the way.
+    r"(?=[acejlmpqrsuv])(?:\brepl(?:y|ies)\b|\bquote\b|\blikes?\b|upvote|\bposts?\b|joined|member|reputation|\bago\b|\bviews\b|report|edited"
+    r"|solved|\breact|comment)"
 )
 _ABOUT = re.compile(
     r"related|recommended|you may|you might|more from|popular|trending|recent posts|share|tags?:|filed under|categor"
 )
 _DATE = re.compile(
-    r"\b(?:19|20)\d\d\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d"
-    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
+    r"(?=[\dadfjmnos])(?:\b(?:19|20)\d\d\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d"
+    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4})"
 )
 _PRICE = re.compile(r"[$£€¥₹]\s?\d|\d\s?(?:€|kr\b|zł|usd|eur)|rs\.? ?\d")
 _BYLINE = re.compile(r"^(?:by|written by|posted by|author|published|updated|von|par|por)\b")
@@ -128,13 +88,6 @@ _COMMON = frozenset(
 )
 _HEAD_CHARS = 500
 _START_CHARS = 200
-
-
-class Names(Struct, frozen=True):
-    """What an element is called: which of `NAME_GROUPS` (bits), and the pieces of its names."""
-
-    groups: int
-    tokens: tuple[str, ...]
 
 
 class Signals(Struct, frozen=True, kw_only=True):
@@ -159,49 +112,6 @@ class Signals(Struct, frozen=True, kw_only=True):
     vote: Floats
     second: Floats
     page: Floats
-
-
-def names_of(element: Element, known: dict[str, Names]) -> Names:
-    """What an element is called; `known` remembers names, which pages repeat often."""
-    attributes = dict(element.items())
-    if not attributes:
-        return _NAMELESS
-    text = " ".join(value[:_NAMED_CHARS] for name in _NAMES if (value := attributes.get(name)))
-    if not text:
-        return _NAMELESS
-    found = known.get(text)
-    if found is None:
-        groups = 0
-        for word in text.split():
-            groups |= _groups_in(word)
-        tokens = {token: None for whole in _SPLIT.split(text)[:_MAX_TOKENS] for token in _tokens_in(whole)}
-        found = known[text] = Names(groups, tuple(list(tokens)[:_MAX_TOKENS]))
-    return found
-
-
-_NAMELESS = Names(0, ())
-
-
-# Pages, and pages of one site all the more, use the same names again and again.
-@lru_cache(maxsize=20_000)
-def _groups_in(word: str) -> int:
-    groups = 0
-    small = word.lower()
-    for found in _ANY_GROUP.finditer(small):
-        match = _GROUPS.match(small, found.start())
-        assert match is not None and match.lastindex is not None
-        groups |= 1 << match.lastindex - 1
-    return groups
-
-
-@lru_cache(maxsize=20_000)
-def _tokens_in(whole: str) -> tuple[str, ...]:
-    """A name in small letters without digits, and its pieces."""
-    if not 2 <= len(whole) <= _LONGEST_NAME:
-        return ()
-    pieces = [piece.lower() for piece in _PIECES.findall(whole)]
-    joined = "-".join(pieces)
-    return tuple(dict.fromkeys([joined] * bool(joined) + [piece for piece in pieces if len(piece) > 2]))
 
 
 def signals(
@@ -438,7 +348,7 @@ def _blocks_that_say(pattern: re.Pattern[str], said: Floats, blocks: Sequence[Bl
     """In how many blocks the pattern stands at the beginning; `said` marks those whose head holds it."""
     return sum(
         len(text := blocks[place].text) <= _START_CHARS or pattern.search(text[:_START_CHARS].lower()) is not None
-        for place in np.flatnonzero(said)
+        for place in np.flatnonzero(said).tolist()
     )
 
 

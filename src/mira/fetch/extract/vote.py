@@ -39,20 +39,23 @@ def chosen(blocks: Sequence[list[str]], text: str) -> list[bool]:
     words = list(chain.from_iterable(told))
     run = f" {' '.join(words)} "
     lines = {" ".join(line) for line in told}
+    known = set(words)
     grams = set(zip(*(words[start:] for start in range(_GRAM)), strict=False))
-    found = [_stands_in(block, run, lines, grams) for block in blocks]
+    found = [_stands_in(block, run, lines, known, grams) for block in blocks]
     return [_by_neighbours(found, place) if mark is None else mark for place, mark in enumerate(found)]
 
 
-def _stands_in(words: list[str], run: str, lines: set[str], grams: set[tuple[str, ...]]) -> bool | None:
+def _stands_in(
+    words: list[str], run: str, lines: set[str], known: set[str], grams: set[tuple[str, ...]]
+) -> bool | None:
     if not words:
         return None
+    # Most blocks do not stand there: their words tell sooner than a search through the whole text.
     if len(words) < _GRAM:
         own = " ".join(words)
         if own in lines:
             return True
-        return None if f" {own} " in run else False
-    # Most blocks do not stand there: their first words tell sooner than a search through the whole text.
+        return None if known.issuperset(words) and f" {own} " in run else False
     if tuple(words[:_GRAM]) in grams and f" {' '.join(words)} " in run:
         return True
     mine = list(zip(*(words[start:] for start in range(_GRAM)), strict=False))
