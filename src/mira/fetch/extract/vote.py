@@ -1,6 +1,5 @@
 """Which blocks of a page another extractor chose: its text, found again in the blocks."""
 
-import logging
 from collections.abc import Sequence
 from itertools import chain
 
@@ -14,7 +13,6 @@ def vote(document: Element, url: str) -> str:
     """The text that trafilatura takes for the main content, without comments; empty where it finds none."""
     from trafilatura import extract  # noqa: PLC0415 - 40 MB, 0.5 s: only workers need it
 
-    logging.disable(logging.CRITICAL)
     try:
         # It works on a copy of its own.
         return extract(document, url=url, include_comments=False, deduplicate=False) or ""

@@ -7,6 +7,7 @@ memory or processor time than it may. It writes nothing but replies: no log, no 
 """
 
 import gc
+import logging
 import math
 import os
 import resource
@@ -35,6 +36,8 @@ def main() -> int:
     # A library that prints must not write between the replies.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # What libraries say of a page may quote it.
+    logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Some systems do not know these limits.
     with suppress(ValueError, OSError):
