@@ -1,7 +1,7 @@
 """Trains the block scorer of web fetch and writes its weights and its report.
 
     uv run --group training python scripts/train_blocks.py CORPUS [--folds 4] [--weights FILE] [--report FILE]
-    uv run --group training python scripts/train_blocks.py CORPUS --quick --weights /tmp/blocks.npz
+    uv run --group training python scripts/train_blocks.py CORPUS --quick --weights blocks.npz
 
 CORPUS is a folder with `items.jsonl` (id, url, type, ref) and `pages/ID.html`, each plain or packed as `.gz` or `.xz`:
 the development pages of WCXB (CC-BY-4.0, see NOTICE). Whole domains are left out, never single pages:
