@@ -1,10 +1,15 @@
 """The running fleet: what a reload keeps, replaces and retires."""
 
+import asyncio
 import time
 from typing import Any
 
+import msgspec
+import pytest
+
 from mira.config import NodeConfig
 from mira.core.pricing import PAR
+from mira.errors import Kind, MiraError
 from mira.nodes.fleet import Fleet, local_listing
 from mira.nodes.node import Node
 
@@ -65,4 +70,34 @@ async def test_a_reload_keeps_what_did_not_change_and_the_embedded_node():
     assert running.catalog.find("mira/local").model == "mira/local"
     await running.load([], {})
     assert [each.name for each in running.nodes] == ["local"]
+    await running.stop()
+
+
+class SlowPool(QuietPool):
+    """A client of a node that tells its models when it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_tell = asyncio.Event()
+
+    async def get_json(self, *_: Any, **__: Any) -> tuple[int, Any]:
+        await self.may_tell.wait()
+        return 200, {"data": [{"id": "late-model"}]}
+
+
+async def test_a_model_is_not_said_to_be_missing_before_every_node_was_asked():
+    pool = SlowPool()
+    running = Fleet(saved=NoSavedNodes(), new_pool=lambda _url: pool, list_prices=no_prices, monotonic_s=time.monotonic)
+    await running.load([msgspec.structs.replace(node("slow"), models=None)], {})
+    running.start()
+    with pytest.raises(MiraError) as early:
+        running.catalog.find("slow/late-model")
+    assert early.value.kind is Kind.UNAVAILABLE
+    assert early.value.retry_after_s == 1
+    pool.may_tell.set()
+    await running.known()
+    assert running.catalog.find("slow/late-model").model == "slow/late-model"
+    with pytest.raises(MiraError) as late:
+        running.catalog.find("slow/another")
+    assert late.value.kind is Kind.MODEL_NOT_FOUND
     await running.stop()

@@ -12,19 +12,29 @@ from mira.nodes.node import Listing, Node
 
 
 class Catalog:
-    """Finds the route of a model. `rebuild` swaps the whole snapshot; calls in flight keep the routes they have."""
+    """Finds the route of a model. `rebuild` swaps the whole snapshot; calls in flight keep the routes they have.
+
+    It is `complete` once every node was asked for its models.
+    """
 
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
+        self.complete = True
         self._spellings: dict[str, str] = {}
 
     def find(self, name: str) -> Route:
-        """The route of a model by its exact id, its dot/dash form where unique, or its bare id; MODEL_NOT_FOUND."""
+        """The route of a model by its exact id, its dot/dash form where unique, or its bare id.
+
+        MiraError MODEL_NOT_FOUND; UNAVAILABLE while nodes are still to tell their models for the first time.
+        """
         route = self.routes.get(name)
         if route is None:
             route = self.routes.get(self._spellings.get(folded(name), ""))
         if route is not None:
             return route
+        if not self.complete:
+            message = f"the nodes are still being asked for their models, {name[:200]!r} may be among them; try again"
+            raise MiraError(Kind.UNAVAILABLE, message, param="model", retry_after_s=1)
         near = difflib.get_close_matches(name[:200].lower(), [*self.routes, *map(_bare, self.routes)], n=3, cutoff=0.5)
         hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "GET /v1/models lists what there is"
         raise MiraError(Kind.MODEL_NOT_FOUND, f"the model {name[:200]!r} does not exist here; {hint}", param="model")

@@ -119,6 +119,8 @@ class Fleet:
     def start(self) -> None:
         """Begins to ask the nodes for their models, now and every five minutes, and for their credits."""
         self._funds.start()
+        # The embedded node joins by itself.
+        self.catalog.complete = all(node.config.models is not None or node.disabled for node in self.nodes)
         self._task = asyncio.create_task(self._refresh_forever(), name="fleet-refresh")
 
     async def stop(self) -> None:
@@ -259,6 +261,7 @@ class Fleet:
             well += [node.health.block is None for node in asked]
             await self._price_and_rebuild()
             self._looked.set()
+            self.catalog.complete = True
             try:
                 async with asyncio.timeout(REFRESH_S if all(well) else RETRY_S):
                     await self._wake.wait()
