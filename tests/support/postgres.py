@@ -156,7 +156,12 @@ def _binaries(folder: Path) -> Path:
     if os.geteuid() != 0 or all(parent.stat().st_mode & stat.S_IXOTH for parent in installed.parents):
         return installed / "bin"
     folder.chmod(0o755)
-    return Path(shutil.copytree(installed, folder / "install", symlinks=True)) / "bin"
+    # The programs find the wheel's libraries beside its package.
+    package, site = installed.parent, installed.parent.parent
+    for name in (f"{package.name}.libs", f"{package.name}/{installed.name}"):
+        if (site / name).is_dir():
+            shutil.copytree(site / name, folder / "install" / name, symlinks=True)
+    return folder / "install" / package.name / installed.name / "bin"
 
 
 def _group_of_nobody() -> str:
