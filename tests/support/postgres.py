@@ -84,7 +84,7 @@ class Cluster:
     def kill(self) -> None:
         """Kills every process of the server."""
         assert self._process is not None
-        for pid in self._processes():
+        for pid in [self._parent(), *self._children()]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         # The keeper takes note of the death, so that the number of the dead process is free.
@@ -94,14 +94,17 @@ class Cluster:
     def freeze(self) -> None:
         """Stops every process of the server in its tracks: connections stay open and nothing answers."""
         assert self._process is not None
-        for pid in self._processes():
+        # The parent first: it can then neither start a child nor take note of one that ended, and the list stays true.
+        os.kill(self._parent(), signal.SIGSTOP)
+        for pid in self._children():
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Lets the server go on."""
         assert self._process is not None
-        for pid in self._processes():
+        for pid in self._children():
             os.kill(pid, signal.SIGCONT)
+        os.kill(self._parent(), signal.SIGCONT)
 
     def url(self, name: str) -> str:
         """The address of a database."""
@@ -112,10 +115,14 @@ class Cluster:
         create(self.url("postgres"), name, template)
         return self.url(name)
 
-    def _processes(self) -> list[int]:
-        """The server's process and its children."""
-        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    def _parent(self) -> int:
+        """The process that started all others of the server."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def _children(self) -> list[int]:
+        """Its children; those that ended under a stopped parent are still among them."""
+        pid = self._parent()
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def create(administration_url: str, name: str, template: str) -> None:
