@@ -109,7 +109,7 @@ async def test_names_that_the_fleet_does_not_know_are_other_and_are_not_remember
     found = await samples(metrics)
     labels = {"surface": "proxy", "protocol": "chat", "model": "other", "node": "none", "status": "4xx"}
     assert of(found, "mira_requests_total", **labels) == 3 * MOST_SETS
-    assert len(metrics._sets) == 1
+    assert len(metrics._sums) == 1
 
 
 async def test_more_models_than_there_is_room_for_are_other():

@@ -5,8 +5,9 @@ from typing import Any
 
 from mira.core.call import CallRecord
 from mira.core.money import credits_text
+from mira.observe.call_sums import OTHER, TOKEN_CLASSES, token_counts
 from mira.observe.log import REQUEST_ID, Line
-from mira.observe.metrics import OTHER, TOKEN_CLASSES, Metrics, token_counts
+from mira.observe.metrics import Metrics
 
 LOGGER = "mira.calls"
 SERVER_ERROR = 500

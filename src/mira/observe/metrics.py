@@ -8,7 +8,6 @@ as `other`.
 import asyncio
 import platform
 from collections.abc import Callable, Collection, Iterator, Sequence
-from operator import attrgetter
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -16,38 +15,18 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mira.core.call import CallRecord
+from mira.observe.call_sums import NANO, OTHER, CallSum, CallSums
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-OTHER = "other"
 NO_NODE = "none"
 #: Sets of labels that calls may make: a scrape of more would cost more than it tells.
 MOST_SETS = 1000
 #: Reasons of nodes' states that are told by name.
 MOST_REASONS = 64
-NANO = 1e-9
 
-FIRST_CONTENT_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
-DURATION_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 600)
 BATCH_OPERATIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 LAG_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
-
-#: Classes of tokens by the name of their count in `Usage`; each token is in exactly one.
-TOKEN_CLASSES = {
-    "input_tokens": "input",
-    "cache_read_tokens": "cache_read",
-    "cache_write_5m_tokens": "cache_write_5m",
-    "cache_write_1h_tokens": "cache_write_1h",
-    "output_tokens": "output",
-    "reasoning_tokens": "reasoning",
-    "audio_input_tokens": "audio_input",
-    "audio_output_tokens": "audio_output",
-    "image_input_tokens": "image_input",
-    "image_output_tokens": "image_output",
-}
-
-#: Their counts in that order.
-token_counts = attrgetter(*TOKEN_CLASSES)
 
 Add = Callable[[float], None]
 
@@ -81,19 +60,6 @@ class Standing(Struct, frozen=True, kw_only=True):
     waiting: int = 0
 
 
-class _Bound(Struct):
-    """What calls of one set of labels add to; looked up once per call."""
-
-    requests: Callable[[], None]
-    duration: Add
-    first_content: Add
-    cost: Add
-    attempts: Callable[[], None]
-    tokens: list[Add | None]
-    model: str
-    node: str
-
-
 class Metrics:
     """The registry of one process, and everything that it counts.
 
@@ -115,22 +81,10 @@ class Metrics:
         self._nodes = nodes
         self._look = standing
         self._standing = Standing()
+        self._calls: tuple[Metric, ...] = ()
         self._in_flight = 0
         self._reasons: set[str] = set()
-        self._sets: dict[tuple[str, str, str, str | None, int], _Bound] = {}
-        pair = ("model", "node")
-        self._requests = Counter(
-            "mira_requests", "Calls that are over.", ("surface", "protocol", *pair, "status"), registry=registry
-        )
-        self._duration = Histogram(
-            "mira_request_duration_seconds", "Request to end of answer.", pair, buckets=DURATION_S, registry=registry
-        )
-        self._first_content = Histogram(
-            "mira_first_content_seconds", "Request to first content.", pair, buckets=FIRST_CONTENT_S, registry=registry
-        )
-        self._tokens = Counter("mira_tokens", "Tokens by class.", (*pair, "class"), registry=registry)
-        self._cost = Counter("mira_cost_credits", "Credits billed.", pair, registry=registry)
-        self._attempts = Counter("mira_attempts", "Requests to nodes.", ("node",), registry=registry)
+        self._sums = CallSums(MOST_SETS)
         self._failovers = Counter(
             "mira_failovers", "Attempts after which another node was tried.", ("node", "reason"), registry=registry
         )
@@ -157,6 +111,7 @@ class Metrics:
     async def exposition(self) -> bytes:
         """All figures in Prometheus's text format. Written in a thread, since thousands of series take a while."""
         self._standing = self._look()
+        self._calls = self._sums.families()
         return await asyncio.to_thread(generate_latest, self.registry)
 
     def began(self) -> None:
@@ -166,23 +121,13 @@ class Metrics:
     def ended(self, record: CallRecord) -> tuple[str, str]:
         """Counts a call that is over; returns the labels of its model and its node."""
         self._in_flight -= 1
-        bound = self._bound(record)
-        bound.requests()
-        bound.duration(record.duration_ms / 1000)
-        if record.first_content_ms is not None:
-            bound.first_content(record.first_content_ms / 1000)
-        if record.billed_nanocredits:
-            bound.cost(record.billed_nanocredits * NANO)
-        for position, count in enumerate(token_counts(record.usage)):
-            if count:
-                (bound.tokens[position] or self._bind_tokens(bound, position))(count)
-        if record.attempts:
-            bound.attempts()
-            if record.tried:
-                self._add_failovers(record)
+        sums = self._sums.of(record) or self._named(record)
+        sums.add(record)
+        if record.attempts > 1 and record.tried:
+            self._add_failovers(record)
         if record.error is not None:
             self._refusals.labels(record.error).inc()
-        return bound.model, bound.node
+        return sums.model, sums.node
 
     def batch_committed(self, operations: int, duration_s: float) -> None:
         """Counts a transaction of the ledger."""
@@ -226,6 +171,7 @@ class Metrics:
             if node.credits is not None:
                 balance.add_metric((node.name,), node.credits)
         yield from (state, condition, in_flight, latency, balance)
+        yield from self._calls
 
     def _reason(self, reason: str) -> str:
         if reason not in self._reasons:
@@ -234,42 +180,15 @@ class Metrics:
             self._reasons.add(reason)
         return reason
 
-    def _bound(self, record: CallRecord) -> _Bound:
-        key = (record.face, record.protocol, record.model, record.node, record.status // 100)
-        bound = self._sets.get(key)
-        if bound is None:
-            model = record.model if record.model in self._models() else OTHER
-            node = NO_NODE if record.node is None else self.node_label(record.node)
-            if len(self._sets) >= MOST_SETS:
-                model, node = OTHER, NO_NODE if record.node is None else OTHER
-            # What clients make up is never remembered under its own name.
-            key = (record.face, record.protocol, model, node, record.status // 100)
-            bound = self._sets.get(key) or self._bind(key, model, node)
-        return bound
-
-    def _bind(self, key: tuple[str, str, str, str | None, int], model: str, node: str) -> _Bound:
-        face, protocol, _, _, hundreds = key
-        bound = self._sets[key] = _Bound(
-            requests=self._requests.labels(face, protocol, model, node, f"{hundreds}xx").inc,
-            duration=self._duration.labels(model, node).observe,
-            first_content=self._first_content.labels(model, node).observe,
-            cost=self._cost.labels(model, node).inc,
-            attempts=self._attempts.labels(node).inc,
-            tokens=[None] * len(TOKEN_CLASSES),
-            model=model,
-            node=node,
-        )
-        return bound
-
-    def _bind_tokens(self, bound: _Bound, position: int) -> Add:
-        token_class = tuple(TOKEN_CLASSES.values())[position]
-        add: Add = self._tokens.labels(bound.model, bound.node, token_class).inc
-        bound.tokens[position] = add
-        return add
+    def _named(self, record: CallRecord) -> CallSum:
+        """The sum for a call of a kind that is new. What clients make up is never remembered under its own name."""
+        model = record.model if record.model in self._models() else OTHER
+        node = NO_NODE if record.node is None else self.node_label(record.node)
+        return self._sums.named(record, model, node)
 
     def _add_failovers(self, record: CallRecord) -> None:
         # The last attempt is the one whose node the record names.
         for attempt in record.tried[: record.attempts - 1]:
             node = self.node_label(attempt.node)
-            self._attempts.labels(node).inc()
+            self._sums.add_attempt(node)
             self._failovers.labels(node, attempt.outcome).inc()
