@@ -38,6 +38,7 @@ from mira.fetch.settings import allowed_addresses, price_of_page
 from mira.files.objects import Objects
 from mira.files.uploads import Uploads
 from mira.ids import Ids
+from mira.nodes.doubts import Doubts
 from mira.nodes.embedded import Embedded
 from mira.nodes.fleet import Fleet
 from mira.nodes.hinting import Hinting
@@ -91,11 +92,19 @@ class App:
     """An assembled Mira: the store is open and the API answers, but nothing listens and no model runs yet."""
 
     def __init__(
-        self, services: Services, egress: Egress, first: FirstRun | None, retention: Retention, leases: Leases
+        self,
+        services: Services,
+        egress: Egress,
+        first: FirstRun | None,
+        *,
+        retention: Retention,
+        leases: Leases,
+        doubts: Doubts,
     ) -> None:
         self.services = services
         self.leases = leases
         self.retention = retention
+        self.doubts = doubts
         self.first = first
         self.draining = False
         self.egress = egress
@@ -121,7 +130,14 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             standing=lambda: _standing(fleet, ledger, relay),
         )
         epoch_id = ids("epoch")
-        ledger = Ledger(database, epoch_id=epoch_id, on_batch=metrics.batch_committed)
+        doubts = Doubts(lambda: fleet.nodes, lambda lost, cost: ledger.close_lost(lost, cost), now_ms)  # noqa: PLW0108 - made below
+        ledger = Ledger(
+            database,
+            epoch_id=epoch_id,
+            on_batch=metrics.batch_committed,
+            # A command that opens the store for a moment asks nobody.
+            on_doubt=doubts.take if first_start else None,
+        )
         await ledger.start()
         stack.push_async_callback(ledger.close)
         settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
@@ -216,7 +232,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             not_ready=lambda: "draining" if app.draining else None,
         )
         retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
-        app = App(services, egress, first, retention, leases)
+        app = App(services, egress, first, retention=retention, leases=leases, doubts=doubts)
         if database.shared:
             hints = Hints(database, epoch_id=epoch_id, monotonic_s=time.monotonic)
             hinting = Hinting(hints, lambda: fleet.nodes, monotonic_s=time.monotonic)
@@ -292,6 +308,8 @@ async def _serve(config: Config, announcer: Announcer) -> int:
             stack.callback(config.socket_path.unlink, missing_ok=True)
         fleet = app.services.fleet
         fleet.start()
+        app.doubts.start()
+        stack.push_async_callback(app.doubts.stop)
         relay = app.services.relay
         lag = LoopLag(app.services.metrics.loop_lagged, relay.gate.loop_lagged)
         lag.start()

@@ -91,13 +91,17 @@ class Response(Protocol):
 
 
 class Node(Protocol):
-    """One upstream of the fleet."""
+    """One upstream of the fleet.
+
+    `keeps_statement`: it lists all its charges; `remembers`: it tells that of one answer afterwards.
+    """
 
     name: str
     cap_field: str
     dialect: str
     trusts_cost: bool
     keeps_statement: bool
+    remembers: bool
     health: Health
     timeouts: Timeouts
     adapter: Adapter | None
@@ -181,8 +185,10 @@ class Ledger(Protocol):
     def record(self, record: CallRecord) -> asyncio.Future[None]:
         """Records a call that took no hold; nobody has to wait for it."""
 
-    def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
-        """Remembers what a running call has cost so far, for a crash."""
+    def checkpoint(
+        self, hold_id: str, amount_nanocredits: int, node: str | None = None, answer_id: str | None = None
+    ) -> None:
+        """Remembers what a running call has cost so far, for a crash, and which node could tell more, about what."""
 
 
 class Observer(Protocol):

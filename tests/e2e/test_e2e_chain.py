@@ -1,11 +1,13 @@
 """Two Miras in a row: the first is a client of the second's Inference Service, and both ledgers say the same."""
 
 import asyncio
+import sqlite3
 from decimal import Decimal
 
+import httpx2
 import pytest
 from tests.grammar.chat import check_chat_stream
-from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, Gateway, eventually, openai_node, price
+from tests.support.gateway import ADMIN_KEY, INFERENCE_KEY, PROXY_KEY, Gateway, eventually, openai_node, price
 from tests.support.upstream import DONE, FIN, USAGE, Moment, chunk, chunks, frames, streams
 from wire_client import WireClient
 
@@ -210,3 +212,38 @@ def test_a_chain_of_faces_serves_its_own_inference_service(first, gateway, upstr
     answer = first.chat(MODEL, key=INFERENCE_KEY, path="/inference/v1/chat/completions")
     assert answer.status_code == 200
     assert answer.json()["model"] == "gpt-4o-mini"
+
+
+def test_a_stream_whose_gateway_is_killed_costs_what_the_node_charged_for_it(gateway, upstream, make_gateway):
+    """The dead process knew its last checkpoint alone; the one after it asks the node, another Mira."""
+    node = {"name": "second", "kind": "mira", "base_url": f"{gateway.url}/inference/v1", "api_key": INFERENCE_KEY}
+    first = make_gateway(nodes=[node])
+    first.admin("POST", "/nodes/second/probe")
+    never = Moment()
+    upstream.script("gpt-4o-mini", streams([*frames(*chunks(*["word"] * 40, usage=None))[:30], never]))
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "stream": True, "max_tokens": 100}
+    key = {"authorization": f"Bearer {PROXY_KEY}"}
+    with first.http.stream("POST", "/v1/chat/completions", json=body, headers=key) as response:
+        request_id = response.headers["x-request-id"]
+        pieces = response.iter_raw()
+        next(pieces)
+        eventually(lambda: written(first, request_id))
+        first.kill()
+        with pytest.raises(httpx2.HTTPError):
+            list(pieces)
+    first.start()
+    operator = {"authorization": f"Bearer {ADMIN_KEY}"}
+    eventually(lambda: first.http.get(f"/admin/v1/calls/{request_id}", headers=operator).status_code == 200)
+    lost = first.call(request_id)
+    inner = gateway.call(upstream.received(1)[0].headers["x-request-id"])
+    assert (lost["error"], lost["node"]) == ("lost", "second")
+    assert lost["cost"] == lost["reported_cost"] == inner["cost"]
+    assert Decimal(inner["cost"]) > 0
+    assert spent(first) == Decimal(inner["cost"])
+    assert first.check_ledger()["ok"]
+
+
+def written(gateway, request_id):
+    """Whether the ledger has a checkpoint of the call."""
+    with sqlite3.connect(f"file:{gateway.home}/mira.db?mode=ro", uri=True) as connection:
+        return connection.execute("SELECT node FROM hold WHERE id = ?", (request_id,)).fetchone() == ("second",)

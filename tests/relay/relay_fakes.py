@@ -198,6 +198,7 @@ class FakeNode:
         self.dialect = ""
         self.trusts_cost = trusts_cost
         self.keeps_statement = False
+        self.remembers = False
         self.health = Health()
         self.timeouts = Timeouts()
         self.adapter = None
@@ -318,7 +319,9 @@ class FakeLedger:
         self.recorded.append(record)
         return asyncio.get_running_loop().create_future()
 
-    def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
+    def checkpoint(
+        self, hold_id: str, amount_nanocredits: int, node: str | None = None, answer_id: str | None = None
+    ) -> None:
         self.checkpoints.append((hold_id, amount_nanocredits))
 
     def _close(self, how: str, hold_id: str, amount: int, record: CallRecord) -> None:

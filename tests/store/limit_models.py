@@ -82,10 +82,14 @@ class ClaimModel:
             return 422
         return known["body"] if known["body"] is not None else 409
 
-    def open(self, workspace_id: str, key: str, digest: bytes, now_ms: int) -> None:
-        self._claims[workspace_id, key] = {"digest": digest, "body": None, "expires_ms": now_ms + CLAIM_TTL_MS}
+    def open(self, workspace_id: str, key: str, digest: bytes, now_ms: int, hold_id: str) -> None:
+        self._claims[workspace_id, key] = {
+            "digest": digest, "body": None, "expires_ms": now_ms + CLAIM_TTL_MS, "of": hold_id,
+        }  # fmt: skip
 
-    def close(self, workspace_id: str, key: str, body: bytes | None, billed: int, now_ms: int) -> None:
+    def close(self, workspace_id: str, key: str, body: bytes | None, billed: int, now_ms: int, hold_id: str) -> None:
+        if self._claims.get((workspace_id, key), {}).get("of") != hold_id:
+            return  # forgotten while the call ran, and perhaps another's
         if body is None and not billed:
             del self._claims[workspace_id, key]
         else:

@@ -10,8 +10,10 @@ from sqlalchemy.engine import make_url
 from tests.support.severing import Severing
 from waiting import eventually
 
+from mira.core.ledger import Doubt
 from mira.errors import Kind, MiraError
-from mira.store.batch import HOLD_TTL_MS
+from mira.store.batch import ASK_MS, HOLD_TTL_MS
+from mira.store.calls import Calls
 from mira.store.database import Database
 from mira.store.ledger import CHECKPOINTS_PER_BEAT, Ledger
 from mira.store.sqlite import SqliteEngine
@@ -296,3 +298,58 @@ async def test_a_payment_of_a_doubtful_commit_counts_once(doubtful):
         await ledger.top_up("w", 1000, "x")
     assert await ledger.top_up("w", 1000, "x") is False
     assert await ledger.balance("w") == (1000, 0)
+
+
+async def doubting(database, clock, doubts, epoch_id) -> Ledger:
+    """A ledger of a next life that hears of calls whose node may be asked."""
+    clock.now_ms += HOLD_TTL_MS + 1
+    ledger = Ledger(database, clock=clock, epoch_id=epoch_id, patience_s=0, on_doubt=doubts.append)
+    await ledger.start()
+    return ledger
+
+
+async def test_a_call_whose_node_may_know_its_cost_is_held_until_that_was_asked(
+    database, ledger, clock, reserving, recording
+):
+    await ledger.top_up("w", 1000, "x")
+    for name in ("r1", "r2"):
+        await ledger.reserve(reserving(name, 300))
+    ledger.checkpoint("r1", 120, "second", "gen-1")
+    ledger.checkpoint("r2", 50)
+    await ledger.maintain()
+    for timer in ledger._timers.values():
+        timer.cancel()
+
+    doubts: list[Doubt] = []
+    successor = await doubting(database, clock, doubts, "next life")
+    assert doubts == [Doubt("r1", "w", "k", "", 300, 120, "second", "gen-1")]
+    assert await successor.balance("w") == (950, 300)
+    await successor.maintain()
+    assert (len(doubts), await successor.balance("w")) == (1, (950, 300))
+    assert (await successor.check())["ok"]
+
+    lost = recording("r1", status=500, error="lost")
+    await successor.close_lost(lost, 700)
+    assert await successor.balance("w") == (650, 0)
+    assert lost.billed_nanocredits == 300
+    assert (await Calls(database).get("r1")).billed_nanocredits == 300
+    assert (await successor.check())["ok"]
+    await successor.close()
+
+
+async def test_a_doubt_that_nobody_resolves_ends_at_the_checkpoint(database, ledger, clock, reserving):
+    """Whoever took it over forgets it or dies too; no node is asked a second time."""
+    await ledger.top_up("w", 1000, "x")
+    await ledger.reserve(reserving("r1", 300))
+    ledger.checkpoint("r1", 120, "second")
+    await ledger.maintain()
+    for timer in ledger._timers.values():
+        timer.cancel()
+    doubts: list[Doubt] = []
+    successor = await doubting(database, clock, doubts, "next life")
+    clock.now_ms += ASK_MS + 1
+    await successor.maintain()
+    assert await successor.balance("w") == (880, 0)
+    assert len(doubts) == 1
+    assert (await successor.check())["ok"]
+    await successor.close()

@@ -148,7 +148,9 @@ async def test_a_request_is_held_once(ledger, reserving, recording):
 async def test_a_row_that_cannot_be_written_fails_alone(database, ledger, reserving, recording):
     """A hold of another life with the same id, in one batch with calls that are right."""
     await ledger.top_up("w", 1000, "invoice")
-    foreign = text("INSERT INTO hold VALUES ('r1', 'w', 'k', 0, 0, 99999999999999, 'other', NULL, 0, NULL, '')")
+    foreign = text(
+        "INSERT INTO hold VALUES ('r1', 'w', 'k', 0, 0, 99999999999999, 'other', NULL, 0, NULL, '', NULL, NULL)"
+    )
     await database.write(lambda connection: connection.execute(foreign).rowcount)
     outcomes = await asyncio.gather(
         *(ledger.reserve(reserving(name, 100)) for name in ("r0", "r1", "r2")), return_exceptions=True

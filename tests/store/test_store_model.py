@@ -215,7 +215,7 @@ class LedgerMachine(RuleBasedStateMachine):
             limit.admit(outcome.id, amount, tokens, self.now_ms)
         claim = request.claim
         if claim is not None:
-            self.claims.open(request.workspace_id, claim.key, claim.digest, self.now_ms)
+            self.claims.open(request.workspace_id, claim.key, claim.digest, self.now_ms, request.hold_id)
         self.live[outcome.id] = Held(
             request.workspace_id, amount, request.key_id, tokens, claim.key if claim is not None else None
         )
@@ -262,7 +262,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for limit in self.limits.get(hold.key_id, []):
             limit.close(hold_id, billed, used, self.now_ms)
         if hold.claim is not None:
-            self.claims.close(hold.workspace_id, hold.claim, body, billed, self.now_ms)
+            self.claims.close(hold.workspace_id, hold.claim, body, billed, self.now_ms, hold_id)
 
     @rule(hold_id=closed_holds, actual=amounts)
     def close_again(self, hold_id: str, actual: int) -> None:

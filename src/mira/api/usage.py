@@ -169,6 +169,7 @@ def _wanted(asked: Asked, workspace_id: str | None) -> Wanted:
         key_id=query.get("key"),
         model=query.get("model"),
         node=query.get("node"),
+        client_request_id=query.get("client_request_id"),
         status=int(status) if status is not None and status.isdigit() else None,
         failed=None if status is None or status.isdigit() else status == "failed",
         since_ms=number(asked, "since_ms", 0, 0, 2**53) if "since_ms" in query else None,

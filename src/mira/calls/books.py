@@ -146,7 +146,11 @@ class Books:
             return
         so_far = Usage(input_tokens=_rough_prompt_tokens(call), output_tokens=pump.stream.tally().deltas)
         cost_nanocredits = pricing.cost_nanocredits(so_far, price, pump.offer.markup)
-        self._ledger.checkpoint(call.hold.id, min(cost_nanocredits, call.hold.amount_nanocredits))
+        node = pump.offer.node
+        cost_nanocredits = min(cost_nanocredits, call.hold.amount_nanocredits)
+        self._ledger.checkpoint(
+            call.hold.id, cost_nanocredits, node.name if node.remembers else None, pump.stream.answer_id
+        )
 
     async def _prompt_tokens(self, call: Call) -> int:
         """The request's tokens; by its size where nobody can count, so that no bill waits for a counter."""

@@ -112,9 +112,10 @@ class AnswerStream(Protocol):
 
     `usage` is set once the node told it. `failed` is set when the node reported an error in the stream. `ended` is true
     once the node said that the answer is complete. `has_content` is true once something was delivered that rules out a
-    failover.
+    failover. `answer_id` is what the node calls its answer, None until it told that.
     """
 
+    answer_id: str | None
     usage: Usage | None
     failed: MiraError | None
     ended: bool

@@ -58,6 +58,7 @@ class TranslatedStream:
     """A streamed answer in translation (see `mira.codecs.codec.AnswerStream`)."""
 
     def __init__(self, node: NodeCodec, client: Codec, context: Context, interpreters: Sequence[Interpreter]) -> None:
+        self.answer_id: str | None = None
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False
@@ -105,8 +106,9 @@ class TranslatedStream:
             case ErrorEvent(error=error):
                 self.failed = error
                 return b""
-            case Start(usage=prompt):
+            case Start(usage=prompt, id=answer_id):
                 self._tally.prompt = prompt
+                self.answer_id = answer_id or None
             case _:
                 pass
         return self._pass_on(event, 0)

@@ -52,6 +52,22 @@ class StoredAnswer(Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Doubt(Struct, frozen=True):
+    """A call whose process died while a node answered, which may know what it did cost.
+
+    This process holds its credits now and has to close it: at `checkpoint_nanocredits` where nobody can tell.
+    """
+
+    hold_id: str
+    workspace_id: str
+    key_id: str
+    model: str
+    amount_nanocredits: int
+    checkpoint_nanocredits: int
+    node: str
+    answer_id: str | None
+
+
 class Answered(Exception):  # noqa: N818 - an outcome, not an error
     """The request was answered before, under the same Idempotency-Key: this is what was sent."""
 

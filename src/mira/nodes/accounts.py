@@ -12,6 +12,8 @@ USAGE_PATH = "/usage"
 PAGE = 1000
 #: A statement of more rows than this is asked for in parts.
 MAX_ROWS = 200_000
+#: No call runs longer.
+LONGEST_CALL_MS = 7_200_000
 OK, TOO_MANY, SERVER_ERROR = 200, 429, 500
 
 
@@ -62,6 +64,17 @@ async def statement(node: Account, since_ms: int, until_ms: int) -> list[Entry]:
         if not isinstance(following, str) or following == query.get("cursor"):
             return entries
         query["cursor"] = following
+
+
+async def charge_for(node: Account, request_id: str, since_ms: int) -> int | None:
+    """What the node charged for one request of ours, in nano-credits; None where it knows none since then."""
+    query = {"since_ms": str(since_ms), "client_request_id": request_id, "limit": str(PAGE)}
+    status, body = await node.fetch(f"{USAGE_PATH}?{urlencode(query)}")
+    if status != OK or not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        return None
+    entries = [_entry(node, row) for row in body["data"]]
+    charged = [entry.cost_nanocredits for entry in entries if entry.request_id == request_id]
+    return sum(charged) if charged else None
 
 
 def _entry(node: Account, row: Any) -> Entry:

@@ -79,6 +79,7 @@ class Node:
         self.dialect = dialect_of(config)
         self.trusts_cost = kind.trusts_cost or config.reported_cost
         self.keeps_statement = kind.name == "mira"
+        self.remembers = self.keeps_statement or self.dialect == "openrouter"
         self.weight = config.weight
         self.max_in_flight = config.max_in_flight
         self.markup = markup

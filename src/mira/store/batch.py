@@ -17,6 +17,7 @@ from mira.core.ledger import (
     TOPUP,
     Account,
     Answered,
+    Doubt,
     workspace_account,
 )
 from mira.core.money import MAX_NANOCREDITS
@@ -32,6 +33,9 @@ from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
 HOLD_TTL_MS = 90_000
 #: A process whose heart has not beaten for so long is dead. Its holds are gone 90 s after it at the latest.
 DEAD_AFTER_MS = 60_000
+#: How long the call of a dead process waits for its node's word; the life that it has so long is named so.
+ASK_MS = 20_000
+ASKING = "?"
 
 
 class StaleMemoryError(Exception):
@@ -42,7 +46,7 @@ class Batch:
     """The operations of one transaction and everything decided about them.
 
     `clock` gives Unix milliseconds; without it the database's own time counts, read when the rows are locked. `sweep`
-    lets maintenance end the holds of the dead.
+    lets maintenance end the holds of the dead, `asks` take over those whose cost a node may know (`doubts`).
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class Batch:
         epoch: str,
         clock: Callable[[], int] | None = None,
         sweep: bool = True,
+        asks: bool = False,
     ) -> None:
         self.ops = ops
         #: calls that cost the operator: id, nano-credits to overrun, nano-credits of failed attempts
         self.losses: list[tuple[str, int, int]] = []
+        self.doubts: list[Doubt] = []
         self.released = False
         self._maintained = False
         self._sweeps: list[CloseOp] = []
@@ -64,6 +70,7 @@ class Batch:
         self._epoch = epoch
         self._clock = clock
         self._may_sweep = sweep
+        self._asks = asks
         self.now_ms = 0
         self._accounts: dict[str, Account] = {}
         self._loaded: list[tuple[str, int, int]] = []
@@ -134,7 +141,7 @@ class Batch:
     @property
     def swept(self) -> int:
         """How many dead holds it found."""
-        return len(self._sweeps)
+        return len(self._sweeps) + len(self.doubts)
 
     def opened(self) -> list[tuple[ReserveOp, Hold]]:
         """The holds that this batch granted."""
@@ -167,8 +174,14 @@ class Batch:
         """Writes checkpoints and proves its own life; on a renewal finds the holds of the dead."""
         live = self._live
         rows = [
-            (min(amount, live[hold_id].amount_nanocredits), hold_id, self._epoch)
-            for hold_id, amount in op.checkpoints.items()
+            (
+                min(so_far.amount_nanocredits, live[hold_id].amount_nanocredits),
+                so_far.node,
+                so_far.answer_id,
+                hold_id,
+                self._epoch,
+            )
+            for hold_id, so_far in op.checkpoints.items()
             if hold_id in live
         ]
         if rows:
@@ -183,8 +196,20 @@ class Batch:
             return
         connection.execute(sql.epochs_forget, (self.now_ms - DEAD_AFTER_MS,))
         dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - DEAD_AFTER_MS, SWEEP_LIMIT)).fetchall()
-        self._sweeps = [CloseOp(row[0], row[-1], None, True, 0, None, True, True) for row in dead]
-        self._found.update({hold_id: _found(*row) for hold_id, *row, _ in dead})
+        for *row, checkpoint, node, answer_id in dead:
+            hold_id, found = row[0], _found(*row[1:])
+            if self._asks and node is not None:
+                owner = (hold_id, found.workspace_id, found.key_id, found.model, found.amount_nanocredits)
+                self.doubts.append(Doubt(*owner, checkpoint, node, answer_id))
+            else:
+                self._sweeps.append(CloseOp(hold_id, checkpoint, None, True, 0, None, True, True))
+                self._found[hold_id] = found
+        if self.doubts:
+            # Theirs is now a life that ends by itself, and no node is left to ask: whatever becomes of this process,
+            # the next sweep after that charges the checkpoint.
+            asker, until_ms = self._epoch + ASKING, self.now_ms + HOLD_TTL_MS
+            connection.execute(sql.epoch_beat, (asker, self.now_ms - DEAD_AFTER_MS + ASK_MS))
+            connection.change(sql.hold_adopt, [(until_ms, asker, None, doubt.hold_id) for doubt in self.doubts])
 
     def _load(self, connection: Driver, sql: Statements) -> None:
         """Loads and locks every account and cap that may be touched, in the order of ids, and the claims asked for."""
@@ -298,7 +323,7 @@ class Batch:
             used = found.tokens if op.swept else _used_tokens(op.record)
             self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
         self._claims.close(op, found, billed)
-        if op.swept and billed and isinstance(found, FoundHold):
+        if op.swept and billed and op.record is None and isinstance(found, FoundHold):
             self._record(_lost_call(hold_id, found, billed, self.now_ms), 0, 0)
         if charge.overrun_nanocredits or op.attempt_cost_nanocredits:
             self.losses.append((hold_id, charge.overrun_nanocredits, op.attempt_cost_nanocredits))

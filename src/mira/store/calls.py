@@ -24,6 +24,7 @@ LONGEST_CALL_MS = 7_200_000
 class Wanted(Struct, frozen=True, kw_only=True):
     """Which calls: started in [since, until), of a workspace, key, model or node; None for any.
 
+    `client_request_id` is what the client called it.
     `status` is an exact one; `failed` is true for calls that ended in an error, false for others.
     """
 
@@ -31,6 +32,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     key_id: str | None = None
     model: str | None = None
     node: str | None = None
+    client_request_id: str | None = None
     status: int | None = None
     failed: bool | None = None
     since_ms: int | None = None
@@ -133,6 +135,7 @@ def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
         (call.c.key_id, wanted.key_id),
         (call.c.model, wanted.model),
         (call.c.node, wanted.node),
+        (call.c.client_request_id, wanted.client_request_id),
         (call.c.status, wanted.status),
     ):
         if value is not None:

@@ -34,6 +34,7 @@ class Claims:
         self._now_ms = 0
         self._known: dict[tuple[str, str], _Claim | None] = {}
         self._changed: set[tuple[str, str]] = set()
+        self._freed: dict[tuple[str, str], str] = {}
 
     def take_in(self, rows: Iterable[Sequence[Any]], now_ms: int) -> None:
         """Takes in the rows of claims, as of a time."""
@@ -75,15 +76,21 @@ class Claims:
             self._set(name, _Claim(request.hold_id, request.claim.digest, "open", self._now_ms + CLAIM_TTL_MS))
 
     def close(self, op: CloseOp, found: Hold | FoundHold, billed_nanocredits: int) -> None:
-        """Stores the outcome of a call. One that was neither answered nor charged leaves the key free."""
+        """Stores the outcome of a call. One that was neither answered nor charged leaves the key free.
+
+        A call that ran longer than its key was kept has no say in it any more where another call took the key.
+        """
         if found.claim is None:
             return
         name = (found.workspace_id, found.claim)
+        known = self._known.get(name)
+        if known is not None and known.request_id != op.hold_id:
+            return
         answer = op.render(billed_nanocredits) if op.render is not None else None
         if answer is None and not billed_nanocredits:
             self._set(name, None)
+            self._freed[name] = op.hold_id
             return
-        known = self._known.get(name)
         claim = _Claim(op.hold_id, known.digest if known is not None else b"", "lost", self._now_ms + CLAIM_TTL_MS)
         if answer is not None:
             claim = replace(claim, state="large")
@@ -99,13 +106,13 @@ class Claims:
         for name in sorted(self._changed):
             now = self._known[name]
             if now is None:
-                freed.append(name)
+                freed.append((*name, self._freed[name]))
                 continue
             row = (now.state, now.status, now.headers, now.body, now.expires_at_ms)
             if now.digest:
                 opened.append((*name, now.request_id, now.digest, *row))
             else:
-                closed.append((*row, *name))
+                closed.append((*row, *name, now.request_id))
         return opened, closed, freed
 
     def _set(self, name: tuple[str, str], claim: _Claim | None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from mira.core.call import CallRecord
-from mira.core.ledger import Reserve, workspace_account
+from mira.core.ledger import Doubt, Reserve, workspace_account
 from mira.core.money import MAX_NANOCREDITS, credits_text
 from mira.errors import Kind, MiraError
 from mira.store import invariants
@@ -24,7 +24,7 @@ from mira.store.batch import Batch, StaleMemoryError
 from mira.store.database import Database
 from mira.store.failures import Failure, store_down
 from mira.store.ledger_sql import SWEEP_LIMIT, statements
-from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, Render, ReserveOp, TopUpOp
+from mira.store.operations import Checkpoint, CloseOp, Hold, MaintainOp, Op, RecordOp, Render, ReserveOp, TopUpOp
 from mira.store.schema import account, epoch
 from mira.store.statements import Driver
 
@@ -50,7 +50,8 @@ class Ledger:
     `epoch_id` names this process's life and is never used again. `clock` gives Unix milliseconds; without it the
     database's own time counts, as it must where several processes share one. `patience_s` is how long it must have had
     a shared database before it ends the holds of other processes. `on_batch` hears of each batch that stands: how many
-    operations, how many seconds.
+    operations, how many seconds. `on_doubt` hears of each call of a dead process whose node may know what it did cost,
+    and has to end it (`close_lost`); without it all of those are charged their checkpoint.
     """
 
     def __init__(
@@ -61,16 +62,18 @@ class Ledger:
         clock: Callable[[], int] | None = None,
         patience_s: float = PATIENCE_S,
         on_batch: Callable[[int, float], object] = lambda _, __: None,
+        on_doubt: Callable[[Doubt], object] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._epoch_id = epoch_id
         self._on_batch = on_batch
+        self._on_doubt = on_doubt
         self._began_s = 0.0
         self._sql = statements(database.dialect)
         self._queue: deque[Op] = deque()
         self._live: dict[str, Hold] = {}
-        self._checkpoints: dict[str, int] = {}
+        self._checkpoints: dict[str, Checkpoint] = {}
         self._batch: Batch | None = None
         self._scheduled = False
         self._down = False
@@ -172,10 +175,21 @@ class Ledger:
         self._enqueue(RecordOp(record, future))
         return future
 
-    def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
-        """Remembers what a call has cost so far: what its customer is charged if this process dies."""
+    def checkpoint(
+        self, hold_id: str, amount_nanocredits: int, node: str | None = None, answer_id: str | None = None
+    ) -> None:
+        """Remembers what a call has cost so far: what its customer is charged if this process dies.
+
+        `node` is one that can be asked then what it did cost in the end, `answer_id` what it calls its answer.
+        """
         if hold_id in self._live:
-            self._checkpoints[hold_id] = amount_nanocredits
+            self._checkpoints[hold_id] = Checkpoint(amount_nanocredits, node, answer_id)
+
+    async def close_lost(self, record: CallRecord, actual_nanocredits: int) -> None:
+        """Ends the hold of a call whose process died, at its hold at most, and records it; see `on_doubt`."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._enqueue(CloseOp(record.request_id, actual_nanocredits, record, True, 0, future, True, True))
+        await future
 
     async def top_up(self, workspace_id: str, amount_nanocredits: int, reference: str) -> bool:
         """Counts a payment, once per reference; False where it was counted before. MiraError NOT_FOUND, STORE_DOWN."""
@@ -224,7 +238,8 @@ class Ledger:
         self.size = count
         self._began_s = self._loop.time()
         sweep = self._began_s >= self._patient_until_s
-        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock, sweep=sweep)
+        asks = self._on_doubt is not None
+        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock, sweep=sweep, asks=asks)
 
     def run(self, connection: Driver) -> bool:
         """Decides and writes them."""
@@ -269,6 +284,9 @@ class Ledger:
                 credits_text(overrun),
                 credits_text(attempts),
             )
+        if self._on_doubt is not None:
+            for doubt in batch.doubts:
+                self._on_doubt(doubt)
         if batch.swept >= SWEEP_LIMIT:
             self._queue.append(MaintainOp(True, {}, None))
 
@@ -379,7 +397,7 @@ class Ledger:
             self._enqueue(MaintainOp(renew, self._take_checkpoints(), None))
         self._timers["tick"] = self._loop.call_later(CHECKPOINT_S, self._tick)
 
-    def _take_checkpoints(self) -> dict[str, int]:
+    def _take_checkpoints(self) -> dict[str, Checkpoint]:
         taken, self._checkpoints = self._checkpoints, {}
         return taken
 

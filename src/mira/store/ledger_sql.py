@@ -50,6 +50,8 @@ HOLD_FOUND = (
     hold.c.key_id,
     hold.c.model,
 )
+#: What a running call tells of itself.
+HOLD_SO_FAR = ("checkpoint_nanocredits", "node", "answer_id")
 #: What a batch changes of a cap.
 CAP_STATE = (
     "spent_nanocredits",
@@ -84,6 +86,7 @@ class Statements(Struct, frozen=True):
     hold_delete: Change
     hold_checkpoint: Change
     hold_renew: str
+    hold_adopt: Change
     holds_dead: str
     epoch_beat: str
     epochs_forget: str
@@ -102,8 +105,9 @@ class Statements(Struct, frozen=True):
 def statements(dialect: Dialect) -> Statements:
     """Compiles every statement of the ledger; `dialect` takes parameters by position.
 
-    Rows and parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, id,
-    epoch); holds_dead (now, earliest living heartbeat, limit); epochs_forget (earliest heartbeat); epoch_beat (id,
+    Rows and parameters: account_update (posted, held, id); hold_renew (expires, epoch); hold_checkpoint (amount, node,
+    answer, id, epoch); hold_adopt (expires, epoch, node, id);
+    holds_dead (now, earliest living heartbeat, limit); epochs_forget (earliest heartbeat); epoch_beat (id,
     now); inserts in the order of the table. Found: accounts (id, posted, held); holds (id, workspace, amount, caps,
     tokens, claim); transfers (idem, amount); caps and claims in the order of their tables.
     """
@@ -131,9 +135,10 @@ def statements(dialect: Dialect) -> Statements:
         # The lock on the account of their workspace guards these.
         claims=look_up(dialect, select(claim), claim.c.workspace_id, claim.c.key),
         account_update=update_many(dialect, account, ("posted_nanocredits", "held_nanocredits"), ("id",)),
-        hold_insert=insert_many(dialect, hold, _names(hold)),
+        hold_insert=insert_many(dialect, hold, tuple(name for name in _names(hold) if name not in HOLD_SO_FAR[1:])),
         hold_delete=delete_many(dialect, hold, "id"),
-        hold_checkpoint=update_many(dialect, hold, ("checkpoint_nanocredits",), ("id", "owner_epoch")),
+        hold_checkpoint=update_many(dialect, hold, HOLD_SO_FAR, ("id", "owner_epoch")),
+        hold_adopt=update_many(dialect, hold, ("expires_at_ms", "owner_epoch", "node"), ("id",)),
         hold_renew=text(
             update(hold).where(hold.c.owner_epoch == bindparam("of")).values(expires_at_ms=bindparam("expires")),
             "expires",
@@ -147,8 +152,9 @@ def statements(dialect: Dialect) -> Statements:
         attempt_insert=insert_many(dialect, attempt, _names(attempt), ignore=("request_id", "number")),
         cap_update=update_many(dialect, cap, CAP_STATE, ("id",)),
         claim_open=upsert_many(dialect, claim, _names(claim), CLAIM_KEY),
-        claim_close=update_many(dialect, claim, CLAIM_OUTCOME, CLAIM_KEY),
-        claim_free=delete_many(dialect, claim, *CLAIM_KEY),
+        # A key that was forgotten while its call ran may be another call's by now.
+        claim_close=update_many(dialect, claim, CLAIM_OUTCOME, (*CLAIM_KEY, "request_id")),
+        claim_free=delete_many(dialect, claim, *CLAIM_KEY, "request_id"),
         hour_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_KEY, add=True),
         day_add=upsert_many(dialect, usage_day, _names(usage_day), USAGE_KEY, add=True),
     )
@@ -158,7 +164,7 @@ def _dead() -> ClauseElement:
     """Holds that nobody renews: past their time, or of a process whose heart stopped."""
     living = select(epoch.c.id).where(epoch.c.heartbeat_at_ms >= bindparam("since"))
     return (
-        select(*HOLD_FOUND, hold.c.checkpoint_nanocredits)
+        select(*HOLD_FOUND, hold.c.checkpoint_nanocredits, hold.c.node, hold.c.answer_id)
         .where(or_(hold.c.expires_at_ms < bindparam("now"), hold.c.owner_epoch.not_in(living)))
         .order_by(hold.c.id)
         .limit(bindparam("most"))

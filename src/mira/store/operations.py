@@ -41,6 +41,14 @@ class FoundHold(Struct, frozen=True):
     model: str = ""
 
 
+class Checkpoint(Struct, frozen=True):
+    """What a call has cost so far, and where known: the node that could be asked, and what it calls its answer."""
+
+    amount_nanocredits: int
+    node: str | None = None
+    answer_id: str | None = None
+
+
 class ReserveOp(Struct):
     """A reserve in the queue."""
 
@@ -86,7 +94,7 @@ class MaintainOp(Struct):
     """Writes the checkpoints; with `renew` also renews this process's holds and sweeps those of dead ones."""
 
     renew: bool
-    checkpoints: dict[str, int]
+    checkpoints: dict[str, Checkpoint]
     future: asyncio.Future[None] | None
 
 

@@ -57,6 +57,8 @@ hold = Table(
     Column("tokens", BigInteger, nullable=False, server_default="0"),
     Column("claim", Text),
     Column("model", Text, nullable=False, server_default=""),
+    Column("node", Text),
+    Column("answer_id", Text),
     CheckConstraint("amount_nanocredits >= 0", name="hold_amount"),
     sqlite_with_rowid=False,
 )

@@ -63,7 +63,7 @@ class PassedStream:
 
     __slots__ = (
         "_after", "_before", "_context", "_finished", "_frames", "_head", "_kept", "_kept_bytes", "_lessons", "_open",
-        "_renames", "_seen", "_tally", "_texts", "_usage_raw", "ended", "failed", "has_content", "usage",
+        "_renames", "_seen", "_tally", "_texts", "_usage_raw", "answer_id", "ended", "failed", "has_content", "usage",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -85,6 +85,7 @@ class PassedStream:
         self._kept_bytes = 0
         self._texts: list[bytes] = []
         self._tally = Tally(text=[])
+        self.answer_id: str | None = None
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False
@@ -227,6 +228,8 @@ class PassedStream:
         model = shown_model(fields.get("model"), self._context)
         self._renames = model is not None
         self._head = {name: fields[name] for name in _HEAD if name in fields}
+        told = loose(fields.get("id", b"null"))
+        self.answer_id = told if isinstance(told, str) else None
         if model is not None:
             self._head["model"] = model
 

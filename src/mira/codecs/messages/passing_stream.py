@@ -60,8 +60,21 @@ class PassedStream:
     """One streamed answer from a Messages node to a Messages client."""
 
     __slots__ = (
-        "_context", "_frames", "_kept", "_kept_bytes", "_last", "_open", "_running", "_started", "_stopped", "_tally",
-        "ended", "failed", "has_content", "usage",
+        "_context",
+        "_frames",
+        "_kept",
+        "_kept_bytes",
+        "_last",
+        "_open",
+        "_running",
+        "_started",
+        "_stopped",
+        "_tally",
+        "answer_id",
+        "ended",
+        "failed",
+        "has_content",
+        "usage",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -78,6 +91,7 @@ class PassedStream:
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._tally = Tally(text=[])
+        self.answer_id: str | None = None
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False

@@ -61,8 +61,20 @@ class PassedStream:
     """One streamed answer from a Responses node to a Responses client."""
 
     __slots__ = (
-        "_context", "_end", "_frames", "_head", "_kept", "_kept_bytes", "_last", "_open", "_tally", "ended", "failed",
-        "has_content", "usage",
+        "_context",
+        "_end",
+        "_frames",
+        "_head",
+        "_kept",
+        "_kept_bytes",
+        "_last",
+        "_open",
+        "_tally",
+        "answer_id",
+        "ended",
+        "failed",
+        "has_content",
+        "usage",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -78,6 +90,7 @@ class PassedStream:
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._tally = Tally(text=[])
+        self.answer_id: str | None = None
         self.usage: Usage | None = None
         self.failed: MiraError | None = None
         self.ended = False
