@@ -143,7 +143,7 @@ class Service:
             grains = {str(value) for name, value in form.multi_items() if name.startswith("timestamp_granularities")}
         if not data[:HEAD_BYTES]:
             raise MiraError(Kind.BAD_REQUEST, "file: the file is empty", param="file")
-        shape = _choice(fields, "response_format", transcription.CONTENT_TYPES, "json")
+        shape = _choice(fields, "response_format", transcription.FORMS, "json")
         wish = transcription.Wish(
             language=fields.get("language") or None,
             prompt=fields.get("prompt") or None,
@@ -161,15 +161,14 @@ class Service:
             heard.append(segment)
             if await request.is_disconnected():
                 break
-        answer = transcription.told(
-            transcription.Heard(language, seconds, heard),
-            shape,  # type: ignore[arg-type]
-            words=wish.words,
-            segments="segment" in grains or not grains,
+        found = transcription.Heard(language, seconds, heard)
+        segmented = "segment" in grains or not grains
+        answer = (
+            transcription.brief(found)
+            if shape == "json"
+            else transcription.verbose(found, words=wish.words, segments=segmented)
         )
-        body = answer.encode() if isinstance(answer, str) else msgspec.json.encode(answer)
-        headers = {"x-mira-audio-seconds": f"{seconds:.3f}"}
-        return Response(body, headers=headers, media_type=transcription.CONTENT_TYPES[shape])
+        return Response(msgspec.json.encode(answer), media_type="application/json")
 
     async def embed(self, request: Request) -> Response:
         """Texts to vectors."""

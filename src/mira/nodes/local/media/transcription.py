@@ -1,9 +1,9 @@
-"""Whisper base: speech to text, segment by segment, and the forms in which OpenAI's API tells it."""
+"""Whisper base: speech to text, segment by segment, told as OpenAI's JSON."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import _LANGUAGE_CODES as LANGUAGES
@@ -16,14 +16,8 @@ THREADS = 2
 #: Decoded again with more chance where an answer repeats itself; the library's own list has twice as many.
 TEMPERATURES = (0.0, 0.4, 0.8)
 _FIGURES = ("start", "end", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
-Form = Literal["json", "text", "verbose_json", "srt", "vtt"]
-CONTENT_TYPES = {
-    "json": "application/json",
-    "text": "text/plain; charset=utf-8",
-    "verbose_json": "application/json",
-    "srt": "application/x-subrip; charset=utf-8",
-    "vtt": "text/vtt; charset=utf-8",
-}
+#: The gateway makes texts and subtitles of these.
+FORMS = ("json", "verbose_json")
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -95,29 +89,13 @@ def usage_of(seconds: float) -> dict[str, Any]:
     return {"type": "duration", "seconds": round(seconds, 3)}
 
 
-def told(heard: Heard, form: Form, *, words: bool, segments: bool) -> str | dict[str, Any]:
-    """A transcription in one of OpenAI's response formats: an object for JSON, else text."""
-    match form:
-        case "json":
-            return {"text": heard.text, "usage": usage_of(heard.seconds)}
-        case "text":
-            return heard.text + "\n"
-        case "srt":
-            return "".join(
-                f"{number}\n{_clock(each.start, ',')} --> {_clock(each.end, ',')}\n{each.text.strip()}\n\n"
-                for number, each in enumerate(heard.segments, 1)
-            )
-        case "vtt":
-            cues = (
-                f"{_clock(each.start, '.')} --> {_clock(each.end, '.')}\n{each.text.strip()}\n\n"
-                for each in heard.segments
-            )
-            return "WEBVTT\n\n" + "".join(cues)
-        case "verbose_json":
-            return _verbose(heard, words=words, segments=segments)
+def brief(heard: Heard) -> dict[str, Any]:
+    """The text alone, with the usage."""
+    return {"text": heard.text, "usage": usage_of(heard.seconds)}
 
 
-def _verbose(heard: Heard, *, words: bool, segments: bool) -> dict[str, Any]:
+def verbose(heard: Heard, *, words: bool, segments: bool) -> dict[str, Any]:
+    """The text with what is known of it; times of `words` and `segments` where they are asked for."""
     found: dict[str, Any] = {
         "task": "transcribe",
         "language": heard.language,
@@ -145,10 +123,3 @@ def _segment(segment: Any) -> dict[str, Any]:
         "tokens": [int(token) for token in segment.tokens],
         **{name: float(getattr(segment, name)) for name in _FIGURES},
     }
-
-
-def _clock(seconds: float, point: str) -> str:
-    whole, thousandths = divmod(round(seconds * 1000), 1000)
-    minutes, second = divmod(whole, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour:02}:{minute:02}:{second:02}{point}{thousandths:03}"
