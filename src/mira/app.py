@@ -40,13 +40,13 @@ from mira.files.objects import Objects
 from mira.files.uploads import Uploads
 from mira.ids import Ids
 from mira.nodes.embedded import Embedded
-from mira.nodes.embedded_media import EmbeddedMedia
+from mira.nodes.embedded_media import OUTPUTS, EmbeddedMedia
 from mira.nodes.fleet import Fleet
 from mira.nodes.hinting import Hinting
 from mira.nodes.local.lending import FILE
 from mira.nodes.local.media.keeper import Keeper
 from mira.nodes.local.node import LocalNode
-from mira.nodes.local.packs import default_cache_dir, resolve
+from mira.nodes.local.packs import MEDIA_PACKS, default_cache_dir, resolve
 from mira.nodes.reconciler import EVERY_S as RECONCILED_EVERY_S
 from mira.nodes.reconciler import Reconciler
 from mira.observe import log
@@ -457,7 +457,10 @@ class _Announce:
 
 def defaults_of(config: Config) -> dict[str, str]:
     """The models for bodies without one, by what is asked for."""
-    return {output: model for output, model in msgspec.to_builtins(config.defaults).items() if model}
+    named = {output: model for output, model in msgspec.to_builtins(config.defaults).items() if model}
+    # An installation with nothing configured speaks and listens all the same.
+    embedded = {OUTPUTS[pack.use]: model for model, pack in MEDIA_PACKS.items()} if config.local_node else {}
+    return embedded | named
 
 
 def now_ms() -> int:

@@ -54,6 +54,8 @@ class EmbeddedMedia:
         config = NodeConfig(name=NAME, kind="local-media", max_in_flight=QUEUE_LENGTH, origin="environment")
         self.node = Node(config, _Upstream(keeper, new_pool), markup=PAR)
         self.node.models = listings()
+        # There is nobody to ask: the process starts with the first call.
+        self.node.health.alive()
 
     async def start(self) -> None:
         """Joins the fleet; nothing is started or fetched."""

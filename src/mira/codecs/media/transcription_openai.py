@@ -54,7 +54,7 @@ def read(received: Received, _: TranscriptionRequest) -> Made:
     if isinstance(told, dict) and told.get("error"):
         raise parse_error_in_band(told["error"])
     if not isinstance(told, dict) or not isinstance(told.get("text"), str):
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no text.")
+        raise _no_text()
     return Made(content=told, usage=_usage(told, received.cost))
 
 
@@ -89,20 +89,19 @@ class TranscriptStream:
         told = loose(bytes(self._whole))
         if not isinstance(told, dict) or not isinstance(told.get("text"), str):
             broken = told.get("error") if isinstance(told, dict) else None
-            self.failed = (
-                parse_error_in_band(broken)
-                if broken
-                else MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no text.")
-            )
+            self.failed = parse_error_in_band(broken) if broken else _no_text()
             return b""
+        return self.whole(told)
+
+    def whole(self, told: dict[str, Any]) -> bytes:
+        """A whole answer as the events before the last."""
         self._end(told)
         return _frame({"type": _DELTA, "delta": told["text"]})
 
     def finish(self, cost_nanocredits: int) -> bytes:
         """The last event, with the cost in its usage."""
         usage = with_cost(self._last.get("usage"), cost_nanocredits)
-        text = self._last.get("text", "")
-        return _frame({**self._last, "type": _DONE, "text": text, "usage": usage})
+        return _frame({"type": _DONE, **self._last, "usage": usage})
 
     def abort(self, error: MiraError) -> bytes:
         """An event that says what went wrong."""
@@ -140,6 +139,10 @@ def _usage(told: dict[str, Any], cost: str | None) -> Usage | None:
     if reported is None:
         return usage
     return replace(usage or Usage(), reported_cost_nanocredits=reported)
+
+
+def _no_text() -> MiraError:
+    return MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no text.")
 
 
 def _frame(fields: dict[str, Any]) -> bytes:

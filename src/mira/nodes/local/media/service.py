@@ -22,6 +22,7 @@ from mira.errors import Kind, MiraError
 from mira.nodes.local.media.models import Models, Watch
 from mira.nodes.local.media.sentences import check_script
 from mira.nodes.local.media.voices import DEFAULT_VOICE, own_voice
+from mira.nodes.local.packs import KOKORO, MINILM, WHISPER, Pack
 
 SPEECH_RATE_HZ = 24_000
 FORMATS = {
@@ -95,6 +96,7 @@ class Service:
     async def speech(self, request: Request) -> Response:
         """Text to sound. The first piece is spoken before the head goes out; the rest follows as it is made."""
         asked = _decoded(await request.body(), SpeechRequest)
+        _check(asked.model, KOKORO)
         voice = own_voice(asked.voice if isinstance(asked.voice, str) else asked.voice.id)
         check_script(asked.input)
         kokoro = await self._work(self._models.kokoro)
@@ -141,6 +143,7 @@ class Service:
             data = await part.read(MOST_FILE_BYTES)
             fields = {name: str(value) for name, value in form.multi_items() if name != "file"}
             grains = {str(value) for name, value in form.multi_items() if name.startswith("timestamp_granularities")}
+        _check(fields.get("model", ""), WHISPER)
         if not data[:HEAD_BYTES]:
             raise MiraError(Kind.BAD_REQUEST, "file: the file is empty", param="file")
         shape = _choice(fields, "response_format", transcription.FORMS, "json")
@@ -175,6 +178,7 @@ class Service:
         from mira.nodes.local.media.embedding import DIMENSIONS, MOST_TOKENS  # noqa: PLC0415 - heavy
 
         asked = _decoded(await request.body(), EmbeddingsRequest)
+        _check(asked.model, MINILM)
         if asked.dimensions not in (None, DIMENSIONS):
             message = f"dimensions: mira/embed has {DIMENSIONS} and no other number"
             raise MiraError(Kind.BAD_REQUEST, message, param="dimensions")
@@ -246,6 +250,12 @@ class Service:
                 self._ended()
 
         return guarded
+
+
+def _check(model: str, pack: Pack) -> None:
+    if model != pack.model_id:
+        message = f"model: this route is for {pack.model_id} here"
+        raise MiraError(Kind.BAD_REQUEST, message, param="model")
 
 
 def _refusal(error: MiraError) -> Response:
