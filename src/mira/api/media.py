@@ -69,7 +69,9 @@ class _Flowing(Response):
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await self._reply.flow(write)
+        if not await self._reply.flow(write):
+            # Without its last chunk, so that the client sees that the answer was cut.
+            return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

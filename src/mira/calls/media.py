@@ -11,7 +11,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -53,12 +53,15 @@ log = logging.getLogger("mira.media")
 
 
 class Reply(Struct, frozen=True):
-    """What goes back: a whole body, or a `flow` that writes the rest with the function it is given."""
+    """What goes back: a whole body, or a `flow` that writes the rest with the function it is given.
+
+    `flow` returns False for an answer that was cut and has no place to say so: its connection must not end as usual.
+    """
 
     status: int
     headers: Headers
     body: bytes = b""
-    flow: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]] | None = None
+    flow: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[bool]] | None = None
 
 
 class MediaCall(Struct):
@@ -243,29 +246,19 @@ class Media:
         node: Node = offer.node
         shape = node.media(call.wish.output)
         assert shape is not None
-        outgoing: Outgoing = shape.render(call.request, Target(offer.upstream_model, node.dialect))
-        call.dropped = outgoing.dropped
-        response: Response | None = None
-        opened = False
+        timeouts = self._timeouts(call, node, others=others)
         try:
-            response = await node.post(
-                outgoing.path,
-                outgoing.body,
-                call.record.request_id,
-                model=offer.upstream_model,
-                passed=None,
-                timeouts=self._timeouts(call, node, others=others),
-                via=call.via,
-                content_type=outgoing.content_type,
-            )
-            call.record.upstream_request_id = printable(response.header(b"x-request-id"))
-            if not 200 <= response.status < 300:
-                raise refused(shape, response, await response.read(HELD_BACK_BYTES))
             if call.wish.stream and shape.open_stream is not None:
-                found = await self._open(call, shape.open_stream(call.request), response)
-                opened = call.flowing = True
-                return found
-            return await self._read(call, shape, response)
+                response = await self._post(call, shape, call.request, timeouts)
+                try:
+                    opened = await self._open(call, shape.open_stream(call.request), response)
+                except BaseException:
+                    response.close()
+                    raise
+                call.flowing = True
+                return opened
+            parts = shape.parts(call.request) if shape.parts is not None else (call.request,)
+            made = await _together([self._read(call, shape, part, timeouts) for part in parts])
         except MiraError as error:
             raise AttemptFailed(error, trouble_of(error)) from None
         except (AttemptFailed, asyncio.CancelledError):
@@ -273,19 +266,44 @@ class Media:
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
             fault = node.fault(broken)
             raise AttemptFailed(fault, trouble_of(fault)) from None
-        finally:
-            if response is not None and not opened:
-                response.close()
-
-    async def _read(self, call: MediaCall, shape: Shape, response: Response) -> Made:
-        received = Received(
-            body=await response.read(MAX_ANSWER_BYTES),
-            content_type=response.header(b"content-type") or "",
-            cost=response.header(b"x-mira-cost"),
-        )
-        made = shape.read(received, call.request)
         self._succeeded(call)
-        return made
+        return made[0] if len(made) == 1 else shape.join(made)
+
+    async def _post(self, call: MediaCall, shape: Shape, request: Any, timeouts: Timeouts) -> Response:
+        """Sends a request in the node's shape; its answer with a status of success, else AttemptFailed."""
+        assert call.offer is not None
+        node, model = call.offer.node, call.offer.upstream_model
+        outgoing: Outgoing = shape.render(request, Target(model, node.dialect))
+        call.dropped = outgoing.dropped
+        response: Response = await node.post(
+            outgoing.path,
+            outgoing.body,
+            call.record.request_id,
+            model=model,
+            passed=None,
+            timeouts=timeouts,
+            via=call.via,
+            content_type=outgoing.content_type,
+        )
+        call.record.upstream_request_id = printable(response.header(b"x-request-id"))
+        if 200 <= response.status < 300:
+            return response
+        try:
+            raise refused(shape, response, await response.read(HELD_BACK_BYTES))
+        finally:
+            response.close()
+
+    async def _read(self, call: MediaCall, shape: Shape, request: Any, timeouts: Timeouts) -> Made:
+        response = await self._post(call, shape, request, timeouts)
+        try:
+            received = Received(
+                body=await response.read(MAX_ANSWER_BYTES),
+                content_type=response.header(b"content-type") or "",
+                cost=response.header(b"x-mira-cost"),
+            )
+        finally:
+            response.close()
+        return shape.read(received, request)
 
     async def _open(self, call: MediaCall, reader: Reader, response: Response) -> Opened:
         """Reads a stream up to the first that was made; what fails before may be tried elsewhere."""
@@ -380,9 +398,9 @@ class Media:
     # Streams
 
     def _flowing(self, call: MediaCall, opened: Opened) -> Reply:
-        async def flow(write: Callable[[bytes], Awaitable[None]]) -> None:
+        async def flow(write: Callable[[bytes], Awaitable[None]]) -> bool:
             try:
-                await self._flow(call, opened, write)
+                return await self._flow(call, opened, write)
             finally:
                 opened.pieces.close()
                 assert call.attempt is not None
@@ -392,8 +410,8 @@ class Media:
 
         return Reply(200, self._headers(call, call.wish.stream_type), flow=flow)
 
-    async def _flow(self, call: MediaCall, opened: Opened, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Carries a stream to its end; an Idempotency-Key keeps what was sent."""
+    async def _flow(self, call: MediaCall, opened: Opened, write: Callable[[bytes], Awaitable[None]]) -> bool:
+        """Carries a stream to its end, True where it has one; an Idempotency-Key keeps what was sent."""
         reader, sent = opened.reader, bytearray()
 
         async def send(data: bytes) -> None:
@@ -407,10 +425,11 @@ class Media:
             await asyncio.shield(self._cut(call, reader, bytes(sent), left(), CLIENT_LEFT_STATUS))
             if isinstance(gone, asyncio.CancelledError):
                 raise
-            return
+            return True
         except MiraError as error:
-            await send(await self._cut(call, reader, bytes(sent), error, 200))
-            return
+            last = await self._cut(call, reader, bytes(sent), error, 200)
+            await send(last)
+            return bool(last)
         price = self._price(call, None)
         usage = self._usage(call, price, reader.usage, call.wish.estimate(None))
         self._succeeded(call)
@@ -421,6 +440,7 @@ class Media:
 
         billed = await self.settle(call, price, usage, status=200, keep=keep)
         await send(reader.finish(billed))
+        return True
 
     async def _carry(self, call: MediaCall, opened: Opened, send: Callable[[bytes], Awaitable[None]]) -> None:
         reader = opened.reader
@@ -455,7 +475,7 @@ class Media:
             usage,
             status=status,
             error="client_left" if is_left else error.kind.name.lower(),
-            keep=lambda _: StoredAnswer(200, lines(headers), sent + last),
+            keep=lambda _: StoredAnswer(200, lines(headers), sent + last) if last else None,
         )
         return last
 
@@ -531,3 +551,15 @@ class _Seat:
 
 async def _now(work: Awaitable[Any]) -> Any:
     return await work
+
+
+async def _together(works: Sequence[Coroutine[Any, Any, Made]]) -> list[Made]:
+    """All results; where one fails, the others are given up and its error is raised."""
+    if len(works) == 1:
+        return [await works[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]

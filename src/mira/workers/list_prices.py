@@ -31,13 +31,12 @@ _FIELDS: dict[str, tuple[str, int | Decimal]] = {
     "output_image_mtok": ("image_output_picocredits", 10**6),
     "web_searches_kcount": ("web_search_picocredits", 10**9),
     "input_mchars": ("character_picocredits", 10**6),
-    "input_document_kpages": ("page_picocredits", 10**9),
     "audio_hours": ("second_picocredits", Decimal(10**12) / 3600),
 }
 #: Prices that may be left out without making a model unpriceable: cached sound and images are counted with cached text,
 #: and a search in the vendor's file store is not in any usage.
 _IGNORED = frozenset({"cache_audio_read_mtok", "cache_image_read_mtok", "storage_searches_kcount"})
-#: What is priced by these needs no price for tokens.
+#: What is sold by these has no price for tokens.
 _PIECES = frozenset({"input_mchars", "audio_hours"})
 
 #: provider prefixes of Mira and of others that the library has under another name
@@ -91,11 +90,11 @@ def _convert(listed: ModelPrice) -> Price | None:
         amounts.pop("input_audio_hours", None)
     if amounts.keys() - _FIELDS.keys():
         return None
-    if "input_mtok" in amounts:
+    if amounts and amounts.keys() <= _PIECES:
+        amounts |= {"input_mtok": Decimal(0), "output_mtok": Decimal(0)}
+    elif "input_mtok" in amounts and amounts.keys().isdisjoint(_PIECES):
         # Embeddings have no output. Whatever else lacks the price must not answer for nothing.
         amounts.setdefault("output_mtok", amounts["input_mtok"])
-    elif amounts.keys() <= _PIECES:
-        amounts |= {"input_mtok": Decimal(0), "output_mtok": Decimal(0)}
     else:
         return None
     starts = {tier.start for value in amounts.values() if isinstance(value, TieredPrices) for tier in value.tiers}

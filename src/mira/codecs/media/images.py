@@ -3,6 +3,8 @@
 Source: the OpenAI API reference (2026-11).
 """
 
+from collections.abc import Sequence
+from functools import reduce
 from math import ceil
 from typing import Annotated, Any, Literal
 
@@ -199,6 +201,20 @@ def read_usage(value: dict[str, Any]) -> Usage:
         output_tokens=words_out,
         image_output_tokens=total_out - words_out,
     )
+
+
+def one_by_one(request: ImageRequest) -> tuple[ImageRequest, ...]:
+    """As many requests for one image."""
+    return (replace(request, n=1),) * request.n
+
+
+def joined(parts: Sequence[Made]) -> Made:
+    """Several answers as one; without a usage where one of them told none."""
+    contents: list[Images] = [made.content for made in parts]
+    usages = [made.usage for made in parts if made.usage is not None]
+    text = "".join(content.text for content in contents if content.text)
+    content = replace(contents[0], data=tuple(image for one in contents for image in one.data), text=text or None)
+    return Made(content=content, usage=reduce(added, usages) if len(usages) == len(parts) else None)
 
 
 def as_images(usage: Usage, images: int) -> Usage:

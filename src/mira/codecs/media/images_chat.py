@@ -11,7 +11,7 @@ import msgspec
 from mira.codecs.chat.errors import parse_error, parse_error_in_band
 from mira.codecs.chat.usage import usage_of
 from mira.codecs.lenient import loose
-from mira.codecs.media.images import Image, ImageRequest, Images, as_images
+from mira.codecs.media.images import Image, ImageRequest, Images, as_images, joined, one_by_one
 from mira.codecs.media.images_openai import data_url
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
 from mira.errors import Kind, MiraError
@@ -83,10 +83,8 @@ def aspect_ratio(size: str | None) -> str | None:
     return {"7:4": "16:9", "4:7": "9:16"}.get(ratio, ratio) if ratio in (*RATIOS, "7:4", "4:7") else None
 
 
-def one_image(request: ImageRequest) -> str | None:
-    """The field that asks for more than such a node can: it makes one image at a time, and knows no masks."""
-    if request.n > 1:
-        return "n"
+def no_mask(request: ImageRequest) -> str | None:
+    """The field that asks for more than such a node can: without its mask, an edit would change all of the picture."""
     return "mask" if request.mask is not None else None
 
 
@@ -108,5 +106,7 @@ IMAGES_CHAT = Shape(
     render=render,
     read=read,
     parse_error=parse_error,
-    lacks=one_image,
+    lacks=no_mask,
+    parts=one_by_one,
+    join=joined,
 )

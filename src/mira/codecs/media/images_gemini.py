@@ -11,8 +11,8 @@ import msgspec
 from mira.codecs.gemini.errors import parse_error, parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
 from mira.codecs.lenient import loose
-from mira.codecs.media.images import Image, ImageRequest, Images, as_images
-from mira.codecs.media.images_chat import aspect_ratio, one_image
+from mira.codecs.media.images import Image, ImageRequest, Images, as_images, joined, one_by_one
+from mira.codecs.media.images_chat import aspect_ratio, no_mask
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
 from mira.errors import Kind, MiraError
 
@@ -100,5 +100,7 @@ IMAGES_GEMINI = Shape(
     render=render,
     read=read,
     parse_error=parse_error,
-    lacks=one_image,
+    lacks=no_mask,
+    parts=one_by_one,
+    join=joined,
 )

@@ -4,7 +4,7 @@ What a client asks is a typed request of its medium (`images.ImageRequest` and o
 reads it, and reads the node's answer into `Made`. `mira.nodes.media` is the table of shapes by kind of node.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -69,7 +69,7 @@ class Reader(Protocol):
         """The end for the client, with the cost where the protocol has a place for it."""
 
     def abort(self, error: MiraError) -> bytes:
-        """The end for the client of an answer that was cut."""
+        """The end for the client of an answer that was cut; empty where it has no place to say so."""
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -78,7 +78,8 @@ class Shape(Struct, frozen=True, kw_only=True):
     `render` writes a request for a node, `read` reads a whole answer: MiraError UPSTREAM_FAILED where it is none, or
     what the node refused inside of it. `parse_error` reads an answer with an error status. `open_stream` is set where
     the node can stream; other nodes answer whole. `lacks` names the field of a request that the node cannot serve and
-    that must not be dropped, so that another node is asked or the request is refused.
+    that must not be dropped, so that another node is asked or the request is refused. `parts` takes a request apart
+    into those that are asked side by side, where a node makes one thing at a time; `join` puts together what they made.
     """
 
     name: str
@@ -87,3 +88,5 @@ class Shape(Struct, frozen=True, kw_only=True):
     parse_error: Callable[[int, bytes], MiraError]
     open_stream: Callable[[Any], Reader] | None = None
     lacks: Callable[[Any], str | None] = lambda _: None
+    parts: Callable[[Any], Sequence[Any]] | None = None
+    join: Callable[[Sequence[Made]], Made] = lambda made: made[0]
