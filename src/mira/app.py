@@ -21,6 +21,7 @@ from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Fetching, Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
+from mira.calls.media import Media
 from mira.calls.silence import SILENT_TICKS
 from mira.cli.announce import WorkerAnnouncer
 from mira.cli.program import Announcer, Asgi, FirstRun
@@ -40,11 +41,13 @@ from mira.files.uploads import Uploads
 from mira.ids import Ids
 from mira.nodes.doubts import Doubts
 from mira.nodes.embedded import Embedded
+from mira.nodes.embedded_media import OUTPUTS, EmbeddedMedia
 from mira.nodes.fleet import Fleet
 from mira.nodes.hinting import Hinting
 from mira.nodes.local.lending import FILE
+from mira.nodes.local.media.keeper import Keeper
 from mira.nodes.local.node import LocalNode
-from mira.nodes.local.packs import default_cache_dir, resolve
+from mira.nodes.local.packs import MEDIA_PACKS, default_cache_dir, resolve
 from mira.nodes.reconciler import EVERY_S as RECONCILED_EVERY_S
 from mira.nodes.reconciler import Reconciler
 from mira.observe import log
@@ -224,6 +227,17 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
             counter=counter,
             uploads=uploads,
+            media=Media(
+                catalog=fleet.catalog,
+                ledger=ledger,
+                gate=relay.gate,
+                balancer=relay.balancer,
+                observer=relay.observer,
+                defaults=defaults_of(config),
+                instance=relay.instance,
+                now_ms=now_ms,
+                monotonic_s=time.monotonic,
+            ),
             metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
             now_ms=now_ms,
@@ -324,6 +338,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
         stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
         embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
+        media = _embed_media(app) if config.local_node else None
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
             base_url=config.base_url,
@@ -342,6 +357,9 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         if embedded is not None:
             stack.push_async_callback(embedded.stop)
             await embedded.start()
+        if media is not None:
+            stack.push_async_callback(media.stop)
+            await media.start()
         fleet.on_change()
         # What is here now stays: the collector need not look at it again.
         gc.collect()
@@ -399,6 +417,7 @@ async def reload(config: Config, app: App) -> None:
     else:
         app.egress.allow(allowed)
         app.services.fetching.price_nanocredits = page_price
+        app.services.media.defaults = defaults_of(fresh)
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
 
 
@@ -424,6 +443,11 @@ def _embed(config: Config, app: App, announcer: Announcer, *, lent: bool) -> Emb
     return embedded
 
 
+def _embed_media(app: App) -> EmbeddedMedia:
+    pools = Pools(timeouts=LOCAL_TIMEOUTS)
+    return EmbeddedMedia(Keeper(default_cache_dir(os.environ)), app.services.fleet, new_pool=pools.upstream)
+
+
 class _Announce:
     """Says once that a model can answer: the first priced one, the embedded one before others."""
 
@@ -439,13 +463,22 @@ class _Announce:
         able = [
             model
             for model, route in routes.items()
-            if any(offer.price is not None and offer.node.obstacle is None for offer in route.offers)
+            if "text" in route.outputs
+            and any(offer.price is not None and offer.node.obstacle is None for offer in route.offers)
         ]
         if able:
             self._done = True
             first = self._app.first
             model = next((model for model in able if model.startswith("mira/local")), able[0])
             self._announcer.answerable(model=model, key=first.key if first else None)
+
+
+def defaults_of(config: Config) -> dict[str, str]:
+    """The models for bodies without one, by what is asked for."""
+    named = {output: model for output, model in msgspec.to_builtins(config.defaults).items() if model}
+    # An installation with nothing configured speaks and listens all the same.
+    embedded = {OUTPUTS[pack.use]: model for model, pack in MEDIA_PACKS.items()} if config.local_node else {}
+    return embedded | named
 
 
 def now_ms() -> int:

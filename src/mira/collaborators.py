@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from msgspec import Raw
 
 from mira.codecs.codec import NodeCodec
+from mira.codecs.media.shape import Shape
 from mira.codecs.translation import Adapter
 from mira.core.call import CallRecord
 from mira.core.caller import Caller
@@ -34,6 +35,13 @@ class RequestHeaders(Protocol):
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
+
+
+class Waiting(Protocol):
+    """A client as the gate sees it while it waits for its turn."""
+
+    gone: bool
+    on_gone: Callable[[], object] | None
 
 
 class Exchange(Protocol):
@@ -126,6 +134,23 @@ class Node(Protocol):
         `passed` is the client's head on pass-through, `via` are the Miras that the request has passed.
         """
 
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        request_id: str,
+        *,
+        model: str,
+        passed: RequestHeaders | None,
+        timeouts: Timeouts | None = None,
+        via: str = "",
+        content_type: str | None = None,
+    ) -> Response:
+        """Sends a body to a path of the node's, JSON where no `content_type` is told."""
+
+    def media(self, output: str) -> Shape | None:
+        """How the node is asked for an image, a video and the like; None where it makes none."""
+
     def fault(self, error: BaseException) -> MiraError:
         """What a broken transport means for the client."""
 
@@ -141,10 +166,15 @@ class Keyring(Protocol):
 
 
 class Catalog(Protocol):
-    """The models of the fleet."""
+    """The models of the fleet; `complete` once every node was asked for its own."""
+
+    complete: bool
 
     def find(self, name: str) -> Route:
         """The route of a model; MiraError MODEL_NOT_FOUND naming near ones."""
+
+    def serving(self, output: str) -> list[Route]:
+        """The models that put this out, in the words of `mira.core.media`."""
 
 
 class Hold(Protocol):
@@ -234,6 +264,9 @@ class Loader(Protocol):
         loaded: dict[Linked, Inline],
     ) -> Conversation:
         """The conversation with data in place of links to media of these kinds; MiraError BAD_REQUEST."""
+
+    async def load(self, url: str, field: str) -> bytes:
+        """What is behind one address; MiraError BAD_REQUEST with the field."""
 
 
 class Counter(Protocol):

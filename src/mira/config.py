@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from mira.errors import ConfigError
 
-NodeKind = Literal["mira", "openai", "anthropic", "gemini", "openai-compatible", "local"]
+NodeKind = Literal["mira", "openai", "anthropic", "gemini", "openai-compatible", "local", "local-media"]
 MIN_SECRET_CHARACTERS = 32
 DEFAULT_PORT = 4000
 
@@ -106,6 +106,15 @@ class FetchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     chromium: str | None = None
 
 
+class DefaultsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[defaults]` table: the model for a body without one, by what is asked for."""
+
+    image: str | None = None
+    video: str | None = None
+    speech: str | None = None
+    transcription: str | None = None
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as it stands, before the environment is laid over it."""
 
@@ -129,6 +138,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ledger: LedgerConfig = LedgerConfig()
     fetch: FetchConfig = FetchConfig()
     files: FilesConfig = FilesConfig()
+    defaults: DefaultsConfig = DefaultsConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -164,6 +174,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ledger: LedgerConfig
     fetch: FetchConfig
     files: FilesConfig
+    defaults: DefaultsConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
@@ -226,6 +237,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         ledger=file.ledger,
         fetch=file.fetch,
         files=file.files,
+        defaults=file.defaults,
         nodes=nodes,
         prices=file.prices,
         models=file.models,
@@ -288,8 +300,8 @@ def check_node(node: NodeConfig) -> None:
     where = f"node {node.name!r}"
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", node.name):
         raise ConfigError(f"{where}: `name` must be at most 100 letters, digits, dots, dashes or underscores")
-    if node.kind == "local":
-        raise ConfigError(f"{where}: the embedded node is set by MIRA_LOCAL_NODE and MIRA_LOCAL_MODEL, not here")
+    if node.kind in ("local", "local-media"):
+        raise ConfigError(f"{where}: the embedded nodes are set by MIRA_LOCAL_NODE and MIRA_LOCAL_MODEL, not here")
     if not _is_base_url(node.base_url):
         raise ConfigError(f"{where}: `base_url` must be http(s)://host[:port]/path without user info or query")
     # Both end up in headers, where a line break would begin another.

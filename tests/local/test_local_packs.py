@@ -1,10 +1,21 @@
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mira.errors import ConfigError
-from mira.nodes.local.packs import DEFAULT_PACK, PACKS, QWEN_CODER, SMOLLM2, WheelSource, default_cache_dir, resolve
+from mira.nodes.local.packs import (
+    DEFAULT_PACK,
+    MEDIA_PACKS,
+    PACKS,
+    QWEN_CODER,
+    SMOLLM2,
+    WHISPER,
+    WheelSource,
+    default_cache_dir,
+    resolve,
+)
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -17,13 +28,42 @@ def test_every_pack_pins_each_file_and_each_wheel(pack):
     for source in pack.sources:
         if not isinstance(source, WheelSource):
             assert source.base_url.startswith("https://")
-            assert re.search(r"/[0-9a-f]{40}$", source.base_url), "an official file is pinned to a revision"
+            pinned = re.search(r"/(resolve/[0-9a-f]{40}|releases/download/[^/]+)$", source.base_url)
+            assert pinned, "an official file is pinned to a revision or a release"
+            assert all(SHA256.fullmatch(file.sha256) for file in pack.files_of(source))
             continue
         assert all(SHA256.fullmatch(sha256) for sha256 in source.requirements.values())
         assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", name) for name in source.requirements)
         assert set(source.parts) == {file.name for file in pack.files}
         distributions = {name.split("==")[0].replace("-", "_") for name in source.requirements}
         assert {part.distribution for parts in source.parts.values() for part in parts} == distributions
+
+
+def test_a_pack_is_complete_with_any_one_of_its_sets_but_not_with_a_mixture(tmp_path):
+    official, packaged = (WHISPER.files_of(source) for source in WHISPER.sources)
+    assert {file.name for file in official} != {file.name for file in packaged}
+
+    def place(files):
+        folder = WHISPER.folder(tmp_path)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for file in files:
+            with (folder / file.name).open("wb") as handle:
+                handle.truncate(file.size_bytes)
+
+    for whole in (official, packaged):
+        place(whole)
+        assert WHISPER.is_complete(tmp_path)
+        place(whole[:-1])
+        assert not WHISPER.is_complete(tmp_path)
+    place([*official[:3], packaged[3]])
+    assert not WHISPER.is_complete(tmp_path)
+
+
+@pytest.mark.parametrize("pack", MEDIA_PACKS.values(), ids=MEDIA_PACKS)
+def test_a_pack_for_media_cannot_be_the_chat_model(pack):
+    with pytest.raises(ConfigError, match="Name a pack"):
+        resolve(pack.name)
 
 
 def test_the_default_pack_answers_as_mira_local():

@@ -258,5 +258,11 @@ def free_port() -> int:
 
 
 def _table(head: str, table: dict[str, Any]) -> str:
-    """A TOML table of strings, numbers, booleans and lists of them, which JSON writes alike."""
-    return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in table.items()), ""])
+    """A TOML table of strings, numbers, booleans and lists of them, which JSON writes alike, and of inline tables."""
+    return "\n".join([head, *(f"{name} = {_value(value)}" for name, value in table.items()), ""])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_value(inner)}" for name, inner in value.items()) + "}"
+    return json.dumps(value)

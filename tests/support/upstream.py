@@ -88,7 +88,19 @@ class Request:
         _, in_path, rest = self.path.partition("/models/")
         if in_path and ":" in rest:
             return rest.partition(":")[0]
+        if self.headers.get("content-type", "").startswith("multipart/"):
+            return self.form.get("model", b"").decode()
         return self.json.get("model") if self.body else None
+
+    @property
+    def form(self) -> dict[str, bytes]:
+        """The parts of a form by their names; of several files of one name the last."""
+        boundary = self.headers["content-type"].partition("boundary=")[2].encode()
+        parts = {}
+        for part in self.body.split(b"--" + boundary)[1:-1]:
+            head, _, data = part.partition(b"\r\n\r\n")
+            parts[head.partition(b'name="')[2].partition(b'"')[0].decode()] = data.removesuffix(b"\r\n")
+        return parts
 
 
 class Turn:

@@ -55,8 +55,6 @@ def test_a_model_has_one_price_under_all_its_names(model, same):
 @pytest.mark.parametrize(
     "model",
     [
-        "openai/tts-1",  # characters
-        "openai/whisper-1",  # seconds
         "mistral/mistral-ocr-latest",  # pages
         "perplexity/sonar",  # calls
         "google/gemini-omni-1.1-flash",  # video
@@ -70,6 +68,14 @@ def test_a_model_has_one_price_under_all_its_names(model, same):
 )
 def test_what_cannot_be_priced_exactly_has_no_price(model):
     assert prices([model]) == {model: None}
+
+
+def test_what_is_sold_by_the_piece_has_the_price_of_one_piece():
+    found = prices(["openai/tts-1", "openai/tts-1-hd", "openai/whisper-1"])
+    assert found["openai/tts-1"].character_picocredits == 15_000_000
+    assert found["openai/tts-1-hd"].character_picocredits == 30_000_000
+    assert found["openai/whisper-1"].second_picocredits == 100_000_000
+    assert not any(price.prices_tokens for price in found.values())
 
 
 def test_a_price_is_never_zero_throughout_nor_free():

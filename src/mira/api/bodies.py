@@ -217,6 +217,16 @@ async def in_time(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         yield piece
 
 
+async def bounded(stream: AsyncIterator[bytes], limit_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The pieces of a form; MiraError TOO_LARGE."""
+    size = 0
+    async for piece in stream:
+        size += len(piece)
+        if size > limit_bytes:
+            raise MiraError(Kind.TOO_LARGE, f"the form is larger than {limit_bytes // 2**20} MiB")
+        yield piece
+
+
 async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Reads a body as it came; MiraError TOO_LARGE, BAD_REQUEST where it comes too slowly."""
     return bytes(await read_into(asked, limit_bytes))
@@ -232,10 +242,15 @@ def decode(body: bytes | bytearray, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        message, param = _named(str(error))
-        raise MiraError(Kind.BAD_REQUEST, message, param=param) from None
+        raise wrong_field(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MiraError(Kind.BAD_REQUEST, "the body is not valid JSON") from None
+
+
+def wrong_field(error: msgspec.ValidationError) -> MiraError:
+    """The refusal of a value that does not fit its shape, with the field's name."""
+    message, param = _named(str(error))
+    return MiraError(Kind.BAD_REQUEST, message, param=param)
 
 
 def answer(value: Any, status: int = 200) -> Response:

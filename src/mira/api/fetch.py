@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +14,7 @@ from mira.api.bodies import decode, read, read_raw
 from mira.api.services import Asked, Services
 from mira.calls.charge import Charge
 from mira.calls.keeping import claim_for, head_of, lines
+from mira.calls.leaving import unless_left
 from mira.calls.outgoing import error_headers
 from mira.codecs.chat import CHAT
 from mira.collaborators import ClientLeft
@@ -39,7 +38,6 @@ _RETRYABLE = frozenset(
 _NOT_RETRYABLE_CODES = frozenset(("too_many_redirects",))
 _MARKDOWN = "text/markdown"
 
-T = TypeVar("T")
 log = logging.getLogger("mira.fetch")
 
 
@@ -105,7 +103,7 @@ async def fetch_here(services: Services, asked: Asked) -> Response:
     who = Who(workspace_id="", key_id="operator")
     try:
         request = await read(asked, FetchRequest)
-        found = await _unless_left(asked, services.fetching.fetcher.fetch(request, who))
+        found = await unless_left(asked.left, services.fetching.fetcher.fetch(request, who))
     except ClientLeft:
         return Response(status_code=CLIENT_LEFT_STATUS)
     except MiraError as error:
@@ -146,7 +144,7 @@ async def _charged(services: Services, asked: Asked, caller: Caller, charge: Cha
         # Who repeats the request must find this one, whatever happens on the way.
         await charge.durable()
     who = Who(workspace_id=caller.workspace_id, key_id=caller.key_id, domains=Domains(allow, block))
-    found = await _unless_left(asked, fetching.fetcher.fetch(request, who))
+    found = await unless_left(asked.left, fetching.fetcher.fetch(request, who))
     await charge.durable()
     succeeded = found.status < 400
     found.id = asked.request_id
@@ -192,31 +190,6 @@ def _bare(found: FetchAnswer) -> Response:
 def _wants_markdown(asked: Asked) -> bool:
     types = {part.partition(";")[0].strip() for part in asked.request.headers.get("accept", "").lower().split(",")}
     return _MARKDOWN in types and "application/json" not in types
-
-
-async def _unless_left(asked: Asked, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result; it is given up when its client leaves, with ClientLeft."""
-    task = asyncio.ensure_future(work)
-    left = asyncio.ensure_future(_left(asked))
-    try:
-        await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientLeft
-        return task.result()
-    finally:
-        for each in (task, left):
-            if not each.done():
-                each.cancel()
-                with suppress(asyncio.CancelledError):
-                    await each
-        # A failed task, its error and this frame hold each other, and the pages of the frames between.
-        del task, left, each
-
-
-async def _left(asked: Asked) -> None:
-    """Ends when the client has gone. The body was read before, so that nothing else can come."""
-    while (await asked.request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _key_id(services: Services, asked: Asked) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import msgspec
@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response, StreamingResponse
 
-from mira.api.bodies import answer, decode, in_time, read_into
+from mira.api.bodies import answer, bounded, decode, in_time, read_into
 from mira.api.services import Asked, Services
 from mira.core.call import CallRecord
 from mira.core.file import File
@@ -109,7 +109,7 @@ async def _from_json(services: Services, asked: Asked) -> File:
 async def _from_form(services: Services, asked: Asked) -> File:
     form = MultiPartParser(
         asked.request.headers,
-        _bounded(in_time(asked.request.stream()), services.uploads.max_bytes + SURPLUS_BYTES),
+        bounded(in_time(asked.request.stream()), services.uploads.max_bytes + SURPLUS_BYTES),
         max_files=1,
         max_fields=8,
         max_part_size=SURPLUS_BYTES,
@@ -147,15 +147,6 @@ async def _decoded(text: memoryview) -> AsyncIterator[bytes]:
 
 async def _read(part: UploadFile) -> AsyncIterator[bytes]:
     while piece := await part.read(FORM_PIECE):
-        yield piece
-
-
-async def _bounded(stream: AsyncIterator[bytes], limit_bytes: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for piece in stream:
-        size += len(piece)
-        if size > limit_bytes:
-            raise MiraError(Kind.TOO_LARGE, f"the form is larger than {limit_bytes // 2**20} MiB")
         yield piece
 
 

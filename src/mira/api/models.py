@@ -8,6 +8,8 @@ from mira.api.abilities import capabilities_body, supported_parameters
 from mira.api.bodies import PAGE_MOST, answer, number
 from mira.api.services import Asked, Services
 from mira.core.fleet import Route
+from mira.core.media import OUTPUTS
+from mira.core.price_rows import PIECES
 from mira.core.pricing import Price
 from mira.errors import Kind, MiraError
 
@@ -75,6 +77,7 @@ def _row(services: Services, route: Route) -> dict[str, Any]:
         "max_tokens": route.max_output_tokens,
         "capabilities": capabilities_body(route.model, route.capabilities),
         "supported_parameters": supported_parameters(route.capabilities),
+        "architecture": {"output_modalities": [output for output in OUTPUTS if output in route.outputs]},
         "pricing": _pricing(prices[0]) if prices else None,
         "available": any(offer.node.obstacle is None for offer in route.offers),
         "nodes": [{"name": offer.node.name, "state": offer.node.state(now_s)} for offer in route.offers],
@@ -95,13 +98,32 @@ def _pricing(price: Price) -> dict[str, Any]:
         "input_cache_read": price.cache_read_picocredits,
         "input_cache_write": price.cache_write_5m_picocredits,
         "internal_reasoning": price.reasoning_picocredits,
+        "image_token": price.image_input_picocredits,
+        "image_output": price.image_output_picocredits,
+        "audio": price.audio_input_picocredits,
+        "audio_output": price.audio_output_picocredits,
     }
+    units = _units(price)
     return {
         **{name: decimal_text(amount) for name, amount in named.items() if amount is not None},
+        **({"units": units} if units else {}),
         "currency": "credit",
         "free": price.free,
         "source": price.source,
     }
+
+
+def _units(price: Price) -> dict[str, Any]:
+    """What one image, second, character or page costs; a table where that differs by quality, size or resolution."""
+    units: dict[str, Any] = {}
+    for unit in PIECES:
+        base = getattr(price, f"{unit}_picocredits")
+        table = {variant.name: decimal_text(variant.picocredits) for variant in price.variants if variant.unit == unit}
+        if table:
+            units[unit] = {**({"*": decimal_text(base)} if base else {}), **table}
+        elif base:
+            units[unit] = decimal_text(base)
+    return units
 
 
 def decimal_text(picocredits: int) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from mira.calls.media import Media
 from mira.config import Config
 from mira.core.caller import Caller
 from mira.fetch.service import Fetcher
@@ -54,6 +55,7 @@ class Services(Struct, frozen=True, kw_only=True):
     reconciler: Reconciler
     counter: Any
     uploads: Uploads
+    media: Media
     metrics: Metrics
     operator: Callable[[str], Awaitable[bool]]
     now_ms: Callable[[], int]
@@ -68,3 +70,8 @@ class Asked(Struct, frozen=True):
     request: Any
     caller: Caller | None
     request_id: str
+
+    async def left(self) -> None:
+        """Returns when the client has gone. The body must have been read, so that nothing else can come."""
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass

@@ -11,7 +11,22 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, fetch, files, models, reference, standing, status, tenants, usage
+from mira.api import (
+    admin,
+    bodies,
+    extras,
+    fetch,
+    files,
+    images,
+    models,
+    reference,
+    speech,
+    standing,
+    status,
+    tenants,
+    transcriptions,
+    usage,
+)
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -19,6 +34,8 @@ from mira.codecs.chat import wire as chat
 from mira.codecs.codec import Codec
 from mira.codecs.embeddings import EMBEDDINGS
 from mira.codecs.embeddings import Request as Embeddings
+from mira.codecs.media import images as image_wire
+from mira.codecs.media import speech as speech_wire
 from mira.codecs.messages import MESSAGES
 from mira.codecs.messages import wire as messages
 from mira.codecs.responses import RESPONSES
@@ -42,6 +59,7 @@ class Billing(Enum):
     """What a call of a route costs."""
 
     TOKENS = "tokens"
+    MEDIA = "media"
     FETCH = "fetch"
     FREE = "free"
 
@@ -97,6 +115,8 @@ _proxy_models = _row(Policy.PROXY_KEY, "Models")
 _extras = _row(Policy.PROXY_KEY, "Extras")
 _fetch = _row(Policy.PROXY_KEY, "Fetch")
 _files = _row(Policy.PROXY_KEY, "Files")
+_images = _row(Policy.PROXY_KEY, "Images")
+_audio = _row(Policy.PROXY_KEY, "Audio")
 _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
@@ -120,6 +140,18 @@ TABLE: tuple[Row, ...] = (
     _model("/v1/embeddings", Surface(EMBEDDINGS, Face.PROXY), "Embeddings", EMBEDDINGS_SUMMARY, Embeddings),
     _fetch("POST", "/v1/fetch", fetch.fetch, "A web page as markdown, HTML or text", billing=Billing.FETCH,
            errors=fetch.ERRORS, body=FetchRequest, answer=FetchAnswer),
+    _images("POST", "/v1/image", images.short, "Make an image, or change one", billing=Billing.MEDIA,
+            body=images.ShortBody),
+    _images("POST", "/v1/images/generations", images.generate, "Make images, as OpenAI has them; streaming",
+            billing=Billing.MEDIA, body=image_wire.Body),
+    _images("POST", "/v1/images/edits", images.edit, "Change images, as OpenAI has them: a form or JSON; streaming",
+            billing=Billing.MEDIA, body=images.EditBody),
+    _audio("POST", "/v1/speech", speech.short, "Speak a text: sound, or JSON with the sound in it",
+           billing=Billing.MEDIA, body=speech_wire.ShortSpeechBody),
+    _audio("POST", "/v1/audio/speech", speech.speech, "Speak a text, as OpenAI has it; sound or events as it is made",
+           billing=Billing.MEDIA, body=speech_wire.SpeechBody),
+    _audio("POST", "/v1/audio/transcriptions", transcriptions.transcribe, "Write down what a sound file says: a form",
+           billing=Billing.MEDIA, body=transcriptions.TranscriptionBody),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and capabilities",
                   of_both=True),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model", of_both=True),
@@ -139,6 +171,14 @@ TABLE: tuple[Row, ...] = (
            chat.Request),
     _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
            Embeddings),
+    _inference("POST", "/inference/v1/images/generations", images.generate, "Make images", billing=Billing.MEDIA,
+               body=image_wire.Body),
+    _inference("POST", "/inference/v1/images/edits", images.edit, "Change images", billing=Billing.MEDIA,
+               body=images.EditBody),
+    _inference("POST", "/inference/v1/audio/speech", speech.speech, "Speak a text", billing=Billing.MEDIA,
+               body=speech_wire.SpeechBody),
+    _inference("POST", "/inference/v1/audio/transcriptions", transcriptions.transcribe, "Write down what a file says",
+               billing=Billing.MEDIA, body=transcriptions.TranscriptionBody),
     _inference("GET", "/inference/v1/models", models.list_models, "The models of the Inference Service", of_both=True),
     _inference("GET", "/inference/v1/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _inference("GET", "/inference/v1/usage", extras.usage, "The workspace's calls"),

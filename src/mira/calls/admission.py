@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from mira.calls.call import Call
+from mira.calls.media_choice import PATHS
 from mira.collaborators import Ledger
 from mira.core import pricing, tokens
 from mira.core.fleet import Offer, Route, is_full, no_room
@@ -71,6 +72,12 @@ def _offers(call: Call, route: Route) -> list[Offer]:
     """The offers that speak the call's protocol, where it cannot be translated, and that have a price."""
     codec = call.surface.codec
     able = route.offers
+    if "text" not in route.outputs and not codec.passes_only:
+        made = " and ".join(sorted(route.outputs))
+        where = " and ".join(path for output, path in PATHS.items() if output in route.outputs)
+        raise MiraError(
+            Kind.UNSUPPORTED, f"the model {route.model} makes {made}, not text; it is asked at {where}", param="model"
+        )
     if codec.passes_only:
         able = tuple(offer for offer in able if offer.node.codec_for(codec) is codec)
         if not able:
@@ -80,7 +87,7 @@ def _offers(call: Call, route: Route) -> list[Offer]:
                 "openai-compatible or mira",
                 param="model",
             )
-    offers = [offer for offer in able if offer.price is not None]
+    offers = [offer for offer in able if offer.price is not None and _prices_tokens(offer)]
     if not offers:
         raise MiraError(
             Kind.UNPRICED,
@@ -89,6 +96,15 @@ def _offers(call: Call, route: Route) -> list[Offer]:
             param="model",
         )
     return offers
+
+
+def _prices_tokens(offer: Offer) -> bool:
+    """Whether tokens cost something, or the model is free: others are sold by the piece."""
+    rates = offer.rates
+    if rates is None or rates.input_picocredits or rates.output_picocredits:
+        return True
+    assert offer.price is not None
+    return offer.price.free
 
 
 def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:

@@ -1,4 +1,4 @@
-"""The money of a call that costs a fixed price: a hold before it, one settlement or void after it."""
+"""The money of a call beside the relay's: a hold before it, one settlement or void after it."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from mira.calls.books import BOOKS_WAIT_S
 from mira.collaborators import Hold, Ledger
 from mira.core.call import CallRecord
 from mira.core.ledger import Claim, Reserve, StoredAnswer
+from mira.core.pricing import Bill
 from mira.errors import MiraError
 
 log = logging.getLogger("mira.calls")
@@ -21,6 +22,11 @@ class Charge:
         self._record = record
         self._hold: Hold | None = None
         self._over = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a hold that is neither settled nor given back."""
+        return self._hold is not None and not self._over
 
     async def reserve(self, price_nanocredits: int, *, caps: tuple[str, ...], claim: Claim | None) -> None:
         """Sets the price aside within the limits of the caller; MiraError, or Answered for a repetition."""
@@ -45,14 +51,27 @@ class Charge:
         await asyncio.shield(self._hold.durable)
 
     async def settle(
-        self, cost_nanocredits: int, *, status: int, render: Callable[[int], StoredAnswer | None] | None = None
+        self,
+        cost_nanocredits: int,
+        *,
+        status: int,
+        bill: Bill | None = None,
+        cap_at_hold: bool = False,
+        render: Callable[[int], StoredAnswer | None] | None = None,
     ) -> int:
-        """Bills the call; returns the nano-credits billed once they are durable. `render` as in `Ledger.settle`."""
+        """Bills the call; returns the nano-credits billed once they are durable.
+
+        `bill` is where the cost comes from, if not from a fixed price; `cap_at_hold`, `render` as in `Ledger.settle`.
+        """
         assert self._hold is not None
         self._over = True
-        self._record.status = status
-        self._record.computed_nanocredits = cost_nanocredits
-        return await self._ledger.settle(self._hold.id, cost_nanocredits, self._record, render=render)
+        record = self._record
+        record.status = status
+        record.computed_nanocredits = cost_nanocredits if bill is None else bill.computed_nanocredits
+        record.reported_nanocredits = None if bill is None else bill.reported_nanocredits
+        return await self._ledger.settle(
+            self._hold.id, cost_nanocredits, record, cap_at_hold=cap_at_hold, render=render
+        )
 
     async def close(self, *, status: int, error: str | None) -> None:
         """Gives the hold back, if there is one, and records the outcome. Does nothing after a settlement."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from mira.collaborators import ClientLeft, Exchange
+from mira.collaborators import ClientLeft, Waiting
 from mira.core.places import LONGEST_WAIT_S, Places, Tide
 from mira.errors import Kind, MiraError
 
@@ -20,7 +20,7 @@ class Gate:
         self._tide = Tide(most)
         self._monotonic_s = monotonic_s
 
-    async def enter(self, workspace_id: str, exchange: Exchange) -> None:
+    async def enter(self, workspace_id: str, exchange: Waiting) -> None:
         """Takes a place, which its caller must `leave`. MiraError UNAVAILABLE, ClientLeft."""
         if not self.places.take():
             await self._wait(workspace_id, exchange)
@@ -36,7 +36,7 @@ class Gate:
         places.limit = self._tide.limit(places.limit, places.running, late_s)
         self._call()
 
-    async def _wait(self, workspace_id: str, exchange: Exchange) -> None:
+    async def _wait(self, workspace_id: str, exchange: Waiting) -> None:
         loop = asyncio.get_running_loop()
         ticket: asyncio.Future[None] = loop.create_future()
         if not self.places.line_up(workspace_id, ticket, self._monotonic_s()):

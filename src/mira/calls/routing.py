@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from mira.calls.call import AttemptFailed, Call
 from mira.calls.pump import Pump
-from mira.codecs.codec import NodeCodec
 from mira.codecs.sessions import session_of
 from mira.collaborators import ClientLeft, Response
 from mira.core import tokens
@@ -52,7 +52,7 @@ class Router:
         envelope = call.envelope
         told = call.exchange.header(TIMEOUT_HEADER)
         if told is not None:
-            call.limit_s = _limit_s(told)
+            call.limit_s = limit_s(told)
         session = None
         if route.keeps_sessions:
             session = session_key(call.caller.workspace_id, route.model, session_of(envelope.fields))
@@ -185,7 +185,15 @@ class Watch:
             self._pump.response.close()
 
 
-def refused(codec: NodeCodec, response: Response, body: bytes) -> AttemptFailed:
+class Failing(Protocol):
+    """A protocol's way to fail: a codec, or the shape of a medium."""
+
+    @property
+    def parse_error(self) -> Callable[[int, bytes], MiraError]:
+        """Reads an answer with an error status."""
+
+
+def refused(codec: Failing, response: Response, body: bytes) -> AttemptFailed:
     """What a node's answer with an error status means."""
     error = codec.parse_error(response.status, body)
     wish = response.header(b"retry-after")
@@ -212,7 +220,8 @@ def _waitable(error: MiraError) -> bool:
     return error.kind is Kind.RATE_LIMITED and (error.retry_after_s or 0.0) <= LONGEST_WAIT_S
 
 
-def _limit_s(told: str) -> float:
+def limit_s(told: str) -> float:
+    """A client's own limit for its call, from milliseconds to seconds; MiraError BAD_REQUEST."""
     if not (told.isascii() and told.isdecimal() and 0 < len(told) < 10 and int(told) > 0):
         raise MiraError(
             Kind.BAD_REQUEST,

@@ -34,8 +34,8 @@ class Attachment(Struct, frozen=True):
 def references(tree: Any) -> dict[str, str]:
     """The ids of files in a decoded JSON value, each with the path at which it stands first."""
     found: dict[str, str] = {}
-    for path, file_id in _found(tree, ""):
-        found.setdefault(file_id, path)
+    for path, name in _found(tree, ""):
+        found.setdefault(name, path)
     return found
 
 
@@ -46,20 +46,20 @@ def attached(tree: Any, files: Mapping[str, Attachment]) -> Any:
     if not isinstance(tree, dict):
         return tree
     for name, put in _PLACES:
-        file_id = _id(tree.get(name))
-        if file_id in files:
-            return put({key: value for key, value in tree.items() if key != name}, files[file_id])
+        found = file_id(tree.get(name))
+        if found in files:
+            return put({key: value for key, value in tree.items() if key != name}, files[found])
     image = tree.get("image_url")
-    if isinstance(image, str) and _id(image) in files:
-        return {**tree, "image_url": files[_id(image)].url}
+    if isinstance(image, str) and file_id(image) in files:
+        return {**tree, "image_url": files[file_id(image)].url}
     return {name: attached(value, files) for name, value in tree.items()}
 
 
 def _found(tree: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(tree, dict):
         for name in (*(name for name, _ in _PLACES), "image_url"):
-            if file_id := _id(tree.get(name)):
-                yield f"{path}.{name}".lstrip("."), file_id
+            if found := file_id(tree.get(name)):
+                yield f"{path}.{name}".lstrip("."), found
         for name, value in tree.items():
             yield from _found(value, f"{path}.{name}".lstrip("."))
     elif isinstance(tree, list):
@@ -67,8 +67,8 @@ def _found(tree: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _found(value, f"{path}[{index}]")
 
 
-def _id(value: Any) -> str:
-    """The id in a reference, empty where it is none of ours."""
+def file_id(value: Any) -> str:
+    """The id of a file in a reference to it (the id itself, or its address), empty where it is none of ours."""
     if not isinstance(value, str):
         return ""
     if ID.fullmatch(value):

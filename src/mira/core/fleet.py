@@ -12,10 +12,12 @@ from mira.core.affinity import Sessions
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.headroom import covers
 from mira.core.health import Attempt, Lane
-from mira.core.pricing import FlatRates, Markup, Price, hold_nanocredits
+from mira.core.media import TEXT
+from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, hold_nanocredits
 from mira.core.purse import Purse
 from mira.core.retrying import RetryBudget
 from mira.core.scoring import scores
+from mira.core.usage import Usage
 from mira.errors import Kind, MiraError, refused_account
 
 #: Up to so many offers are all compared; of more, two drawn at random.
@@ -67,13 +69,17 @@ class Offer(Struct, frozen=True, eq=False):
 
 
 class Route(Struct, frozen=True, eq=False):
-    """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes."""
+    """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes.
+
+    `outputs` is what it puts out, in the words of `mira.core.media`.
+    """
 
     model: str
     offers: tuple[Offer, ...]
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     capabilities: Capabilities = UNKNOWN
+    outputs: frozenset[str] = TEXT
 
     @property
     def keeps_sessions(self) -> bool:
@@ -84,7 +90,7 @@ class Route(Struct, frozen=True, eq=False):
 class Need(Struct, frozen=True, gc=False):
     """What a call needs of a node. `input_bound_tokens` is surely enough, `tokens` is likely (input and output).
 
-    The bound leaves room for what rendering for the node adds.
+    The bound leaves room for what rendering for the node adds. `media` is the most that a call for media can use.
     """
 
     stream: bool = True
@@ -92,6 +98,7 @@ class Need(Struct, frozen=True, gc=False):
     output_tokens: int = 0
     tokens: int = 0
     session: int | None = None
+    media: Usage | None = None
 
     def worst_case_nanocredits(self, offer: Offer) -> int:
         """The most that the node can charge, by its own price where it told one."""
@@ -100,6 +107,8 @@ class Need(Struct, frozen=True, gc=False):
         price = offer.own_price or offer.price
         if price is None:
             return 0
+        if self.media is not None:
+            return cost_nanocredits(self.media, price)
         return hold_nanocredits(self.input_bound_tokens, self.output_tokens, 1, price)
 
 

@@ -8,6 +8,7 @@ A transfer moves an amount from its debit to its credit account, so that the sum
 
 from msgspec import Struct
 
+from mira.core.jobs import Job
 from mira.core.money import MAX_NANOCREDITS
 
 REVENUE = "revenue"
@@ -68,6 +69,19 @@ class Doubt(Struct, frozen=True):
     answer_id: str | None
 
 
+class Opening(Struct, frozen=True, gc=False):
+    """A job that begins with a hold, in one transaction: no job without its hold, no hold without its job.
+
+    The hold is the job's: no process has to renew it, and it ends with the job or at `until_ms`, which must lie well
+    after the job's own deadline. `request` is the sealed request, `answer` what its client is sent.
+    """
+
+    job: Job
+    request: bytes
+    until_ms: int
+    answer: StoredAnswer
+
+
 class Answered(Exception):  # noqa: N818 - an outcome, not an error
     """The request was answered before, under the same Idempotency-Key: this is what was sent."""
 
@@ -80,7 +94,8 @@ class Reserve(Struct, frozen=True, kw_only=True, gc=False):
     """A wish to hold credits: `amount_nanocredits` if they are there, else whatever is, down to `least_nanocredits`.
 
     `hold_id` is the request's id. An amount of 0 is a hold like any other, as free models need one to be recorded once.
-    `caps` are the limits that apply to the caller, and `tokens` what the call may use of their token rates.
+    `caps` are the limits that apply to the caller, and `tokens` what the call may use of their token rates. A call that
+    begins a job has its `opening`.
     """
 
     hold_id: str
@@ -92,6 +107,7 @@ class Reserve(Struct, frozen=True, kw_only=True, gc=False):
     tokens: int = 0
     claim: Claim | None = None
     model: str = ""
+    opening: Opening | None = None
 
 
 def workspace_account(workspace_id: str) -> str:

@@ -29,11 +29,15 @@ class ModelLimits(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True, array_like=True):
-    """A row of a table: limits in tokens (None where it does not tell), and the flags of `Capabilities` it tells."""
+    """A row of a table: limits in tokens (None where it does not tell), and the flags of `Capabilities` it tells.
+
+    `outputs` is what the operator says that the model puts out (see `mira.core.media`).
+    """
 
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     flags: dict[str, Any] = {}
+    outputs: tuple[str, ...] = ()
 
 
 #: rows by `key`

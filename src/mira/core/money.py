@@ -40,6 +40,14 @@ def picocredits_per_token(credits_per_million: str) -> int:
     return price
 
 
+def picocredits(text: str) -> int:
+    """Parses the price of one thing in credits ("0.04") into pico-credits; ValueError where negative or finer."""
+    price = _scaled(text, NANO_PER_CREDIT * PICO_PER_NANO)
+    if price is None or not 0 <= price <= MAX_NANOCREDITS:
+        raise ValueError(f"{text!r} is not a price with at most 12 decimals")
+    return price
+
+
 def nano_from_pico(amount_picocredits: int) -> int:
     """Rounds pico-credits up to whole nano-credits: the one rounding of a call."""
     return -(-amount_picocredits // PICO_PER_NANO)

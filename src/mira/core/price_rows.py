@@ -3,22 +3,35 @@
     {"input": "3", "output": "15", "cache_read": "0.3", "web_search": "0.01",
      "tiers": [{"above": 200000, "input": "6", "output": "22.5"}]}
 
-`web_search` is credits per search. A tier repeats what the row says except for what it names itself. `{"free": true}`
+`web_search` is credits per search; `image`, `second`, `character` and `page` are credits for one. Who prices these may
+leave `input` and `output` out: tokens cost nothing then. `image` and `second` may be tables of prices by quality, size
+or resolution, where "*" stands for all others:
+
+    {"image": {"*": "0.04", "high": "0.17", "high/1024x1536": "0.25"}}
+    {"second": {"*": "0.4", "4k": "0.6"}}
+
+A tier repeats what the row says except for what it names itself. `{"free": true}`
 stands alone: a row that prices everything at 0 without saying so is refused.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from mira.core.money import PICO_PER_NANO, nanocredits, picocredits_per_token
-from mira.core.pricing import FREE, PRICE_FIELDS, Price, Tier
+from mira.core.money import picocredits, picocredits_per_token
+from mira.core.pricing import FREE, PRICE_FIELDS, Price, Tier, Variant
 
 #: field of a row -> field of `Price`
 FIELDS = {name.removesuffix("_picocredits"): name for name in PRICE_FIELDS}
+#: What is priced by the piece, and which of these may have prices by variant.
+PIECES = ("image", "second", "character", "page")
+VARIED = ("image", "second")
+EACH = {"web_search", *PIECES}
 
 
-def price_row(row: Mapping[str, Any], where: str = "prices") -> Price:
+def price_row(row: Mapping[str, Any], where: str = "prices", source: str = "operator") -> Price:
     """Parses one row; `where` begins the name of the field in an error ("prices[2]"). None counts as not written.
+
+    `source` is told with the price.
 
     `model` may stand in the row and is not looked at.
 
@@ -36,14 +49,37 @@ def price_row(row: Mapping[str, Any], where: str = "prices") -> Price:
         if len(row) > 1:
             raise _wrong(f"{where}.free", "a free model has no prices beside free = true")
         return FREE
+    pieces = [field for field in PIECES if field in row]
+    variants: list[Variant] = []
+    for field in VARIED:
+        if isinstance(row.get(field), Mapping):
+            row[field], found = _varied(field, row[field], f"{where}.{field}")
+            variants += found
+    row = {name: value for name, value in row.items() if value is not None}
     for field in ("input", "output"):
         if field not in row:
-            raise _wrong(f"{where}.{field}", "is missing; write a price per million tokens, or free = true")
+            if not pieces:
+                raise _wrong(f"{where}.{field}", "is missing; write a price per million tokens, or free = true")
+            row[field] = "0"
     base = _amounts(row, where)
-    price = Price(**base, tiers=_tiers(row.get("tiers", ()), base, f"{where}.tiers"))
+    tiers = _tiers(row.get("tiers", ()), base, f"{where}.tiers")
+    price = Price(**base, tiers=tiers, variants=tuple(variants), source=source)
     if price.is_zero:
-        raise _wrong(f"{where}.input", "every price is 0; write free = true to give the model away")
+        field = pieces[0] if pieces else "input"
+        raise _wrong(f"{where}.{field}", "every price is 0; write free = true to give the model away")
     return price
+
+
+def _varied(field: str, table: Mapping[str, Any], where: str) -> tuple[Any, list[Variant]]:
+    """The price of all others (None where there is none), and those of the variants that the table names."""
+    found = []
+    for name, value in table.items():
+        if not name or len(name) > 64 or not name.isprintable():
+            raise _wrong(where, "a variant is a quality, a size, quality/size or a resolution, or * for all others")
+        amount = _amount(field, value, f"{where}.{name}")
+        if name != "*":
+            found.append(Variant(field, name.lower(), amount))
+    return table.get("*"), found
 
 
 def _tiers(rows: Any, base: dict[str, Any], where: str) -> tuple[Tier, ...]:
@@ -71,7 +107,7 @@ def _amount(name: str, value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _wrong(where, 'write the price as text ("0.15")')
     try:
-        amount = nanocredits(str(value)) * PICO_PER_NANO if name == "web_search" else picocredits_per_token(str(value))
+        amount = picocredits(str(value)) if name in EACH else picocredits_per_token(str(value))
     except ValueError as error:
         raise _wrong(where, f"{error}") from None
     if amount < 0:

@@ -19,6 +19,9 @@ class Price(Struct, frozen=True, kw_only=True):
     cache write as a five-minute one, reasoning, audio and image output as output. A web search without a price costs
     nothing. `free` prices everything at 0, explicitly.
 
+    An image, a second (of sound or video), a character and a page cost what is said here, beside the tokens that the
+    node counts; `variants` are such prices by size, quality or resolution (see `mira.core.media`).
+
     `tiers` are long-context prices in ascending order: the last one whose threshold the whole prompt exceeds replaces
     this price for every token of the call. ValueError where a price is negative or the tiers are out of order.
     """
@@ -34,15 +37,22 @@ class Price(Struct, frozen=True, kw_only=True):
     image_input_picocredits: int | None = None
     image_output_picocredits: int | None = None
     web_search_picocredits: int | None = None
+    image_picocredits: int | None = None
+    second_picocredits: int | None = None
+    character_picocredits: int | None = None
+    page_picocredits: int | None = None
     free: bool = False
     source: str = "operator"
     tiers: tuple["Tier", ...] = ()
+    variants: tuple["Variant", ...] = ()
 
     def __post_init__(self) -> None:
         for field in PRICE_FIELDS:
             amount = getattr(self, field)
             if amount is not None and not 0 <= amount <= MAX_NANOCREDITS:
                 raise ValueError(f"{field} must not be negative or above {MAX_NANOCREDITS}")
+        if any(not 0 <= variant.picocredits <= MAX_NANOCREDITS for variant in self.variants):
+            raise ValueError(f"the price of a variant must not be negative or above {MAX_NANOCREDITS}")
         thresholds = [tier.above_prompt_tokens for tier in self.tiers]
         if any(tier.price.tiers for tier in self.tiers) or thresholds != sorted({0, *thresholds} - {0}):
             raise ValueError("tiers must have ascending thresholds above 0 and no tiers of their own")
@@ -50,7 +60,24 @@ class Price(Struct, frozen=True, kw_only=True):
     @property
     def is_zero(self) -> bool:
         """Whether nothing at all has a price, in any tier: unpriced, unless it is marked `free`."""
-        return not any(getattr(price, field) for price in _prices(self, None) for field in PRICE_FIELDS)
+        pieces = any(variant.picocredits for variant in self.variants)
+        return not pieces and not any(getattr(price, field) for price in _prices(self, None) for field in PRICE_FIELDS)
+
+    @property
+    def prices_tokens(self) -> bool:
+        """Whether tokens cost something, or the model is free: what a call that is billed by tokens needs."""
+        return self.free or any(
+            price.input_picocredits or price.output_picocredits or price.image_output_picocredits
+            for price in _prices(self, None)
+        )
+
+
+class Variant(Struct, frozen=True):
+    """What one `unit` ("image", "second") of one kind ("high/1024x1024", "1080p") costs."""
+
+    unit: str
+    name: str
+    picocredits: int
 
 
 class Tier(Struct, frozen=True):
@@ -218,6 +245,20 @@ def _rare_picocredits(usage: Usage, price: Price) -> int:
         total += usage.image_output_tokens * _or(price.image_output_picocredits, output)
     if usage.web_searches > 0:
         total += usage.web_searches * _or(price.web_search_picocredits, 0)
+    return total + _pieces_picocredits(usage, price)
+
+
+def _pieces_picocredits(usage: Usage, price: Price) -> int:
+    """What images, seconds, characters and pages cost; a part of a second costs its part, rounded up."""
+    total = 0
+    if usage.images > 0:
+        total += usage.images * _or(price.image_picocredits, 0)
+    if usage.media_ms > 0:
+        total += -(-usage.media_ms * _or(price.second_picocredits, 0) // 1000)
+    if usage.characters > 0:
+        total += usage.characters * _or(price.character_picocredits, 0)
+    if usage.pages > 0:
+        total += usage.pages * _or(price.page_picocredits, 0)
     return total
 
 

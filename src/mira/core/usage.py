@@ -6,6 +6,9 @@ from msgspec import Struct
 class Usage(Struct, frozen=True, kw_only=True):
     """Token counts of one answer. The classes do not overlap; protocols that nest them are undone by their codec.
 
+    What is priced by the piece stands beside them: `images` that were made, `media_ms` milliseconds of sound or video,
+    `characters` that were spoken, `pages` that were read. Their tokens, where a node tells some, count as well.
+
     `reported_cost_nanocredits` is the upstream's own charge where it told one. `estimated` marks counts that Mira made
     itself because the upstream gave none.
     """
@@ -21,6 +24,10 @@ class Usage(Struct, frozen=True, kw_only=True):
     image_input_tokens: int = 0
     image_output_tokens: int = 0
     web_searches: int = 0
+    images: int = 0
+    media_ms: int = 0
+    characters: int = 0
+    pages: int = 0
     reported_cost_nanocredits: int | None = None
     estimated: bool = False
 

@@ -1,4 +1,4 @@
-"""The one way out to addresses that clients name: pictures and documents of requests, pages to fetch.
+"""The one way out to addresses that clients name: pictures and documents of requests, pages to fetch, webhooks.
 
 Every hop goes the same way: the URL is read once, its host looked up once, every address found must be public (or
 allowed by the operator), and exactly these addresses are dialled, under the original name for TLS and `host`. No key,
@@ -7,8 +7,8 @@ cookie or header of a client or of Mira goes along, and no proxy of the environm
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -76,12 +76,24 @@ class Page(Protocol):
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body as it was sent."""
 
+    def stream(self, on_data: Callable[[bytes], None]) -> "asyncio.Future[None]":
+        """Hands over the body piece by piece as it arrives."""
+
+    def pause(self) -> None:
+        """Stops reading."""
+
+    def resume(self) -> None:
+        """Reads on."""
+
+    def close(self) -> None:
+        """Is done with the answer, complete or not."""
+
 
 class Opener(Protocol):
     """Sends one GET over a connection of its own that goes to one of `addresses` and nowhere else.
 
-    `origin` is scheme, host and port, for TLS and the `host` header. MiraError where it fails (`fetch_failed`,
-    `timeout`, `response_too_large`), also while the body is read inside of the context.
+    With a `body` it is a POST. `origin` is scheme, host and port, for TLS and the `host` header. MiraError where it
+    fails (`fetch_failed`, `timeout`, `response_too_large`), also while the body is read inside of the context.
     """
 
     def __call__(
@@ -93,6 +105,7 @@ class Opener(Protocol):
         *,
         connect_s: float,
         total_s: float,
+        body: bytes | None = None,
     ) -> AbstractAsyncContextManager[Page]:
         """The answer; leaving the context closes the connection."""
 
@@ -169,6 +182,53 @@ class Egress:
         try:
             async with asyncio.timeout(limits.total_s):
                 return await self._get(parse_url(url), limits, wishes)
+        except TimeoutError:
+            raise MiraError(Kind.UPSTREAM_TIMEOUT, "The URL did not answer in time.", code="timeout") from None
+
+    @asynccontextmanager
+    async def open(self, url: str, *, total_s: float) -> AsyncIterator[Page]:
+        """What the URL gives with a status of success, to be read piece by piece inside of the context.
+
+        Errors as in `load`. Nothing bounds the body but `total_s` and whoever reads it.
+        """
+        limits, destination = Limits(total_s=total_s), parse_url(url)
+        for _ in range(limits.redirects + 1):
+            async with self._open(
+                destination.origin,
+                destination.target,
+                [(b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", USER_AGENT.encode())],
+                await self.addresses(destination),
+                connect_s=limits.connect_s,
+                total_s=limits.total_s,
+            ) as page:
+                location = page.header(b"location") if page.status in _REDIRECTS else None
+                if location is None:
+                    if not 200 <= page.status < 300:
+                        raise _failed(f"The URL answered with status {page.status}.")
+                    yield page
+                    return
+            destination = follow(destination, _as_text(location))
+        raise MiraError(Kind.UPSTREAM_FAILED, "The URL redirects too often.", code="too_many_redirects")
+
+    async def post(self, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, *, total_s: float) -> int:
+        """Sends a body to a URL and returns the status; no redirect is followed, and no word of the answer is kept.
+
+        Errors as in `load`.
+        """
+        limits = Limits(total_s=total_s)
+        try:
+            async with asyncio.timeout(total_s):
+                destination = parse_url(url)
+                async with self._open(
+                    destination.origin,
+                    destination.target,
+                    [(b"user-agent", USER_AGENT.encode()), *headers],
+                    await self.addresses(destination),
+                    connect_s=limits.connect_s,
+                    total_s=limits.total_s,
+                    body=body,
+                ) as page:
+                    return page.status
         except TimeoutError:
             raise MiraError(Kind.UPSTREAM_TIMEOUT, "The URL did not answer in time.", code="timeout") from None
 

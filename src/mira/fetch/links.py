@@ -60,6 +60,20 @@ class Loader:
             loaded.update(zip(missing, await self._load(missing, fields), strict=True))
         return with_data(conversation, loaded) if wanted else conversation
 
+    async def load(self, url: str, field: str) -> bytes:
+        """What is behind one address, of at most `MAX_BYTES`; `field` is where a client named it.
+
+        MiraError BAD_REQUEST (`url_not_loaded`), which tells nothing of the other side.
+        """
+        try:
+            async with self._all:
+                found = await self._egress.load(url, limits=Limits(total_s=self._total_s, body_bytes=MAX_BYTES))
+        except MiraError as error:
+            log.info("a linked file was not loaded: %s", error.code)
+            message = _TOO_LARGE if error.kind is Kind.TOO_LARGE else _NOT_LOADED
+            raise MiraError(Kind.BAD_REQUEST, message, param=field or None, code="url_not_loaded") from None
+        return found.data
+
     async def _load(self, links: Sequence[Linked], fields: Mapping[str, Raw]) -> list[Inline]:
         turn = asyncio.Semaphore(AT_ONCE)
         left_bytes = MAX_BYTES

@@ -79,6 +79,17 @@ class Objects:
         except (BaseError, OSError) as error:
             raise _down() from error
 
+    async def part(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `end` of an object, in pieces; errors as in `stream`."""
+        try:
+            found = await obstore.get_async(self._store, self._prefix + key, options={"range": (start, end)})
+            async for piece in found.stream(min_chunk_size=READ_BYTES):
+                yield bytes(piece)
+        except FileNotFoundError:
+            raise MiraError(Kind.NOT_FOUND, "there is no such file") from None
+        except (BaseError, OSError) as error:
+            raise _down() from error
+
     async def read(self, key: str) -> bytes:
         """A whole object."""
         return b"".join([piece async for piece in self.stream(key)])

@@ -3,12 +3,22 @@
 import difflib
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from mira.core.capabilities import capabilities_of
 from mira.core.fleet import Offer, Route
+from mira.core.media import outputs_of
 from mira.core.models import NO_ROWS, Table, folded, limits, look_up
 from mira.core.pricing import PAR, Price, flat_rates
 from mira.errors import Kind, MiraError
 from mira.nodes.node import Listing, Node
+
+_MEDIA_TOKENS = (
+    "image_input_picocredits",
+    "image_output_picocredits",
+    "audio_input_picocredits",
+    "audio_output_picocredits",
+)
 
 
 class Catalog:
@@ -39,6 +49,10 @@ class Catalog:
         hint = f"near names: {', '.join(dict.fromkeys(near))}" if near else "GET /v1/models lists what there is"
         raise MiraError(Kind.MODEL_NOT_FOUND, f"the model {name[:200]!r} does not exist here; {hint}", param="model")
 
+    def serving(self, output: str) -> list[Route]:
+        """The models that put this out (see `mira.core.media`), by their ids."""
+        return [self.routes[model] for model in sorted(self.routes) if output in self.routes[model].outputs]
+
     def rebuild(
         self, nodes: Iterable[Node], operator: Mapping[str, Price], public: Mapping[str, Price], own: Table = NO_ROWS
     ) -> None:
@@ -52,7 +66,7 @@ class Catalog:
             if node.disabled:
                 continue
             for model, listing in node.models.items():
-                price = operator.get(model) or listing.price or public.get(model)
+                price = operator.get(model) or _whole(listing.price, public.get(model)) or public.get(model)
                 offer = Offer(
                     node=node,
                     upstream_model=listing.upstream_model,
@@ -65,7 +79,7 @@ class Catalog:
                 )
                 offers.setdefault(model, []).append((offer, listing))
                 order.setdefault(model, (node.kind.provider != model.partition("/")[0], position))
-        self.routes = {model: _route(model, found, own) for model, found in offers.items()}
+        self.routes = {model: _route(model, found, own, operator.get(model)) for model, found in offers.items()}
         self._spellings = _spellings(sorted(self.routes, key=lambda model: order[model]))
 
 
@@ -83,7 +97,7 @@ def by_canonical_id(prices: Mapping[str, Price], models: Iterable[str]) -> dict[
     return found
 
 
-def _route(model: str, found: list[tuple[Offer, Listing]], own: Table) -> Route:
+def _route(model: str, found: list[tuple[Offer, Listing]], own: Table, price: Price | None) -> Route:
     known, told = limits(model), look_up(own, model)
     inputs = [listing.max_input_tokens for _, listing in found if listing.max_input_tokens]
     outputs = [listing.max_output_tokens for _, listing in found if listing.max_output_tokens]
@@ -93,7 +107,21 @@ def _route(model: str, found: list[tuple[Offer, Listing]], own: Table) -> Route:
         max_input_tokens=told.max_input_tokens or (min(inputs) if inputs else known.max_input_tokens),
         max_output_tokens=told.max_output_tokens or (min(outputs) if outputs else known.max_output_tokens),
         capabilities=capabilities_of(model, own),
+        outputs=outputs_of(
+            model, told.outputs or [output for _, listing in found for output in listing.outputs], price
+        ),
     )
+
+
+def _whole(told: Price | None, public: Price | None) -> Price | None:
+    """The node's own price; what it does not tell of pictures and sound is what the public one says, if it is more.
+
+    Lists of prices often leave these out, and a hold must cover them.
+    """
+    if told is None or public is None:
+        return told
+    changes = {name: getattr(public, name) for name in _MEDIA_TOKENS if getattr(told, name) is None}
+    return replace(told, **changes)
 
 
 def _spellings(models: list[str]) -> dict[str, str]:

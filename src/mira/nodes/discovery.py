@@ -3,12 +3,18 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from mira.core.pricing import Price
+from mira.core.media import OUTPUTS
+from mira.core.price_rows import PIECES
+from mira.core.pricing import Price, Variant
 from mira.nodes.node import Listing, Node
 
 #: What a `mira` node serves until its list can be read: the models that the Inference Service promises.
 INFERENCE_MODELS = ("openai/gpt-4o-mini", "openai/gpt-4o", "anthropic/claude-sonnet-4-5")
 PICO_PER_CREDIT = 10**12
+#: What others call what Mira's `core.media` has another word for.
+_WORDS = {"audio": "speech", "embeddings": "embedding"}
+#: Ways of Google's models to be asked that Mira speaks.
+_METHODS = frozenset({"generateContent", "predictLongRunning"})
 
 
 def configured(node: Node) -> dict[str, Listing]:
@@ -55,16 +61,25 @@ def _listing(node: Node, name: str, row: dict[str, Any] | None = None) -> tuple[
             top.get("max_completion_tokens") or row.get("max_output_tokens") or row.get("outputTokenLimit")
         ),
         price=_price(row.get("pricing")) if node.trusts_cost else None,
+        outputs=_outputs(row),
     )
 
 
+def _outputs(row: dict[str, Any]) -> tuple[str, ...]:
+    """What the model puts out, in OpenRouter's and Mira's form; empty where the node does not say."""
+    architecture = row.get("architecture")
+    told = architecture.get("output_modalities") if isinstance(architecture, dict) else None
+    words = [_WORDS.get(word, word) for word in told if isinstance(word, str)] if isinstance(told, list) else []
+    return tuple(word for word in OUTPUTS if word in words)
+
+
 def _id(row: dict[str, Any]) -> str | None:
-    """The model's id; Google names it `models/…` and lists models that do not generate text."""
+    """The model's id; Google names it `models/…` and lists models that Mira has no way to ask."""
     if isinstance(row.get("id"), str):
         return str(row["id"])
     methods = row.get("supportedGenerationMethods")
     name = row.get("name")
-    if not isinstance(name, str) or (isinstance(methods, list) and "generateContent" not in methods):
+    if not isinstance(name, str) or (isinstance(methods, list) and _METHODS.isdisjoint(map(str, methods))):
         return None
     return name.removeprefix("models/")
 
@@ -83,15 +98,40 @@ def _price(pricing: Any) -> Price | None:
     if not isinstance(pricing, dict):
         return None
     prompt, completion = _pico(pricing.get("prompt")), _pico(pricing.get("completion"))
-    if prompt is None or completion is None or not (prompt or completion):
+    pieces = _pieces(pricing.get("units"))
+    if pieces:
+        prompt, completion = prompt or 0, completion or 0
+    if prompt is None or completion is None or not (prompt or completion or pieces):
         return None
     return Price(
+        **pieces,
         input_picocredits=prompt,
         output_picocredits=completion,
         cache_read_picocredits=_pico(pricing.get("input_cache_read")),
         cache_write_5m_picocredits=_pico(pricing.get("input_cache_write")),
+        image_input_picocredits=_pico(pricing.get("image_token")),
+        image_output_picocredits=_pico(pricing.get("image_output")),
+        audio_input_picocredits=_pico(pricing.get("audio")),
+        audio_output_picocredits=_pico(pricing.get("audio_output")),
         source="node",
     )
+
+
+def _pieces(units: Any) -> dict[str, Any]:
+    """Mira's form of prices by the piece: each an amount, or a table of amounts by variant."""
+    found: dict[str, Any] = {}
+    variants: list[Variant] = []
+    for unit, told in units.items() if isinstance(units, dict) else ():
+        table = told if isinstance(told, dict) else {"*": told}
+        for name, value in table.items():
+            amount = _pico(value)
+            if unit not in PIECES or not amount:
+                continue
+            if name == "*":
+                found[f"{unit}_picocredits"] = amount
+            else:
+                variants.append(Variant(unit, str(name)[:64].lower(), amount))
+    return {**found, "variants": tuple(variants)} if variants else found
 
 
 def _pico(value: Any) -> int | None:

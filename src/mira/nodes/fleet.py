@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import msgspec
 
 from mira.config import NodeConfig, check_node
+from mira.core.media import SOURCE as MEDIA_SOURCE
+from mira.core.media import TEXT, list_price, outputs_of
 from mira.core.models import NO_ROWS, Table
 from mira.core.money import credits_text
+from mira.core.price_rows import price_row
 from mira.core.pricing import FREE, Price, parse_markup
 from mira.core.purse import Purse
 from mira.errors import ConfigError, Kind, MiraError
@@ -88,7 +91,7 @@ class Fleet:
                 continue
             wanted.append(_from_settings({**settings, "api_key": api_key}))
         overlays = await self._saved.overlays()
-        embedded = [node for node in self.nodes if node.kind.name == "local"]
+        embedded = [node for node in self.nodes if node.kind.embedded]
         current = {node.name: node for node in self.nodes if node not in embedded}
         kept: list[Node] = []
         for config in wanted:
@@ -113,7 +116,7 @@ class Fleet:
 
     async def reload(self) -> None:
         """Reads nodes of the API and overlays again: another process may have changed them."""
-        configs = [node.config for node in self.nodes if node.config.origin != "api" and node.kind.name != "local"]
+        configs = [node.config for node in self.nodes if node.config.origin != "api" and not node.kind.embedded]
         await self.load(configs, self._operator_prices, self._own_models)
 
     def start(self) -> None:
@@ -256,7 +259,7 @@ class Fleet:
     async def _refresh_forever(self) -> None:
         while True:
             self._wake.clear()
-            asked = [node for node in self.nodes if node.kind.name != "local" and not node.disabled]
+            asked = [node for node in self.nodes if not node.kind.embedded and not node.disabled]
             well = [*await asyncio.gather(*(self._ask(node) for node in asked))]
             well += [node.health.block is None for node in asked]
             await self._price_and_rebuild()
@@ -311,7 +314,9 @@ class Fleet:
         unknown = [
             model
             for model, listing in models.items()
-            if model not in own and listing.price is None and model not in self._public_prices
+            if model not in own
+            and model not in self._public_prices
+            and (listing.price is None or outputs_of(model, listing.outputs) != TEXT)
         ]
         if unknown:
             try:
@@ -320,6 +325,10 @@ class Fleet:
             except MiraError:
                 log.warning("public prices could not be read; models without an operator's price wait")
         public = {model: price for model, price in self._public_prices.items() if price is not None}
+        for model in models.keys() - public.keys():
+            row = list_price(model)
+            if row is not None:
+                public[model] = price_row(row, source=MEDIA_SOURCE)
         self.catalog.rebuild(self.nodes, own, public, self._own_models)
         self.on_change()
 

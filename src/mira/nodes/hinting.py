@@ -107,8 +107,8 @@ class Hinting:
                 self._hinted.append(seen)
 
     def _shareable(self) -> list[Node]:
-        """All but the embedded node, which every host has for itself."""
-        return [node for node in self._nodes() if node.kind.name != "local"]
+        """All but the embedded nodes, which every host has for itself."""
+        return [node for node in self._nodes() if not node.kind.embedded]
 
 
 def _hints_of(node: Node) -> list[Hint]:

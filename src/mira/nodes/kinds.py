@@ -43,6 +43,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     credential (`Bearer` in `authorization`); `headers` go with every request, `forwarded` are a client's own that pass
     through with its request. `models_path` is appended to the base URL, of which `surplus` suffixes are cut first.
     `counter` is where it counts tokens, None where it does not. `chains` tells it which Miras a request has passed.
+    `embedded` ones are processes of this host, which are not configured, asked for models or spoken of to other hosts.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     models_path: str = "/models"
     counter: Counter | None = None
     chains: bool = False
+    embedded: bool = False
     surplus: tuple[str, ...] = ("/chat/completions",)
 
 
@@ -104,7 +106,8 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(name="openai-compatible", ways=(_CHAT, _EMBEDDINGS), provider=None),
         Kind(name="mira", ways=(_CHAT, _EMBEDDINGS), provider=None, dialect="mira", trusts_cost=True, chains=True),
-        Kind(name="local", ways=(_CHAT,), provider="mira", dialect="local"),
+        Kind(name="local", ways=(_CHAT,), provider="mira", dialect="local", embedded=True),
+        Kind(name="local-media", ways=(_EMBEDDINGS,), provider="mira", dialect="local", embedded=True),
     )
 }
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from mira.codecs.codec import NodeCodec
+from mira.codecs.media.shape import Shape
 from mira.codecs.responses import RESPONSES
 from mira.config import NodeConfig
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
@@ -15,18 +16,23 @@ from mira.core.via import HEADER as VIA
 from mira.errors import Kind as ErrorKind
 from mira.errors import MiraError
 from mira.nodes.kinds import KINDS, Kind, dialect_of, ways_of
+from mira.nodes.media import shape_of
 
 log = logging.getLogger("mira.nodes")
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """A model as a node offers it: the node's own spelling, limits in tokens, and the node's own price if it told."""
+    """A model as a node offers it: the node's own spelling, limits in tokens, and the node's own price if it told.
+
+    `outputs` is what the node says that it puts out, in the words of `mira.core.media`; empty where it does not.
+    """
 
     upstream_model: str
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     price: Price | None = None
     note: str | None = None
+    outputs: tuple[str, ...] = ()
 
 
 class RequestHead(Protocol):
@@ -84,7 +90,7 @@ class Node:
         self.max_in_flight = config.max_in_flight
         self.markup = markup
         self.health = Health()
-        self.timeouts = LOCAL_TIMEOUTS if kind.name == "local" else Timeouts(head_s=config.first_token_s or None)
+        self.timeouts = LOCAL_TIMEOUTS if kind.embedded else Timeouts(head_s=config.first_token_s or None)
         self.adapter: Any | None = None
         self.models: dict[str, Listing] = {}
         self.draining = False
@@ -171,11 +177,19 @@ class Node:
         passed: RequestHead | None,
         timeouts: Timeouts | None = None,
         via: str = "",
+        content_type: str | None = None,
     ) -> Any:
-        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed`, `via` as in `open`."""
+        """Sends a body to a path of the node's, where `{model}` stands for the model; `passed`, `via` as in `open`.
+
+        The body is JSON, unless another `content_type` is given.
+        """
         if "{model}" in path:
             path = path.replace("{model}", model)
-        headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
+        if content_type is None:
+            headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
+        else:
+            own_type = (b"content-type", content_type.encode())
+            headers = [*self._headers, own_type, (b"x-request-id", request_id.encode())]
         if via and self.kind.chains:
             headers.append((VIA, via.encode()))
         if self.kind.headers:
@@ -185,6 +199,10 @@ class Node:
                 own.update({name: value.encode("latin-1") for name, value in told.items()})
             headers += own.items()
         return await self.pool.request("POST", path, headers, body, timeouts=timeouts)
+
+    def media(self, output: str) -> Shape | None:
+        """How the node is asked for an image, a video and the like; None where it makes none."""
+        return shape_of(self.kind.name, output)
 
     async def fetch_models(self) -> tuple[int, Any]:
         """Asks the node for its models: (status, decoded body)."""

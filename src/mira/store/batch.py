@@ -7,6 +7,8 @@ ledger's memory of live holds changes as it decides; `undo` takes back what must
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from mira.core import ledger as rules
 from mira.core.call import CallRecord
 from mira.core.ledger import (
@@ -25,7 +27,8 @@ from mira.core.refusals import no_credits
 from mira.errors import Kind, MiraError
 from mira.store.caps import Caps
 from mira.store.claims import Claims
-from mira.store.ledger_sql import SWEEP_LIMIT, Statements, attempt_rows, row_of
+from mira.store.job_rows import ended_row, opened_row
+from mira.store.ledger_sql import JOBS_EPOCH, SWEEP_LIMIT, Statements, attempt_rows, row_of
 from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
 from mira.store.statements import Driver
 from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
@@ -89,6 +92,9 @@ class Batch:
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
         self._attempt_rows: list[tuple[Any, ...]] = []
+        self._job_rows: list[tuple[Any, ...]] = []
+        self._ended_rows: list[tuple[Any, ...]] = []
+        self._forgotten_rows: list[tuple[str]] = []
 
     def run(self, connection: Driver, sql: Statements) -> bool:
         """Decides and writes; returns whether anything was written."""
@@ -276,14 +282,19 @@ class Batch:
         self._caps.take(request.caps, grant, tokens)
         self._claims.open(request)
         claim = request.claim.key if request.claim is not None else None
+        until_ms, epoch = self.now_ms + HOLD_TTL_MS, self._epoch
         durable = op.future.get_loop().create_future()
         hold = Hold(request.hold_id, request.workspace_id, grant, durable, request.caps, tokens, claim)
-        self._live[hold.id] = hold
+        if request.opening is None:
+            self._live[hold.id] = hold
+        else:
+            # Any process may end it, so nobody has it in memory.
+            until_ms, epoch = request.opening.until_ms, JOBS_EPOCH
+            self._job_rows.append(opened_row(request.opening.job, request.opening.request))
         self._opened.append((op, hold))
         caps = " ".join(request.caps) or None
-        until_ms = self.now_ms + HOLD_TTL_MS
         owner = (hold.id, hold.workspace_id, request.key_id)
-        self._hold_rows.append((*owner, grant, 0, until_ms, self._epoch, caps, tokens, claim, request.model))
+        self._hold_rows.append((*owner, grant, 0, until_ms, epoch, caps, tokens, claim, request.model))
 
     def _close(self, op: CloseOp) -> None:
         hold_id = op.hold_id
@@ -322,12 +333,24 @@ class Batch:
         if found.caps:
             used = found.tokens if op.swept else _used_tokens(op.record)
             self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
-        self._claims.close(op, found, billed)
+        if isinstance(found, FoundHold) and found.owner_epoch == JOBS_EPOCH:
+            self._close_job(op, found, billed)
+        else:
+            self._claims.close(op, found, billed)
         if op.swept and billed and op.record is None and isinstance(found, FoundHold):
             self._record(_lost_call(hold_id, found, billed, self.now_ms), 0, 0)
         if charge.overrun_nanocredits or op.attempt_cost_nanocredits:
             self.losses.append((hold_id, charge.overrun_nanocredits, op.attempt_cost_nanocredits))
         self._answer(op, billed, charge.overrun_nanocredits)
+
+    def _close_job(self, op: CloseOp, found: FoundHold, billed_nanocredits: int) -> None:
+        """Whoever ends the hold ends its job; who comes later changes neither. Its claim was answered at the start."""
+        if op.job is not None:
+            self._ended_rows.append(ended_row(replace(op.job, billed_nanocredits=billed_nanocredits)))
+        elif not op.swept:
+            # Its client was told that there is no such job, since nobody knew whether it had been written.
+            self._forgotten_rows.append((op.hold_id,))
+            self._claims.close(op, found, billed_nanocredits)
 
     def _answer(self, op: CloseOp, billed_nanocredits: int, overrun_nanocredits: int = 0) -> None:
         if op.record is not None:
@@ -383,6 +406,9 @@ class Batch:
             (sql.claim_free, claims[2]),
             (sql.hour_add, self._usage.rows(HOUR_MS)),
             (sql.day_add, self._usage.rows(DAY_MS)),
+            (sql.job_insert, self._job_rows),
+            (sql.job_end, self._ended_rows),
+            (sql.job_forget, self._forgotten_rows),
         ):
             if rows:
                 connection.change(change, rows)

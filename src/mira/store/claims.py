@@ -71,9 +71,14 @@ class Claims:
 
     def open(self, request: Reserve) -> None:
         """Takes the claim of an admitted call."""
-        if request.claim is not None:
-            name = (request.workspace_id, request.claim.key)
-            self._set(name, _Claim(request.hold_id, request.claim.digest, "open", self._now_ms + CLAIM_TTL_MS))
+        if request.claim is None:
+            return
+        claim = _Claim(request.hold_id, request.claim.digest, "open", self._now_ms + CLAIM_TTL_MS)
+        if request.opening is not None:
+            # A job is answered when it begins: who asks again is told of the same job.
+            told = request.opening.answer
+            claim = replace(claim, state="done", status=told.status, headers=told.headers, body=told.body)
+        self._set((request.workspace_id, request.claim.key), claim)
 
     def close(self, op: CloseOp, found: Hold | FoundHold, billed_nanocredits: int) -> None:
         """Stores the outcome of a call. One that was neither answered nor charged leaves the key free.

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from mira.core.call import CallRecord
+from mira.core.jobs import Job
 from mira.core.ledger import Doubt, Reserve, workspace_account
 from mira.core.money import MAX_NANOCREDITS, credits_text
 from mira.errors import Kind, MiraError
@@ -150,6 +151,7 @@ class Ledger:
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
         render: Render | None = None,
+        job: Job | None = None,
     ) -> int:
         """Charges a call and ends its hold; returns what was billed, once durable. Also done where the caller leaves.
 
@@ -157,11 +159,13 @@ class Ledger:
         upstream vouches for); the rest goes to `overrun`. `attempt_cost_nanocredits` is what failed attempts cost, the
         operator's. The record is stored with `billed_nanocredits` filled in, once: a second settlement or void of the
         same hold changes nothing and returns what was billed (0 where there never was such a hold). For a call with an
-        Idempotency-Key `render` makes the answer that is kept in the same transaction.
+        Idempotency-Key `render` makes the answer that is kept in the same transaction. `job` is the ended job of the
+        hold: its row changes with it, unless somebody else has ended it before.
         """
         _require_amount(actual_nanocredits, attempt_cost_nanocredits)
         future: asyncio.Future[int] = self._loop.create_future()
-        op = CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future, render=render)
+        op = CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future)
+        op.render, op.job = render, job
         self._enqueue(op)
         return await future
 

@@ -6,11 +6,13 @@ from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Dialect, Table, bindparam, delete, literal_column, or_, select, update
+from sqlalchemy import Dialect, Table, and_, bindparam, delete, literal_column, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from mira.core.call import CallRecord
+from mira.store.job_rows import JOB_CHANGES, JOB_COLUMNS
 from mira.store.schema import (
+    PIECE_COLUMNS,
     USAGE_COLUMNS,
     USAGE_SUMS,
     account,
@@ -20,6 +22,7 @@ from mira.store.schema import (
     claim,
     epoch,
     hold,
+    job,
     transfer,
     usage_day,
     usage_hour,
@@ -36,10 +39,12 @@ from mira.store.statements import (
     upsert_many,
 )
 
+#: The owner of holds that belong to jobs: they are renewed by nobody and end with their job, or at their time.
+JOBS_EPOCH = "jobs"
 #: Dead holds that one batch sweeps.
 SWEEP_LIMIT = 512
 
-USAGE_FIELDS = (*USAGE_COLUMNS, "estimated", "reported_cost_nanocredits")
+USAGE_FIELDS = (*USAGE_COLUMNS, *PIECE_COLUMNS, "estimated", "reported_cost_nanocredits")
 HOLD_FOUND = (
     hold.c.id,
     hold.c.workspace_id,
@@ -49,6 +54,7 @@ HOLD_FOUND = (
     hold.c.claim,
     hold.c.key_id,
     hold.c.model,
+    hold.c.owner_epoch,
 )
 #: What a running call tells of itself.
 HOLD_SO_FAR = ("checkpoint_nanocredits", "node", "answer_id")
@@ -99,6 +105,9 @@ class Statements(Struct, frozen=True):
     claim_free: Change
     hour_add: Change
     day_add: Change
+    job_insert: Change
+    job_end: Change
+    job_forget: Change
 
 
 @cache
@@ -157,6 +166,9 @@ def statements(dialect: Dialect) -> Statements:
         claim_free=delete_many(dialect, claim, *CLAIM_KEY, "request_id"),
         hour_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_KEY, add=True),
         day_add=upsert_many(dialect, usage_day, _names(usage_day), USAGE_KEY, add=True),
+        job_insert=insert_many(dialect, job, (*JOB_COLUMNS, "request")),
+        job_forget=delete_many(dialect, job, "hold_id"),
+        job_end=update_many(dialect, job, JOB_CHANGES, ("id",)),
     )
 
 
@@ -165,7 +177,12 @@ def _dead() -> ClauseElement:
     living = select(epoch.c.id).where(epoch.c.heartbeat_at_ms >= bindparam("since"))
     return (
         select(*HOLD_FOUND, hold.c.checkpoint_nanocredits, hold.c.node, hold.c.answer_id)
-        .where(or_(hold.c.expires_at_ms < bindparam("now"), hold.c.owner_epoch.not_in(living)))
+        .where(
+            or_(
+                hold.c.expires_at_ms < bindparam("now"),
+                and_(hold.c.owner_epoch != literal_column(f"'{JOBS_EPOCH}'"), hold.c.owner_epoch.not_in(living)),
+            )
+        )
         .order_by(hold.c.id)
         .limit(bindparam("most"))
         .offset(literal_column("0"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from mira.core.call import CallRecord
+from mira.core.jobs import Job
 from mira.core.ledger import Reserve, StoredAnswer
 
 #: Renders what a call's client is sent, once the billed nano-credits are known; None where it was sent nothing.
@@ -39,6 +40,7 @@ class FoundHold(Struct, frozen=True):
     claim: str | None = None
     key_id: str = ""
     model: str = ""
+    owner_epoch: str = ""
 
 
 class Checkpoint(Struct, frozen=True):
@@ -59,7 +61,7 @@ class ReserveOp(Struct):
 class CloseOp(Struct):
     """A settlement, or a void where the cost is 0. `from_row` distrusts memory and asks the database for the hold.
 
-    `swept` is set where the call's process is dead.
+    `swept` is set where the call's process is dead. `job` is the job that ends with its hold, as it is then.
     """
 
     hold_id: str
@@ -71,6 +73,7 @@ class CloseOp(Struct):
     from_row: bool = False
     swept: bool = False
     render: Render | None = None
+    job: Job | None = None
 
 
 class RecordOp(Struct):

@@ -97,6 +97,8 @@ USAGE_COLUMNS = (
     "image_output_tokens",
     "web_searches",
 )
+#: Counts of what is not priced by tokens.
+PIECE_COLUMNS = ("images", "media_ms", "characters", "pages")
 
 #: A call that ended in an error or was left by its client. Queries say it in these words, to be served by the index.
 FAILED = "(status >= 400 OR error IS NOT NULL)"
@@ -121,6 +123,7 @@ call = Table(
     Column("status", Integer, nullable=False),
     Column("error", Text),
     *(Column(name, BigInteger, nullable=False) for name in USAGE_COLUMNS),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in PIECE_COLUMNS),
     Column("estimated", Boolean, nullable=False),
     Column("reported_cost_nanocredits", BigInteger),
     Column("held_nanocredits", BigInteger, nullable=False),
@@ -319,6 +322,53 @@ file = Table(
     Column("sha256", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Index("file_workspace", "workspace_id", "created_at_ms"),
+)
+
+#: Long work at a node (`mira.core.jobs.Job`). `request` is sealed, and there until a node has taken the work over.
+job = Table(
+    "job",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("hold_id", Text, nullable=False, unique=True),
+    Column("face", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("node", Text),
+    Column("upstream_model", Text),
+    Column("upstream_id", Text),
+    Column("content", Text),
+    Column("progress", Integer, nullable=False),
+    Column("seconds", Integer, nullable=False),
+    Column("size", Text),
+    Column("rate_picocredits", BigInteger, nullable=False),
+    Column("markup", Text, nullable=False),
+    Column("held_nanocredits", BigInteger, nullable=False),
+    Column("reported_nanocredits", BigInteger),
+    Column("billed_nanocredits", BigInteger, nullable=False),
+    Column("tried", Text, nullable=False),
+    Column("submissions", Integer, nullable=False),
+    Column("misses", Integer, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Column("next_at_ms", BigInteger),
+    Column("deadline_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger),
+    Column("expires_at_ms", BigInteger),
+    Column("mime_type", Text),
+    Column("size_bytes", BigInteger),
+    Column("error", Text),
+    Column("error_message", Text),
+    Column("webhook_url", Text),
+    Column("webhook_state", Text),
+    Column("webhook_attempts", Integer, nullable=False),
+    Column("request", LargeBinary),
+    Column("lease_holder", Text, nullable=False, server_default=""),
+    Column("lease_until_ms", BigInteger, nullable=False, server_default="0"),
+    Index("job_workspace", "workspace_id", "created_at_ms"),
+    Index("job_next", "next_at_ms"),
+    Index("job_expiry", "expires_at_ms"),
 )
 
 #: What one process does for all: who does it, and until when that is certain.

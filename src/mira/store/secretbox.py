@@ -1,4 +1,4 @@
-"""Keys are stored as digests, node credentials encrypted: a copy of the database opens nothing.
+"""Keys are stored as digests, node credentials and requests of jobs encrypted: a copy of the database opens nothing.
 
 Both derive from the process's secret (`MIRA_SECRET_KEY`), each under a label of its own.
 """
@@ -17,6 +17,7 @@ class SecretBox:
     def __init__(self, secret: str) -> None:
         self._pepper = hmac.digest(secret.encode(), b"mira key digest", "sha256")
         self._seal = hmac.digest(secret.encode(), b"mira node credentials", "sha256")
+        self._webhooks = hmac.digest(secret.encode(), b"mira webhooks", "sha256")
 
     def digest(self, key: str) -> bytes:
         """HMAC-SHA256 of a whole key: what the database knows of it."""
@@ -37,6 +38,10 @@ class SecretBox:
         except InvalidTag:
             raise ValueError("the credential was sealed with another MIRA_SECRET_KEY") from None
         return str(plain.decode())
+
+    def webhook_secret(self, workspace_id: str) -> bytes:
+        """What a workspace's webhooks are signed with: always the same, and stored nowhere."""
+        return hmac.digest(self._webhooks, workspace_id.encode(), "sha256")
 
     def fingerprint(self) -> str:
         """Eight characters that change with the secret, to notice a wrong one at the start."""

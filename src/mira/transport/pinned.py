@@ -1,8 +1,8 @@
-"""One exchange over a connection of its own, to addresses that somebody else has chosen: a GET, or a bare tunnel."""
+"""One exchange over a connection of its own, to addresses that somebody else has chosen: a GET, a POST, or a tunnel."""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from mira.errors import Kind, MiraError
@@ -31,6 +31,22 @@ class Opened:
         """The whole body as it was sent; AnswerTooLargeError, TransportError."""
         return await self._response.read(limit_bytes)
 
+    def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
+        """Hands over the body piece by piece (see `mira.transport.Response`)."""
+        return self._response.stream(on_data)
+
+    def pause(self) -> None:
+        """Stops reading."""
+        self._response.pause()
+
+    def resume(self) -> None:
+        """Reads on."""
+        self._response.resume()
+
+    def close(self) -> None:
+        """Is done with the answer."""
+        self._response.close()
+
 
 class PinnedOpener:
     """Dials the addresses that it is given, under the name that the origin has (see `mira.fetch.egress.Opener`)."""
@@ -48,8 +64,9 @@ class PinnedOpener:
         *,
         connect_s: float,
         total_s: float,
+        body: bytes | None = None,
     ) -> AsyncIterator[Opened]:
-        """The answer to a GET; MiraError, without the address or the other side's words, where it fails."""
+        """The answer to a GET, or to a POST with `body`; MiraError, without the other side's words, where it fails."""
 
         async def lookup(_host: str, _port: int) -> list[str]:
             return list(addresses)
@@ -57,7 +74,7 @@ class PinnedOpener:
         timeouts = Timeouts(connect_s=connect_s, head_s=total_s, idle_s=total_s, total_s=total_s)
         pool = Pool(origin, limits=_ONE, timeouts=timeouts, ssl_context=self._ssl_context, lookup=lookup)
         try:
-            response = await pool.request(b"GET", target, headers)
+            response = await pool.request(b"GET" if body is None else b"POST", target, headers, body or b"")
             yield Opened(response, pool.dial_s)
         except AnswerTooLargeError:
             message = "What the URL gives is too large."

@@ -33,10 +33,11 @@ class Pools:
         *,
         connect_s: float,
         total_s: float,
+        body: bytes | None = None,
     ) -> AbstractAsyncContextManager[Opened]:
-        """One GET to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
+        """One GET or POST to addresses that the guard has checked (see `mira.fetch.egress.Opener`)."""
         opener = PinnedOpener(self._trusted())
-        return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s)
+        return opener(origin, target, headers, addresses, connect_s=connect_s, total_s=total_s, body=body)
 
     def _trusted(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -1,7 +1,7 @@
 """List prices by genai-prices (30 MB and 0.3 s to load: only ever imported in the side process).
 
 Its data is read, not probed: unit prices in dollars per million tokens become integer pico-credits. Nothing is guessed:
-a model with a unit that `Price` cannot express (seconds, characters, pages, calls, video) has no price here.
+a model with a unit that `Price` cannot express (calls, messages, video by tokens) has no price here.
 """
 
 import re
@@ -18,7 +18,7 @@ from mira.core.pricing import Price, Tier
 SOURCE = "genai-prices"
 
 #: the library's price -> the field of `Price`, and pico-credits per dollar of the library's unit
-_FIELDS = {
+_FIELDS: dict[str, tuple[str, int | Decimal]] = {
     "input_mtok": ("input_picocredits", 10**6),
     "output_mtok": ("output_picocredits", 10**6),
     "cache_read_mtok": ("cache_read_picocredits", 10**6),
@@ -30,10 +30,14 @@ _FIELDS = {
     "input_image_mtok": ("image_input_picocredits", 10**6),
     "output_image_mtok": ("image_output_picocredits", 10**6),
     "web_searches_kcount": ("web_search_picocredits", 10**9),
+    "input_mchars": ("character_picocredits", 10**6),
+    "audio_hours": ("second_picocredits", Decimal(10**12) / 3600),
 }
 #: Prices that may be left out without making a model unpriceable: cached sound and images are counted with cached text,
 #: and a search in the vendor's file store is not in any usage.
 _IGNORED = frozenset({"cache_audio_read_mtok", "cache_image_read_mtok", "storage_searches_kcount"})
+#: What is sold by these has no price for tokens.
+_PIECES = frozenset({"input_mchars", "audio_hours"})
 
 #: provider prefixes of Mira and of others that the library has under another name
 _PROVIDERS = {"xai": "x-ai", "gemini": "google", "vertex": "google", "bedrock": "aws", "moonshot": "moonshotai"}
@@ -81,10 +85,18 @@ def _dearest(model: ModelInfo, now: datetime) -> Price | None:
 def _convert(listed: ModelPrice) -> Price | None:
     """The price in Mira's terms; None where it cannot be expressed, has no input price or is 0 throughout."""
     amounts = {name: value for name, value in vars(listed).items() if value is not None and name not in _IGNORED}
-    if "input_mtok" not in amounts or amounts.keys() - _FIELDS.keys():
+    # The same hours of sound, once more by their direction.
+    if amounts.get("input_audio_hours") == amounts.get("audio_hours"):
+        amounts.pop("input_audio_hours", None)
+    if amounts.keys() - _FIELDS.keys():
         return None
-    # Embeddings have no output. Whatever else lacks the price must not answer for nothing.
-    amounts.setdefault("output_mtok", amounts["input_mtok"])
+    if amounts and amounts.keys() <= _PIECES:
+        amounts |= {"input_mtok": Decimal(0), "output_mtok": Decimal(0)}
+    elif "input_mtok" in amounts and amounts.keys().isdisjoint(_PIECES):
+        # Embeddings have no output. Whatever else lacks the price must not answer for nothing.
+        amounts.setdefault("output_mtok", amounts["input_mtok"])
+    else:
+        return None
     starts = {tier.start for value in amounts.values() if isinstance(value, TieredPrices) for tier in value.tiers}
     try:
         tiers = tuple(Tier(start, Price(**_fields(amounts, start), source=SOURCE)) for start in sorted(starts))
@@ -106,7 +118,7 @@ def _at(value: Decimal | TieredPrices, start: int) -> Decimal:
     return reached[-1] if reached else value.base
 
 
-def _picocredits(dollars: Decimal, scale: int) -> int:
+def _picocredits(dollars: Decimal, scale: int | Decimal) -> int:
     """To the nearest pico-credit: what is finer in the data is the dust of somebody's float. A price stays a price."""
     exact = dollars * scale
     return int(exact.to_integral_value(ROUND_HALF_UP)) or int(exact > 0)

