@@ -1,16 +1,18 @@
 import { MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { Suspense } from "react";
+import { lazy, Suspense } from "react";
 import { HashRouter, Navigate, Route, Routes, useLocation } from "react-router";
 import { queries } from "../api/queries";
 import { ErrorBoundary } from "../components/ErrorBoundary";
 import { PageLoading } from "../components/States";
+import { useToasts } from "../components/toasts";
 import { cssVariables, theme } from "../theme/theme";
 import { Missing } from "./Missing";
 import { type Page, pages } from "./registry";
 import { SessionProvider, useAnySession } from "./session";
 import { Shell } from "./Shell";
+
+const Toaster = lazy(() => import("../components/Toaster"));
 
 export function App({ nonce }: { nonce: string }) {
   return (
@@ -21,10 +23,14 @@ export function App({ nonce }: { nonce: string }) {
             <Pages />
           </SessionProvider>
         </HashRouter>
-        <Notifications position="bottom-right" autoClose={6000} containerWidth={360} />
+        <Toasts />
       </QueryClientProvider>
     </MantineProvider>
   );
+}
+
+function Toasts() {
+  return useToasts().length > 0 && <Suspense fallback={null}><Toaster /></Suspense>;
 }
 
 /** Public pages by themselves, all others within the frame; operators' only for operators. */

@@ -1,33 +1,33 @@
 /** The frame of every page behind the sign-in: skip link, header, navigation, and the keys that work everywhere. */
-import { ActionIcon, AppShell, Burger, Group, Menu, NavLink, ScrollArea, Text, UnstyledButton } from "@mantine/core";
+import { ActionIcon, Burger, Group, Menu, Text, UnstyledButton } from "@mantine/core";
 import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import { lazy, Suspense, useEffect, useRef } from "react";
-import { Link, Outlet, useLocation, useMatch } from "react-router";
+import { Link, Outlet, useLocation } from "react-router";
 import { call } from "../api/client";
 import { Icon } from "../components/Icon";
 import { tellFailure } from "../components/toasts";
 import { Mark } from "./Mark";
-import { navigation, type Page } from "./registry";
+import { Navigation } from "./Navigation";
 import { leaveSession, useSession } from "./session";
 import { PlainHttpWarning } from "./PlainHttpWarning";
 import { ThemeSwitch } from "./ThemeSwitch";
 import { WorkspaceMenu } from "./WorkspaceMenu";
 
+const NavigationDrawer = lazy(() => import("./NavigationDrawer"));
 const Palette = lazy(() => import("./Palette"));
 const KeyboardHelp = lazy(() => import("./KeyboardHelp"));
 
 export function Shell() {
-  const [drawer, { toggle, close }] = useDisclosure();
+  const [drawer, drawerControl] = useDisclosure();
   const [palette, paletteControl] = useDisclosure();
   const [help, helpControl] = useDisclosure();
   const { pathname } = useLocation();
   const main = useFocusOnPageChange(pathname);
-  useEffect(close, [pathname, close]);
+  useEffect(drawerControl.close, [pathname]);
   useHotkeys([
     ["/", () => focusSearch(paletteControl.open)],
     ["shift+?", helpControl.open],
     ["?", helpControl.open],
-    ["Escape", close],
   ]);
   useHotkeys([["mod+K", paletteControl.open]], []);
   return (
@@ -35,70 +35,33 @@ export function Shell() {
       <a className="skip-link" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>
         Skip to content
       </a>
-      <AppShell
-        header={{ height: 56 }}
-        navbar={{ width: 232, breakpoint: "md", collapsed: { mobile: !drawer } }}
-        padding={{ base: "md", md: "xl" }}
-      >
-        <AppShell.Header bg="var(--portal-surface)">
-          <Group h="100%" px="md" justify="space-between" wrap="nowrap">
-            <Group gap="sm" wrap="nowrap" style={{ minWidth: 0 }}>
-              <Burger opened={drawer} onClick={toggle} hiddenFrom="md" size="sm" aria-label="Navigation" aria-expanded={drawer} />
-              <Mark />
-              <WorkspaceMenu />
-            </Group>
-            <Group gap={6} wrap="nowrap">
-              <SearchButton open={paletteControl.open} />
-              <ThemeSwitch />
-              <UserMenu openHelp={helpControl.open} />
-            </Group>
-          </Group>
-        </AppShell.Header>
-        <AppShell.Navbar bg="var(--portal-surface)" aria-label="Pages">
-          <Navigation />
-        </AppShell.Navbar>
-        <AppShell.Main id="main" ref={main} tabIndex={-1}>
+      <header className="shell-header">
+        <Group gap="sm" wrap="nowrap" style={{ minWidth: 0 }}>
+          <Burger opened={drawer} onClick={drawerControl.toggle} hiddenFrom="md" size="sm" aria-label="Navigation" aria-expanded={drawer} />
+          <Mark />
+          <WorkspaceMenu />
+        </Group>
+        <Group gap={6} wrap="nowrap">
+          <SearchButton open={paletteControl.open} />
+          <ThemeSwitch />
+          <UserMenu openHelp={helpControl.open} />
+        </Group>
+      </header>
+      <div className="shell">
+        <nav className="shell-navigation" aria-label="Pages"><Navigation /></nav>
+        <main id="main" ref={main} tabIndex={-1}>
           <div className="page">
             <PlainHttpWarning />
             <Outlet />
           </div>
-        </AppShell.Main>
-      </AppShell>
+        </main>
+      </div>
       <Suspense fallback={null}>
+        {drawer && <NavigationDrawer close={drawerControl.close} />}
         {palette && <Palette close={paletteControl.close} />}
         {help && <KeyboardHelp close={helpControl.close} />}
       </Suspense>
     </>
-  );
-}
-
-function Navigation() {
-  const session = useSession();
-  return (
-    <ScrollArea h="100%" type="auto" scrollbarSize={6}>
-      <div className="navigation">
-        {navigation(session.operator_pages).map(([group, pages]) => (
-          <div key={group} role="group" aria-label={group}>
-            <Text size="xs" c="dimmed" fw={500} px="sm" pt="md" pb={4}>{group}</Text>
-            {pages.map((page) => <PageLink key={page.id} page={page} />)}
-          </div>
-        ))}
-      </div>
-    </ScrollArea>
-  );
-}
-
-function PageLink({ page }: { page: Page }) {
-  const active = useMatch(page.path) !== null;
-  return (
-    <NavLink
-      component={Link}
-      to={page.path}
-      label={page.title}
-      leftSection={page.icon && <Icon name={page.icon} />}
-      active={active}
-      aria-current={active ? "page" : undefined}
-    />
   );
 }
 

@@ -1,23 +1,32 @@
-import { notifications } from "@mantine/notifications";
+import { useSyncExternalStore } from "react";
 import { messageOf } from "../api/client";
 
-type Tone = "good" | "warn" | "bad";
-const TITLES: Record<Tone, string> = { good: "Done", warn: "Please note", bad: "That did not work" };
-const COLORS: Record<Tone, string> = { good: "green", warn: "yellow", bad: "red" };
+export interface Toast {
+  id: number;
+  message: string;
+  tone: "good" | "warn" | "bad";
+}
+
+let told: readonly Toast[] = [];
+const listeners = new Set<() => void>();
 
 /** A short word in the corner. Screen readers say it; faults stay until they are closed. */
-export function tell(message: string, tone: Tone = "good"): void {
-  notifications.show({
-    message,
-    title: TITLES[tone],
-    color: COLORS[tone],
-    role: tone === "bad" ? "alert" : "status",
-    autoClose: tone === "bad" ? false : 6000,
-    closeButtonProps: { "aria-label": "Close" },
-  });
+export function tell(message: string, tone: Toast["tone"] = "good"): void {
+  told = [...told, { id: told.length, message, tone }];
+  for (const listener of listeners) listener();
 }
 
 /** Says what went wrong. */
 export function tellFailure(error: unknown): void {
   tell(messageOf(error), "bad");
+}
+
+/** Every toast of this visit, for the one that draws them. */
+export function useToasts(): readonly Toast[] {
+  return useSyncExternalStore(subscribe, () => told);
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
 }
