@@ -15,8 +15,8 @@ import msgspec
 
 from mira import __version__
 from mira.api import application
+from mira.api.accounts import accounts
 from mira.api.lent import Lent, lent
-from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Fetching, Services
 from mira.api.standing import standing
@@ -64,14 +64,12 @@ from mira.store.leases import Leases
 from mira.store.ledger import Ledger
 from mira.store.members import Members
 from mira.store.nodes import Nodes
-from mira.store.passwords import Passwords
 from mira.store.retention import Retention
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
 from mira.store.transfers import Transfers
 from mira.store.usage import UsageSheets
-from mira.store.users import Users
-from mira.store.versions import HINTS, KEYS, NODES, Versions
+from mira.store.versions import HINTS, KEYS, NODES, USERS, Versions
 from mira.store.workspaces import Workspaces
 from mira.transport.pinned import open_tunnel
 from mira.transport.pools import Pools
@@ -124,14 +122,14 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         ledger = Ledger(database, epoch_id=epoch_id, on_batch=metrics.batch_committed)
         await ledger.start()
         stack.push_async_callback(ledger.close)
-        settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
+        settings, workspaces, keys = Settings(database), Workspaces(database), Keys(database)
         box = SecretBox(await installation_secret(config, settings, shared=database.shared))
         await check_secret(settings, box.fingerprint())
         leases = Leases(database, holder=epoch_id)
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
         versions = Versions(database, monotonic_s=time.monotonic)
         await versions.poll()
-        passwords = Passwords()
+        people = accounts(config, database, box, now_ms=now_ms, monotonic_s=time.monotonic, new_id=ids)
         first: FirstRun | None = None
         if first_start:
             first = await bootstrap(
@@ -141,8 +139,8 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
                 workspaces=workspaces,
                 keyring=keyring,
                 ledger=ledger,
-                users=users,
-                hash_password=passwords.hash,
+                users=people.users,
+                hash_password=people.passwords.hash,
                 now_ms=now_ms,
             )
         side = SideProcess()
@@ -209,7 +207,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             counter=counter,
             uploads=uploads,
             metrics=metrics,
-            operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
+            accounts=people,
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=ids,
@@ -364,8 +362,12 @@ def _follow(versions: Versions, app: App, hinting: Hinting) -> None:
     async def forget() -> None:
         keyring.forget()
 
+    async def forget_operators() -> None:
+        app.services.accounts.forget()
+
     versions.watch(KEYS, forget)
     versions.watch(NODES, fleet.reload)
+    versions.watch(USERS, forget_operators)
     versions.watch(HINTS, hinting.changed)
     versions.distrust(keyring.forget)
 

@@ -11,7 +11,21 @@ from typing import Any
 from msgspec import Struct
 from starlette.responses import Response
 
-from mira.api import admin, bodies, extras, fetch, files, models, reference, standing, status, tenants, usage
+from mira.api import (
+    admin,
+    bodies,
+    extras,
+    fetch,
+    files,
+    models,
+    portal_static,
+    reference,
+    standing,
+    status,
+    tenants,
+    usage,
+)
+from mira.api.portal import session, shapes
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -35,6 +49,7 @@ class Policy(Enum):
     PROXY_KEY = "proxy key"
     INFERENCE_KEY = "inference key"
     OPERATOR = "operator"
+    SESSION = "session"
     LOOPBACK_OR_OPERATOR = "loopback or operator"
 
 
@@ -52,6 +67,8 @@ Endpoint = Callable[[Services, Asked], Awaitable[Response]]
 class Row(Struct, frozen=True, kw_only=True):
     """One route. A model route names its `surface` (relayed), every other its `endpoint` (a handler).
 
+    `audits` is what the audit log calls a change by operators or under a session, "" for what changes nothing.
+
     `errors` is the protocol whose shape a handler's errors have; on a route `of_both` vendors, clients of Anthropic get
     theirs.
     """
@@ -68,6 +85,8 @@ class Row(Struct, frozen=True, kw_only=True):
     of_both: bool = False
     body: type[Struct] | None = None
     answer: type[Struct] | None = None
+    audits: str | None = None
+    status: int = 200
 
     def __post_init__(self) -> None:
         # Annotations bind no caller; a route that is open or unbilled by an oversight must not start.
@@ -76,6 +95,9 @@ class Row(Struct, frozen=True, kw_only=True):
             raise TypeError(f"{self.method} {self.path}: a route needs a policy and a billing class")
         if (self.endpoint is None) == (self.surface is None):
             raise TypeError(f"{self.method} {self.path}: a route has either an endpoint or a surface")
+        people = self.policy in (Policy.OPERATOR, Policy.SESSION)
+        if people and self.method != "GET" and self.audits is None:
+            raise TypeError(f"{self.method} {self.path}: a change says what the audit log calls it")
 
 
 def _model(path: str, surface: Surface, group: str, summary: str, body: type[Struct]) -> Row:
@@ -101,6 +123,9 @@ _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
 _health = _row(Policy.PUBLIC, "Inference Service")
+_pages = _row(Policy.PUBLIC, "Portal pages")
+_sign = _row(Policy.PUBLIC, "Portal")
+_portal = _row(Policy.SESSION, "Portal")
 _metrics = _row(Policy.LOOPBACK_OR_OPERATOR, "Status")
 
 _MESSAGES = Surface(MESSAGES, Face.PROXY, "msg_", (b"x-request-id", b"request-id"))
@@ -151,35 +176,67 @@ TABLE: tuple[Row, ...] = (
     _public("GET", "/docs", reference.docs, "The API reference as a page"),
 
     _admin("GET", "/admin/v1/workspaces", admin.list_workspaces, "Every workspace"),
-    _admin("POST", "/admin/v1/workspaces", admin.create_workspace, "Make a workspace", body=bodies.NewWorkspace),
+    _admin("POST", "/admin/v1/workspaces", admin.create_workspace, "Make a workspace",
+           body=bodies.NewWorkspace, audits="workspace.create"),
     _admin("GET", "/admin/v1/workspaces/{id}", admin.get_workspace, "One workspace"),
-    _admin("PATCH", "/admin/v1/workspaces/{id}", admin.change_workspace, "Rename", body=bodies.NewWorkspace),
-    _admin("POST", "/admin/v1/workspaces/{id}/credits", admin.add_credits, "Top up", body=bodies.NewCredits),
+    _admin("PATCH", "/admin/v1/workspaces/{id}", admin.change_workspace, "Rename",
+           body=bodies.NewWorkspace, audits="workspace.rename"),
+    _admin("POST", "/admin/v1/workspaces/{id}/credits", admin.add_credits, "Top up",
+           body=bodies.NewCredits, audits="credits.add"),
     _admin("GET", "/admin/v1/workspaces/{id}/transfers", admin.transfers, "The statement"),
     _admin("GET", "/admin/v1/workspaces/{id}/keys", tenants.list_keys, "Keys, without secrets"),
-    _admin("POST", "/admin/v1/workspaces/{id}/keys", tenants.create_key, "Make a key; secret once", body=bodies.NewKey),
-    _admin("PATCH", "/admin/v1/keys/{id}", tenants.change_key, "Change or disable a key", body=bodies.KeyChange),
-    _admin("DELETE", "/admin/v1/keys/{id}", tenants.revoke_key, "Revoke a key"),
+    _admin("POST", "/admin/v1/workspaces/{id}/keys", tenants.create_key, "Make a key; secret once",
+           body=bodies.NewKey, audits="key.create"),
+    _admin("PATCH", "/admin/v1/keys/{id}", tenants.change_key, "Change or disable a key",
+           body=bodies.KeyChange, audits="key.change"),
+    _admin("DELETE", "/admin/v1/keys/{id}", tenants.revoke_key, "Revoke a key", audits="key.revoke"),
     _admin("GET", "/admin/v1/keys/{id}/fetch", fetch.get_domains, "The sites that a key may fetch from"),
     _admin("PUT", "/admin/v1/keys/{id}/fetch", fetch.put_domains, "Narrow the sites that a key may fetch from",
-           body=fetch.KeyDomains, answer=fetch.KeyDomains),
+           body=fetch.KeyDomains, answer=fetch.KeyDomains, audits="key.domains"),
     _admin("POST", "/admin/v1/fetch", fetch.fetch_here, "A web page for the operator, without a charge",
-           errors=fetch.ERRORS, body=FetchRequest, answer=FetchAnswer),
+           errors=fetch.ERRORS, body=FetchRequest, answer=FetchAnswer, audits=""),
     _admin("GET", "/admin/v1/workspaces/{id}/members", tenants.list_members, "Members with their limits"),
-    _admin("POST", "/admin/v1/workspaces/{id}/members", tenants.create_member, "Add a member", body=bodies.NewMember),
+    _admin("POST", "/admin/v1/workspaces/{id}/members", tenants.create_member, "Add a member",
+           body=bodies.NewMember, audits="member.create"),
     _admin("GET", "/admin/v1/members/{id}", tenants.get_member, "One member"),
-    _admin("PATCH", "/admin/v1/members/{id}", tenants.change_member, "Change or disable", body=bodies.MemberChange),
+    _admin("PATCH", "/admin/v1/members/{id}", tenants.change_member, "Change or disable",
+           body=bodies.MemberChange, audits="member.change"),
     _admin("GET", "/admin/v1/nodes", admin.list_nodes, "The fleet, without secrets"),
-    _admin("POST", "/admin/v1/nodes", admin.create_node, "Add a node", body=bodies.NewNode),
+    _admin("POST", "/admin/v1/nodes", admin.create_node, "Add a node", body=bodies.NewNode, audits="node.create"),
     _admin("GET", "/admin/v1/nodes/{name}", admin.get_node, "One node"),
-    _admin("PATCH", "/admin/v1/nodes/{name}", admin.change_node, "Drain, disable or change", body=bodies.NodeChange),
-    _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API"),
-    _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now"),
-    _admin("POST", "/admin/v1/nodes/{name}/reconcile", admin.reconcile_node, "Compare our books with a node's usage"),
+    _admin("PATCH", "/admin/v1/nodes/{name}", admin.change_node, "Drain, disable or change",
+           body=bodies.NodeChange, audits="node.change"),
+    _admin("DELETE", "/admin/v1/nodes/{name}", admin.delete_node, "Remove a node made by this API",
+           audits="node.delete"),
+    _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now", audits=""),
+    _admin("POST", "/admin/v1/nodes/{name}/reconcile", admin.reconcile_node, "Compare our books with a node's usage",
+           audits=""),
     _admin("GET", "/admin/v1/models", models.list_models, "The models of the fleet"),
     _admin("GET", "/admin/v1/usage", usage.usage, "Usage, as sums or calls"),
     _admin("GET", "/admin/v1/calls", usage.calls, "Calls of all workspaces"),
     _admin("GET", "/admin/v1/calls/{id}", usage.get_call, "One call and its transfers"),
     _admin("GET", "/admin/v1/ledger/check", admin.check_ledger, "Every invariant of the ledger"),
+
+    _sign("GET", "/portal/v1/session", session.get_session, "Who is signed in", answer=shapes.Session),
+    _sign("POST", "/portal/v1/session", session.sign_in, "Sign in", body=shapes.SignIn, answer=shapes.Session,
+          audits="session.begin"),
+    _portal("DELETE", "/portal/v1/session", session.sign_out, "Sign out everywhere", audits="session.end_all",
+            status=204),
+    _portal("PUT", "/portal/v1/session/workspace", session.choose_workspace, "Go to another workspace",
+            body=shapes.WorkspaceChoice, answer=shapes.Session, audits=""),
+    _portal("PATCH", "/portal/v1/me", session.change_me, "Change the own name", body=shapes.Profile,
+            answer=shapes.Session, audits="user.change"),
+    _portal("PUT", "/portal/v1/me/password", session.change_password, "Change the own password",
+            body=shapes.PasswordChange, answer=shapes.Session, audits="user.password"),
+    _portal("GET", "/portal/v1/sessions", session.list_sessions, "The own sessions", answer=shapes.Sessions),
+    _portal("DELETE", "/portal/v1/sessions/{id}", session.end_session, "End a session", audits="session.end",
+            status=204),
+
+    _pages("GET", "/", portal_static.index, "The portal"),
+    _pages("GET", "/assets/{name}", portal_static.asset, "A file of the portal"),
+    _pages("GET", "/theme.js", portal_static.top_file, "Sets the portal's theme before it is drawn"),
+    _pages("GET", "/icon.svg", portal_static.top_file, "The portal's icon"),
+    _pages("GET", "/portal", portal_static.to_index, "The portal"),
+    _pages("GET", "/portal/", portal_static.from_folder, "The portal"),
 )
 # fmt: on

@@ -1,3 +1,3 @@
 """The steps that bring a database from one version to the next; HEAD names the last one."""
 
-HEAD = "0009"
+HEAD = "0010"
