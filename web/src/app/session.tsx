@@ -3,6 +3,7 @@ import { createContext, use, useEffect, type ReactNode } from "react";
 import { type Answer, keepCsrfToken, whenSignedOut } from "../api/client";
 import { queries, useRoute } from "../api/queries";
 import { Failure, PageLoading } from "../components/States";
+import { keepFreshKey } from "./freshKey";
 
 export type Session = Answer<"GET /portal/v1/session">;
 /** A session of somebody: what pages behind the sign-in see. */
@@ -37,12 +38,16 @@ export function useSession(): SignedIn {
 /** Takes a session that a route answered: a sign-in, another workspace, a new name. */
 export function enterSession(session: Session, sameWorkspace = false): void {
   keepCsrfToken(session.csrf_token ?? "");
-  if (!sameWorkspace) queries.removeQueries({ predicate: (query) => query.queryKey[0] !== SESSION });
+  if (!sameWorkspace) {
+    keepFreshKey(null);
+    queries.removeQueries({ predicate: (query) => query.queryKey[0] !== SESSION });
+  }
   queries.setQueryData(SESSION_KEY, session);
 }
 
 /** Forgets everything that was read, after the session has ended. */
 export async function leaveSession(): Promise<void> {
+  keepFreshKey(null);
   queries.removeQueries({ predicate: (query) => query.queryKey[0] !== SESSION });
   await queries.invalidateQueries({ queryKey: [SESSION] });
 }
