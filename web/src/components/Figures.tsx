@@ -1,5 +1,4 @@
 import type { ReactNode } from "react";
-import classes from "./Figures.module.css";
 
 export interface Figure {
   label: string;
