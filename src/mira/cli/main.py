@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "mira.cli.models:models",
     "usage": "mira.cli.usage:usage",
     "fetch": "mira.cli.fetch:fetch",
+    "connect": "mira.cli.connect:connect",
 }
 
 
