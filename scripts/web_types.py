@@ -16,6 +16,8 @@ from mira.api.table import TABLE
 
 TARGET = Path(__file__).parent.parent / "web/src/api/schema.ts"
 PREFIXES = ("/portal/v1/", "/admin/v1/")
+#: A shape by the name that it has in the document: with its module before it where another shape has the same name.
+SHAPE = re.compile(r"\$([\w.]+)")
 HEAD = """// Made by scripts/web_types.py from the table of routes; not to be edited.
 
 """
@@ -36,7 +38,11 @@ def write_types(document: dict[str, Any]) -> str:
         name = wanted.pop()
         shapes[name] = declaration(name, schemas[name])
         wanted |= _names(shapes[name]) - set(shapes)
-    return (HEAD + "\n".join([*(shapes[name] for name in sorted(shapes)), body])).replace("$", "")
+    short = {name: name.rpartition(".")[2] for name in shapes}
+    if len(set(short.values())) < len(short):
+        raise ValueError(f"two shapes of the portal have one name: {sorted(short)}")
+    text = HEAD + "\n".join([*(shapes[name] for name in sorted(shapes, key=short.__getitem__)), body])
+    return SHAPE.sub(lambda found: short[found[1]], text)
 
 
 def route(name: str, operation: dict[str, Any]) -> str:
@@ -52,8 +58,8 @@ def declaration(name: str, schema: dict[str, Any]) -> str:
     """An exported interface, or an alias where the shape is no object."""
     text = type_of(schema, indent=0)
     if text.startswith("{"):
-        return f"export interface {name} {text}\n"
-    return f"export type {name} = {text};\n"
+        return f"export interface ${name} {text}\n"
+    return f"export type ${name} = {text};\n"
 
 
 def type_of(schema: dict[str, Any], indent: int = 1) -> str:
@@ -94,7 +100,7 @@ def _literal(value: Any) -> str:
 
 
 def _names(text: str) -> set[str]:
-    return set(re.findall(r"\$(\w+)", text))
+    return set(SHAPE.findall(text))
 
 
 def main() -> None:
