@@ -12,10 +12,12 @@ interface ConfirmDialogProps {
   /** Does it; what it throws is shown in the dialog, which then stays. */
   onConfirm: () => Promise<unknown>;
   onClose: () => void;
+  /** What was done shows something of its own; the dialog does not close itself. */
+  staysOpen?: boolean;
 }
 
 /** Asks before something that cannot be undone easily. */
-export function ConfirmDialog({ title, children, action, danger = false, onConfirm, onClose }: ConfirmDialogProps) {
+export function ConfirmDialog({ title, children, action, danger = false, onConfirm, onClose, staysOpen = false }: ConfirmDialogProps) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const confirm = async () => {
@@ -23,7 +25,7 @@ export function ConfirmDialog({ title, children, action, danger = false, onConfi
     setError(null);
     try {
       await onConfirm();
-      onClose();
+      if (!staysOpen) onClose();
     } catch (reason) {
       setError(reason);
       setBusy(false);
