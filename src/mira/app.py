@@ -57,6 +57,7 @@ from mira.store.copying import copy_all
 from mira.store.database import Database, without_password
 from mira.store.fetch_domains import FetchDomains
 from mira.store.files import Files
+from mira.store.glances import Glances
 from mira.store.hints import Hints
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
@@ -197,6 +198,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             calls=calls,
             transfers=Transfers(database),
             usage=UsageSheets(database),
+            glances=Glances(database),
             fetching=Fetching(
                 fetcher=Fetcher(egress, extractor, counter, browser, now_ms=now_ms),
                 domains=FetchDomains(database),

@@ -35,7 +35,7 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", 
 MISSING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mira</title></head><body>
 <h1>Mira runs; its portal was not built</h1>
 <p>This installation has no pages. In the project's folder, <code>uv sync</code> builds them, once and after each
-change of <code>web/</code> (Node comes by itself); a wheel has them already. Then start <code>mira serve</code> again.</p>
+change of <code>web/</code>; a wheel has them already. Then start <code>mira serve</code> again.</p>
 <p>The API is here all the same: <a href="docs">its reference</a>, at {base_url}.</p></body></html>
 """
 

@@ -16,6 +16,7 @@ from mira.relay import Relay
 from mira.store.audit import Actor
 from mira.store.calls import Calls
 from mira.store.fetch_domains import FetchDomains
+from mira.store.glances import Glances
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
@@ -52,6 +53,7 @@ class Services(Struct, frozen=True, kw_only=True):
     calls: Calls
     transfers: Transfers
     usage: UsageSheets
+    glances: Glances
     fetching: Fetching
     fleet: Any
     reconciler: Reconciler

@@ -25,7 +25,21 @@ from mira.api import (
     tenants,
     usage,
 )
-from mira.api.portal import connect, session, shapes, shapes_admin
+from mira.api.portal import calls as portal_calls
+from mira.api.portal import (
+    connect,
+    people,
+    session,
+    shapes,
+    shapes_admin,
+    shapes_calls,
+    shapes_models,
+    shapes_people,
+    trail,
+)
+from mira.api.portal import keys as portal_keys
+from mira.api.portal import models as portal_models
+from mira.api.portal import usage as portal_usage
 from mira.api.services import Asked, Services
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
@@ -240,6 +254,50 @@ TABLE: tuple[Row, ...] = (
 
     _portal("GET", "/portal/v1/connect", connect.connect, "How clients are pointed at this gateway",
             answer=connect.Connect),
+    _portal("GET", "/portal/v1/overview", portal_usage.get_overview, "What a member wants to see first",
+            answer=shapes_calls.Overview),
+    _portal("GET", "/portal/v1/keys", portal_keys.list_keys, "The workspace's keys", answer=shapes.Keys),
+    _portal("POST", "/portal/v1/keys", portal_keys.create_key, "Make a key; secret once", body=shapes.NewPortalKey,
+            answer=shapes.KeyMade, audits="key.create", status=201),
+    _portal("GET", "/portal/v1/keys/{id}", portal_keys.get_key, "One key", answer=shapes.KeyShown),
+    _portal("PATCH", "/portal/v1/keys/{id}", portal_keys.change_key, "Change or disable a key",
+            body=shapes.PortalKeyChange, answer=shapes.KeyShown, audits="key.change"),
+    _portal("POST", "/portal/v1/keys/{id}/rotate", portal_keys.rotate_key, "Replace a key; secret once",
+            body=shapes.Rotation, answer=shapes.KeyRotated, audits="key.rotate", status=201),
+    _portal("DELETE", "/portal/v1/keys/{id}", portal_keys.revoke_key, "Revoke a key", audits="key.revoke", status=204),
+    _portal("GET", "/portal/v1/keys/{id}/first-request", portal_keys.first_request, "Wait for a key's first call",
+            answer=shapes_calls.FirstRequest),
+    _portal("GET", "/portal/v1/models", portal_models.list_models, "The models", answer=shapes_models.Models),
+    _portal("GET", "/portal/v1/calls", portal_calls.list_calls, "The workspace's calls", answer=shapes_calls.CallPage),
+    _portal("GET", "/portal/v1/calls/{id}", portal_calls.get_call, "One call", answer=shapes_calls.CallDetail),
+    _portal("GET", "/portal/v1/usage", portal_usage.get_usage, "Usage as sums", answer=shapes_calls.Usage),
+    _portal("GET", "/portal/v1/credits", portal_usage.get_credits, "The credits", answer=shapes_calls.Credits),
+    _portal("GET", "/portal/v1/transfers", portal_usage.list_transfers, "The statement",
+            answer=shapes_calls.Statement),
+    _portal("GET", "/portal/v1/members", people.list_members, "The members", answer=shapes_people.MemberList),
+    _portal("GET", "/portal/v1/invitations", people.list_invitations, "Invitations into the workspace",
+            answer=shapes_people.InvitationList),
+    _portal("POST", "/portal/v1/invitations", people.invite, "Invite somebody; link once",
+            body=shapes_people.NewInvitation, answer=shapes_people.InvitationMade, audits="invitation.create",
+            status=201),
+    _portal("DELETE", "/portal/v1/invitations/{id}", people.withdraw, "Withdraw an invitation",
+            audits="invitation.withdraw", status=204),
+    _sign("POST", "/portal/v1/invitations/look", people.look, "What an invitation is for",
+          body=shapes_people.InvitationToken, answer=shapes_people.InvitationSeen),
+    _sign("POST", "/portal/v1/invitations/accept", people.accept, "Accept an invitation, and sign in",
+          body=shapes_people.InvitationAccepted, answer=shapes.Session, audits="invitation.accept"),
+    _portal("GET", "/portal/v1/audit", trail.own_audit, "What was changed in the workspace", answer=shapes.AuditPage),
+    _portal("GET", "/portal/v1/docs", trail.docs, "What examples are filled in with", answer=shapes_models.Docs),
+    _admin("GET", "/admin/v1/workspaces/{id}/invitations", people.list_invitations_of, "Invitations into a workspace",
+           answer=shapes_people.InvitationList),
+    _admin("POST", "/admin/v1/workspaces/{id}/invitations", people.invite_into, "Invite somebody; link once",
+           body=shapes_people.NewInvitation, answer=shapes_people.InvitationMade, audits="invitation.create",
+           status=201),
+    _admin("DELETE", "/admin/v1/invitations/{id}", people.withdraw_any, "Withdraw an invitation",
+           audits="invitation.withdraw", status=204),
+    _admin("GET", "/admin/v1/calls/{id}/detail", portal_calls.get_any_call, "One call, and how its cost adds up",
+           answer=shapes_calls.CallDetail),
+    _admin("GET", "/admin/v1/audit", trail.whole_audit, "Who changed what", answer=shapes.AuditPage),
 
     _pages("GET", "/", portal_static.index, "The portal"),
     _pages("GET", "/assets/{name}", portal_static.asset, "A file of the portal"),

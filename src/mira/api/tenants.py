@@ -173,7 +173,7 @@ def _given(body: KeyChange | MemberChange, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(body, name)) is not msgspec.UNSET}
 
 
-def limits_from(body: NewKey | KeyChange | NewMember | MemberChange, known: Limits) -> Limits:
+def limits_from(body: Any, known: Limits) -> Limits:
     """The limits as a body with `rpm`, `tpm`, `concurrency` and `budget` leaves them; MiraError BAD_REQUEST."""
     changes: dict[str, Any] = {
         name: value for name in ("rpm", "tpm", "concurrency") if (value := getattr(body, name)) is not msgspec.UNSET
