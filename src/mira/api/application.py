@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from mira.api.doors import NOBODY, Admitted, admit_key, admit_operator, admit_session
 from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
+from mira.api.portal import play
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.calls.call import Surface
@@ -26,7 +27,7 @@ from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec
 from mira.codecs.messages import MESSAGES
 from mira.collaborators import Headers
-from mira.core.caller import Face
+from mira.core.caller import Caller, Face
 from mira.errors import Kind, MiraError
 from mira.observe.log import REQUEST_ID
 
@@ -78,13 +79,21 @@ class _Application:
         path = scope["path"]
         if self._prefix and path.startswith(self._prefix):
             path = scope["path"] = path[len(self._prefix) :] or "/"
+        caller: Caller | None = None
+        if path.startswith(play.PREFIX):
+            try:
+                caller = scope["mira.caller"] = await play.caller_of(self._services, Request(scope))
+            except MiraError as refusal:
+                await _error(refusal, self._services.new_id("req"))(scope, receive, send)
+                return
+            path = scope["path"] = play.OPENS + path[len(play.PREFIX) :]
         surface = self._hot.get(path)
         if surface is None:
             await self._cold(scope, receive, send)
         elif scope["method"] == "POST":
             headers = self._cors_headers(scope) if self._origins else []
             exchange = PlainExchange if scope["http_version"] == "1.0" else AsgiExchange
-            await self._answer(exchange(scope, receive, headers), surface)
+            await self._answer(exchange(scope, receive, headers), surface, caller)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
             response = _error(error, self._services.new_id("req"), surface.codec)
