@@ -2,8 +2,16 @@
 const CHOSEN = "mira-time-zone";
 
 export function timeZone(): string {
-  const chosen = localStorage.getItem(CHOSEN);
-  return chosen ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return chosenTimeZone() ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/** The zone that the reader chose in this browser; null: as the system. */
+export function chosenTimeZone(): string | null {
+  try {
+    return localStorage.getItem(CHOSEN);
+  } catch {
+    return null;
+  }
 }
 
 /** Keeps a zone for this browser; null follows the system again. */
