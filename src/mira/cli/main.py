@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": "mira.cli.doctor:doctor",
     "workspaces": "mira.cli.workspaces:workspaces",
     "credits": "mira.cli.workspaces:credits_group",
+    "users": "mira.cli.users:users",
     "keys": "mira.cli.keys:keys",
     "nodes": "mira.cli.nodes:nodes",
     "models": "mira.cli.models:models",
