@@ -34,8 +34,8 @@ export function ConfirmDialog({ title, children, action, danger = false, onConfi
   return (
     <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": "Close" }}>
       <Stack>
-        <Text component="div">{children}</Text>
-        {error !== null && <Text c="var(--mantine-color-error)" role="alert">{messageOf(error)}</Text>}
+        <Text component="div" size="sm">{children}</Text>
+        {error !== null && <Text size="sm" c="var(--mantine-color-error)" role="alert">{messageOf(error)}</Text>}
         <Group justify="flex-end">
           <Button variant="default" onClick={onClose} data-autofocus>Cancel</Button>
           <Button color={danger ? "red.9" : undefined} loading={busy} onClick={() => void confirm()}>{action}</Button>

@@ -1,4 +1,4 @@
-/** A table of a list that is read page by page. In a narrow window every row is a card. */
+/** A table of a list that is read page by page. In a narrow window every row is a card that its first column heads. */
 import { Button, Skeleton, VisuallyHidden } from "@mantine/core";
 import { type KeyboardEvent, type MouseEvent, type ReactNode } from "react";
 import { useNavigate } from "react-router";
@@ -41,6 +41,7 @@ export function DataTable<T>({ label, columns, pages, rowKey, empty, href, onOpe
     else onOpen?.(row);
   };
   const opens = Boolean(href ?? onOpen);
+  const heading = columns.find((column) => !column.quiet);
   return (
     <>
       <div className="data-table-scroll">
@@ -58,7 +59,7 @@ export function DataTable<T>({ label, columns, pages, rowKey, empty, href, onOpe
             {rows.map((row) => (
               <tr key={rowKey(row)} role="row" data-link={opens || undefined} onClick={opens ? open(row) : undefined}>
                 {columns.map((column) => (
-                  <td key={column.title} role="cell" data-align={column.align} data-label={column.quiet ? undefined : column.title}>
+                  <td key={column.title} role="cell" data-align={column.align} data-label={column.quiet ? undefined : column.title} data-heading={column === heading || undefined}>
                     {column.render(row)}
                   </td>
                 ))}

@@ -10,7 +10,7 @@ export function PageHeader({ title, description, children }: { title: string; de
     <Group component="header" justify="space-between" align="flex-start" mb="lg" gap="sm">
       <div className="page-title">
         <Title order={1}>{title}</Title>
-        {description && <Text c="dimmed" mt={4} maw={680}>{description}</Text>}
+        {description && <Text size="sm" c="dimmed" mt={4} maw={680}>{description}</Text>}
       </div>
       {children && <Group gap="xs">{children}</Group>}
     </Group>

@@ -25,7 +25,7 @@ export function Empty({ title, children, action }: { title: string; children?: R
   return (
     <div className="empty">
       <Title order={2} size="h3">{title}</Title>
-      {children && <Text component="div" c="dimmed" maw={460} ta="center">{children}</Text>}
+      {children && <Text component="div" size="sm" c="dimmed" maw={460} ta="center">{children}</Text>}
       {action}
     </div>
   );
@@ -37,7 +37,7 @@ export function Failure({ error, retry }: { error: unknown; retry?: (() => void)
   return (
     <div className="empty" role="alert">
       <Icon name="warning" size={24} />
-      <Text ta="center" maw={520}>{messageOf(error)}</Text>
+      <Text size="sm" ta="center" maw={520}>{messageOf(error)}</Text>
       {requestId && <Text size="xs" c="dimmed">Request {requestId}</Text>}
       {retry && <Button variant="default" onClick={retry} leftSection={<Icon name="refresh" />}>Try again</Button>}
     </div>

@@ -10,7 +10,16 @@ export function formatMilliseconds(milliseconds: number): string {
 
 /** 0.0123 → "1.2 %". */
 export function formatShare(share: number): string {
-  return `${(share * 100).toLocaleString("en-US", { maximumFractionDigits: 1 })} %`;
+  return `${(share * 100).toLocaleString("en-US", { maximumFractionDigits: 1 })}\u00a0%`;
+}
+
+const MANY_DAYS = 3650;
+
+/** How long credits last: "About 12 days at this rate". */
+export function formatDaysLeft(days: number | null): string {
+  if (days === null) return "Nothing spent in seven days";
+  if (days > MANY_DAYS) return "More than ten years at this rate";
+  return days < 1 ? "Less than a day at this rate" : `About ${formatCount(Math.floor(days))} days at this rate`;
 }
 
 /** "128K", "1M": sizes of contexts. */

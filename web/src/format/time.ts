@@ -35,6 +35,11 @@ export function formatDay(moment: string | number | Date): string {
   return formatTime(moment, false).slice(0, 10);
 }
 
+/** "2026-11-22" of UTC: the days that usage is summed by. */
+export function utcDay(moment: number): string {
+  return new Date(moment).toISOString().slice(0, 10);
+}
+
 /** "GMT+1" of a moment in the shown zone. */
 export function zoneName(moment: string | number | Date = Date.now()): string {
   const parts = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short", timeZone: timeZone() });

@@ -13,7 +13,7 @@ import { PageHeader } from "../../components/PageHeader";
 import { Section } from "../../components/Section";
 import { Empty, Loaded } from "../../components/States";
 import { Time } from "../../components/Time";
-import { formatCount } from "../../format/number";
+import { formatDaysLeft } from "../../format/number";
 import { useSession } from "../../app/session";
 
 const KINDS: Record<string, string> = { call: "Call", top_up: "Top-up", attempt: "Attempt", overrun: "Overrun" };
@@ -65,7 +65,7 @@ export default function Credits() {
 
 function figuresOf(data: Answer<"GET /portal/v1/credits">): Figure[] {
   return [
-    { label: "Available", value: <Money credits={data.available} />, note: data.days_left === null ? "Nothing spent in seven days" : `About ${formatCount(Math.floor(data.days_left))} days at this rate` },
+    { label: "Available", value: <Money credits={data.available} />, note: formatDaysLeft(data.days_left) },
     { label: "Balance", value: <Money credits={data.balance} /> },
     { label: "Held by running calls", value: <Money credits={data.held} /> },
     { label: "Spent today", value: <Money credits={data.spent_today} />, note: "Days are those of UTC" },

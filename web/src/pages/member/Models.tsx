@@ -71,7 +71,7 @@ export default function Models() {
 
 function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (model: ModelShown) => void): Column<ModelShown>[] {
   return [
-    { title: "Compare", quiet: true, render: ({ id }) => <Checkbox size="xs" aria-label={`Compare ${id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} /> },
+    { title: "Compare", quiet: true, render: ({ id }) => <Checkbox size="xs" visibleFrom="md" aria-label={`Compare ${id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} /> },
     {
       title: "Model",
       render: ({ id, note }) => (
@@ -124,6 +124,6 @@ function Price({ model: { pricing, id }, name }: { model: ModelShown; name: "inp
   if (pricing === null) {
     return name === "input" && operator_pages ? <Anchor component={Link} to={`/prices?search=${encodeURIComponent(id)}`} inherit>Set a price</Anchor> : <>–</>;
   }
-  if (pricing.free) return name === "input" ? <>free</> : <>free</>;
+  if (pricing.free) return <>free</>;
   return <Money credits={pricing[name]} />;
 }

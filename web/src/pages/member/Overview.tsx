@@ -1,5 +1,5 @@
 /** Where a member begins: the first key, what is left, and what was used. */
-import { Anchor, Button, Group, SimpleGrid } from "@mantine/core";
+import { Anchor, Button, SimpleGrid } from "@mantine/core";
 import { useState } from "react";
 import { Link } from "react-router";
 import type { Answer } from "../../api/client";
@@ -14,7 +14,7 @@ import { RangePicker } from "../../components/RangePicker";
 import { useRange } from "../../components/range";
 import { Loaded } from "../../components/States";
 import { approximate, formatCredits } from "../../format/money";
-import { formatCount, formatMilliseconds, formatShare } from "../../format/number";
+import { formatCount, formatDaysLeft, formatMilliseconds, formatShare } from "../../format/number";
 import { formatTime } from "../../format/time";
 import { FirstSteps } from "./overview/FirstSteps";
 import { Ranking } from "./overview/Ranking";
@@ -35,9 +35,7 @@ export default function Overview() {
         {(data) => (
           <div className="stacked">
             {!isThrough(data) && <FirstSteps checklist={data.checklist} createKey={open} />}
-            <Group justify="space-between">
-              <RangePicker range={range} setRange={setRange} />
-            </Group>
+            <RangePicker range={range} setRange={setRange} />
             <Figures label="Credits and use" figures={figuresOf(data)} />
             <ChartWithTable
               title="Spend" description="Credits, by when the calls began" rowTitle={data.step === "hour" ? "Hour" : "Day"}
@@ -72,15 +70,14 @@ function isThrough({ checklist }: Data): boolean {
 }
 
 function figuresOf({ credits, totals, previous, p95_first_content_ms, sampled_calls }: Data): Figure[] {
-  const daysLeft = credits.days_left;
   return [
     {
       label: "Credits left",
       value: <Anchor component={Link} to="/credits" inherit c="inherit"><Money credits={credits.available} /></Anchor>,
-      note: daysLeft === null ? "Nothing spent in seven days" : `About ${formatCount(Math.floor(daysLeft))} days at this rate`,
+      note: formatDaysLeft(credits.days_left),
     },
-    { label: "Spent", value: <Money credits={totals.cost} />, note: <>before: <Money credits={previous.cost} /></> },
-    { label: "Requests", value: formatCount(totals.calls), note: `before: ${formatCount(previous.calls)}` },
+    { label: "Spent", value: <Money credits={totals.cost} />, note: <><Money credits={previous.cost} /> in the time before</> },
+    { label: "Requests", value: formatCount(totals.calls), note: `${formatCount(previous.calls)} in the time before` },
     {
       label: "Failed",
       value: totals.calls === 0 ? "–" : formatShare(totals.failed / totals.calls),

@@ -1,4 +1,5 @@
 import { Anchor, List, Stack, Text, Title } from "@mantine/core";
+import type { ReactNode } from "react";
 import type { ConnectClient } from "../../../api/schema";
 import { Snippet } from "../../../components/Snippet";
 
@@ -40,10 +41,10 @@ export function ClientGuide({ client, placeholder, secret }: ClientGuideProps) {
   );
 }
 
-function Step({ title, children }: { title: string; children: React.ReactNode }) {
+function Step({ title, children }: { title: string; children: ReactNode }) {
   return (
     <Stack gap="xs">
-      <Title order={3} size="h4" fw={550}>{title}</Title>
+      <Title order={2} size="h4">{title}</Title>
       {children}
     </Stack>
   );

@@ -32,7 +32,7 @@ export function Ranking({ title, rowTitle, empty, rows }: RankingProps) {
           <tbody role="rowgroup">
             {rows.map(({ key, name, calls, cost, to }) => (
               <tr key={key} role="row">
-                <td role="cell" data-label={rowTitle}>
+                <td role="cell" data-label={rowTitle} data-heading>
                   <div className={classes.ranked}>
                     <Anchor component={Link} to={to} inherit>{name}</Anchor>
                     <div className={classes.bar} aria-hidden="true"><i style={{ width: `${percent(cost, whole)}%` }} /></div>
