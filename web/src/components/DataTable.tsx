@@ -12,6 +12,8 @@ export interface Column<T> {
   align?: "end";
   /** No name in the head and on cards: columns of buttons. */
   quiet?: boolean;
+  /** Left out in narrow windows. */
+  wide?: boolean;
 }
 
 interface DataTableProps<T> {
@@ -59,7 +61,7 @@ export function DataTable<T>({ label, columns, pages, rowKey, empty, href, onOpe
             {rows.map((row) => (
               <tr key={rowKey(row)} role="row" data-link={opens || undefined} onClick={opens ? open(row) : undefined}>
                 {columns.map((column) => (
-                  <td key={column.title} role="cell" data-align={column.align} data-label={column.quiet ? undefined : column.title} data-heading={column === heading || undefined}>
+                  <td key={column.title} role="cell" data-align={column.align} data-label={column.quiet ? undefined : column.title} data-heading={column === heading || undefined} data-wide={column.wide || undefined}>
                     {column.render(row)}
                   </td>
                 ))}

@@ -26,7 +26,7 @@ export default function Members() {
       </PageHeader>
       <Section title="Members" padded={false}>
         <DataTable
-          label="Members" pages={members} rowKey={({ id }) => id} empty={<Empty title="No members" />}
+          label="Members" pages={members} rowKey={({ id }) => id} empty={<Empty title="No members yet">Invite the people who will work here.</Empty>}
           columns={[
             {
               title: "Name",

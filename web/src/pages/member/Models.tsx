@@ -71,7 +71,7 @@ export default function Models() {
 
 function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (model: ModelShown) => void): Column<ModelShown>[] {
   return [
-    { title: "Compare", quiet: true, render: ({ id }) => <Checkbox size="xs" visibleFrom="md" aria-label={`Compare ${id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} /> },
+    { title: "Compare", quiet: true, wide: true, render: ({ id }) => <Checkbox size="xs" aria-label={`Compare ${id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} /> },
     {
       title: "Model",
       render: ({ id, note }) => (
