@@ -130,7 +130,8 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
         versions = Versions(database, monotonic_s=time.monotonic)
         await versions.poll()
-        people = accounts(config, database, box, now_ms=now_ms, monotonic_s=time.monotonic, new_id=ids)
+        pools = Pools()
+        people = accounts(config, database, box, now_ms, time.monotonic, new_id=ids, new_client=pools.upstream)
         first: FirstRun | None = None
         if first_start:
             first = await bootstrap(
@@ -146,7 +147,6 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             )
         side = SideProcess()
         stack.push_async_callback(side.close)
-        pools = Pools()
         fleet = Fleet(
             saved=Nodes(database, box, now_ms=now_ms),
             new_pool=pools.upstream,

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from mira.api.front import Front
 from mira.api.operator import Operators
+from mira.api.portal.provider import Client, Provider
 from mira.api.sign_in import SignIn
 from mira.config import Config
 from mira.store.audit import Actor, AuditLog
@@ -22,7 +23,8 @@ class Accounts(Struct, frozen=True, kw_only=True):
     """What the handlers need for people.
 
     `operator` checks an operator's `authorization` header, given the client's address; `forget` has it ask for every
-    password again. `front` knows proxies, `box` seals what a browser keeps for us.
+    password again. `front` knows proxies, `box` seals what a browser keeps for us; `provider` is
+    the one of single sign-on, where it is set up.
     """
 
     users: Users
@@ -33,6 +35,7 @@ class Accounts(Struct, frozen=True, kw_only=True):
     audit: AuditLog
     front: Front
     box: SecretBox
+    provider: Provider | None
     operator: Callable[[str, str | None], Awaitable[Actor | None]]
     forget: Callable[[], None]
 
@@ -41,10 +44,11 @@ def accounts(
     config: Config,
     database: Database,
     box: SecretBox,
-    *,
     now_ms: Callable[[], int],
     monotonic_s: Callable[[], float],
+    *,
     new_id: Callable[[str], str],
+    new_client: Callable[[str], Client],
 ) -> Accounts:
     """The accounts of a database; ConfigError where a trusted proxy is none."""
     users, passwords = Users(database), Passwords()
@@ -59,6 +63,7 @@ def accounts(
         audit=AuditLog(database),
         front=Front(config.server.trusted_proxies, config.public_url, config.base_url),
         box=box,
+        provider=Provider(config.oidc, new_client, monotonic_s=monotonic_s) if config.oidc else None,
         operator=operators,
         forget=operators.forget,
     )

@@ -21,27 +21,39 @@ class Facts(Struct, frozen=True):
     after: dict[str, Any] | None = None
 
 
-def noting(services: Services, asked: Asked, facts: Callable[[Any], Facts], *, actor: Actor | None = None) -> Also:
-    """Has the change of this request noted in its own transaction; `facts` makes them of what the change returns."""
+def noting(
+    services: Services,
+    asked: Asked,
+    facts: Callable[[Any], Facts],
+    *,
+    actor: Actor | None = None,
+    action: str | None = None,
+) -> Also:
+    """Has the change of this request noted in its own transaction; `facts` makes them of what the change returns.
+
+    `actor` and `action` stand in for those of the request.
+    """
 
     def also(connection: Connection, result: Any) -> None:
-        note(connection, _entry(services, asked, facts(result), actor))
+        note(connection, _entry(services, asked, facts(result), actor, action))
 
     return also
 
 
-async def noted(services: Services, asked: Asked, facts: Facts, *, actor: Actor | None = None) -> None:
+async def noted(services: Services, asked: Asked, facts: Facts) -> None:
     """Notes a change that was not made in one transaction of ours."""
-    await services.accounts.audit.write(_entry(services, asked, facts, actor))
+    await services.accounts.audit.write(_entry(services, asked, facts))
 
 
-def _entry(services: Services, asked: Asked, facts: Facts, actor: Actor | None) -> Entry:
+def _entry(
+    services: Services, asked: Asked, facts: Facts, actor: Actor | None = None, action: str | None = None
+) -> Entry:
     before, after = _differing(facts.before, facts.after)
     return Entry(
         id=services.new_id("audit"),
         at_ms=services.now_ms(),
         actor=actor or asked.actor,
-        action=asked.action,
+        action=action or asked.action,
         object_kind=facts.kind,
         object_id=facts.id,
         object_name=facts.name,

@@ -28,6 +28,7 @@ from mira.api import (
 from mira.api.portal import calls as portal_calls
 from mira.api.portal import (
     connect,
+    oidc,
     operating,
     people,
     session,
@@ -242,6 +243,9 @@ TABLE: tuple[Row, ...] = (
 
     _sign("GET", "/portal/v1/session", session.get_session, "Who is signed in", answer=shapes.Session),
     _sign("POST", "/portal/v1/session", session.sign_in, "Sign in", body=shapes.SignIn, answer=shapes.Session,
+          audits="session.begin"),
+    _sign("GET", "/portal/v1/oidc/start", oidc.start, "To the provider of single sign-on", status=303),
+    _sign("GET", "/portal/v1/oidc/callback", oidc.callback, "Back from the provider", status=303,
           audits="session.begin"),
     _portal("DELETE", "/portal/v1/session", session.sign_out, "Sign out everywhere", audits="session.end_all",
             status=204),

@@ -122,14 +122,17 @@ async def accept(services: Services, asked: Asked) -> Response:
     return await begin(services, asked, user, "invitation", workspace_id=invitation.workspace_id, quiet=True)
 
 
-async def take(services: Services, asked: Asked, invitation: Invitation, made: User) -> User:
+async def take(
+    services: Services, asked: Asked, invitation: Invitation, made: User, *, by: Actor | None = None
+) -> User:
     """Uses an invitation up; MiraError NOT_FOUND where somebody was faster."""
 
     def facts(result: tuple[Invitation, User]) -> Facts:
         taken, user = result
         return Facts("invitation", taken.id, user.email, taken.workspace_id, None, {"role": user.role})
 
-    also = noting(services, asked, facts, actor=Actor("invitation", None, invitation.email))
+    actor = by or Actor("invitation", None, invitation.email)
+    also = noting(services, asked, facts, actor=actor, action="invitation.accept")
     user = await services.accounts.invitations.accept(invitation.id, made, also=also)
     if user is None:
         raise _gone()

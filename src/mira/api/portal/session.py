@@ -130,7 +130,8 @@ async def new_session(
     """Begins a session; returns its token."""
     accounts, request = services.accounts, asked.request
     facts = Facts("user", user.id, user.email, None, None, {"way": way})
-    noted = noting(services, asked, lambda _: facts, actor=Actor("user", user.id, user.email))
+    kind = "oidc" if way == "oidc" else "user"
+    noted = noting(services, asked, lambda _: facts, actor=Actor(kind, user.id, user.email))
     return await accounts.sessions.begin(
         user.id,
         way,
