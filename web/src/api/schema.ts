@@ -1058,7 +1058,7 @@ export interface Routes {
   "GET /admin/v1/users": { body: undefined; answer: UserList };
   "GET /admin/v1/workspaces": { body: undefined; answer: WorkspaceList };
   "GET /admin/v1/workspaces/{id}": { body: undefined; answer: WorkspaceRow };
-  "GET /admin/v1/workspaces/{id}/invitations": { body: undefined; answer: unknown };
+  "GET /admin/v1/workspaces/{id}/invitations": { body: undefined; answer: InvitationList };
   "GET /admin/v1/workspaces/{id}/keys": { body: undefined; answer: KeyLines };
   "GET /admin/v1/workspaces/{id}/members": { body: undefined; answer: MemberLines };
   "GET /admin/v1/workspaces/{id}/transfers": { body: undefined; answer: TransferLines };
@@ -1096,7 +1096,7 @@ export interface Routes {
   "POST /admin/v1/users/{id}/reset-password": { body: undefined; answer: PasswordReset };
   "POST /admin/v1/workspaces": { body: NewWorkspace; answer: WorkspaceRow };
   "POST /admin/v1/workspaces/{id}/credits": { body: NewCredits; answer: unknown };
-  "POST /admin/v1/workspaces/{id}/invitations": { body: undefined; answer: unknown };
+  "POST /admin/v1/workspaces/{id}/invitations": { body: NewInvitation; answer: InvitationMade };
   "POST /admin/v1/workspaces/{id}/keys": { body: NewKey; answer: KeyLineMade };
   "POST /admin/v1/workspaces/{id}/members": { body: NewMember; answer: MemberLine };
   "POST /portal/v1/invitations": { body: NewInvitation; answer: InvitationMade };
@@ -1104,7 +1104,6 @@ export interface Routes {
   "POST /portal/v1/invitations/look": { body: InvitationToken; answer: InvitationSeen };
   "POST /portal/v1/keys": { body: NewPortalKey; answer: KeyMade };
   "POST /portal/v1/keys/{id}/rotate": { body: Rotation; answer: KeyRotated };
-  "POST /portal/v1/play/{rest}": { body: undefined; answer: unknown };
   "POST /portal/v1/session": { body: SignIn; answer: Session };
   "PUT /admin/v1/keys/{id}/fetch": { body: KeyDomains; answer: KeyDomains };
   "PUT /admin/v1/prices/{model}": { body: NewPrice; answer: PriceRow };
