@@ -66,14 +66,16 @@ export async function request(
 ): Promise<Response> {
   const headers = new Headers();
   if (method !== "GET") headers.set(CSRF_HEADER, csrfToken);
-  if (options.body !== undefined) headers.set("content-type", "application/json");
+  const isForm = options.body instanceof FormData;
+  // A form says its own type, with the boundary of its parts.
+  if (options.body !== undefined && !isForm) headers.set("content-type", "application/json");
   let response: Response;
   try {
     response = await fetch(addressOf(path, options.query), {
       method,
       headers,
       credentials: "same-origin",
-      body: options.body === undefined ? null : JSON.stringify(options.body),
+      body: options.body === undefined ? null : isForm ? (options.body as FormData) : JSON.stringify(options.body),
       signal: options.signal ?? null,
     });
   } catch (error) {

@@ -53,3 +53,9 @@ export function percent(part: string, whole: string): number {
 export function approximate(credits: string): number {
   return Number(credits);
 }
+
+/** A cost as decimal text: the numbers of JSON come out of the browser in exponents where they are small. */
+export function decimalText(cost: number | string): string {
+  if (typeof cost === "string") return cost;
+  return cost.toFixed(NANO_DIGITS).replace(/\.?0+$/, "");
+}

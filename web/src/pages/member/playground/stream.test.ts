@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asCurl, bodyOf, emptyAnswer, NO_SETTINGS, python, readTools } from "./chat.ts";
-import { decimalText, Events, withEvent } from "./stream.ts";
+import { decimalText } from "../../../format/money.ts";
+import { Events, withEvent } from "./stream.ts";
 
 const STREAM = 'data: {"choices":[{"delta":{"content":"Grüe"}}]}\r\n\r\n: alive\n\ndata:{"choices":[{"delta":{"content":"zi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
 

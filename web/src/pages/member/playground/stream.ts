@@ -1,4 +1,5 @@
 /** Reads a streamed answer of Chat Completions, piece by piece, in whatever pieces it comes. */
+import { decimalText } from "../../../format/money.ts";
 import type { AnswerTurn, ToolCall } from "./chat";
 
 /** Cuts a stream of server-sent events into their data. Comments, which keep a connection alive, are left out. */
@@ -70,10 +71,4 @@ function addDelta(answer: AnswerTurn, delta: Delta): void {
 
 function isContent(delta: Delta): boolean {
   return Boolean(delta.content || delta.reasoning_content || delta.reasoning || delta.tool_calls?.length || delta.images?.length);
-}
-
-/** A cost as decimal text: JSON numbers come back from the browser in exponents where they are small. */
-export function decimalText(cost: number | string): string {
-  if (typeof cost === "string") return cost;
-  return cost.toFixed(9).replace(/\.?0+$/, "");
 }
