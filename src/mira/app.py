@@ -15,8 +15,8 @@ import msgspec
 
 from mira import __version__
 from mira.api import application
+from mira.api.accounts import accounts
 from mira.api.lent import Lent, lent
-from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
 from mira.api.services import Fetching, Services
 from mira.api.standing import standing
@@ -61,6 +61,7 @@ from mira.store.copying import copy_all
 from mira.store.database import Database, without_password
 from mira.store.fetch_domains import FetchDomains
 from mira.store.files import Files
+from mira.store.glances import Glances
 from mira.store.hints import Hints
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
@@ -68,14 +69,12 @@ from mira.store.leases import Leases
 from mira.store.ledger import Ledger
 from mira.store.members import Members
 from mira.store.nodes import Nodes
-from mira.store.passwords import Passwords
 from mira.store.retention import Retention
 from mira.store.secretbox import SecretBox
 from mira.store.settings import Settings
 from mira.store.transfers import Transfers
 from mira.store.usage import UsageSheets
-from mira.store.users import Users
-from mira.store.versions import HINTS, KEYS, NODES, Versions
+from mira.store.versions import HINTS, KEYS, NODES, USERS, Versions
 from mira.store.workspaces import Workspaces
 from mira.transport.pinned import open_tunnel
 from mira.transport.pools import Pools
@@ -143,14 +142,15 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         )
         await ledger.start()
         stack.push_async_callback(ledger.close)
-        settings, workspaces, keys, users = Settings(database), Workspaces(database), Keys(database), Users(database)
+        settings, workspaces, keys = Settings(database), Workspaces(database), Keys(database)
         box = SecretBox(await installation_secret(config, settings, shared=database.shared))
         await check_secret(settings, box.fingerprint())
         leases = Leases(database, holder=epoch_id)
         keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
         versions = Versions(database, monotonic_s=time.monotonic)
         await versions.poll()
-        passwords = Passwords()
+        pools = Pools()
+        people = accounts(config, database, box, now_ms, time.monotonic, new_id=ids, new_client=pools.upstream)
         first: FirstRun | None = None
         if first_start:
             first = await bootstrap(
@@ -160,13 +160,12 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
                 workspaces=workspaces,
                 keyring=keyring,
                 ledger=ledger,
-                users=users,
-                hash_password=passwords.hash,
+                users=people.users,
+                hash_password=people.passwords.hash,
                 now_ms=now_ms,
             )
         side = SideProcess()
         stack.push_async_callback(side.close)
-        pools = Pools()
         fleet = Fleet(
             saved=Nodes(database, box, now_ms=now_ms),
             new_pool=pools.upstream,
@@ -218,6 +217,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             calls=calls,
             transfers=Transfers(database),
             usage=UsageSheets(database),
+            glances=Glances(database),
             fetching=Fetching(
                 fetcher=Fetcher(egress, extractor, counter, browser, now_ms=now_ms),
                 domains=FetchDomains(database),
@@ -239,7 +239,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
                 monotonic_s=time.monotonic,
             ),
             metrics=metrics,
-            operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
+            accounts=people,
             now_ms=now_ms,
             monotonic_s=time.monotonic,
             new_id=ids,
@@ -400,8 +400,12 @@ def _follow(versions: Versions, app: App, hinting: Hinting) -> None:
     async def forget() -> None:
         keyring.forget()
 
+    async def forget_operators() -> None:
+        app.services.accounts.forget()
+
     versions.watch(KEYS, forget)
     versions.watch(NODES, fleet.reload)
+    versions.watch(USERS, forget_operators)
     versions.watch(HINTS, hinting.changed)
     versions.distrust(keyring.forget)
 

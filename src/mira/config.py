@@ -59,10 +59,12 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The `[server]` table. `keepalive_s` is how long a stream may be silent for its client.
 
     `max_streams` is how many model calls run at a time, `max_connections_per_ip` how many connections one address may
-    have (0 for any number). After SIGTERM connections are accepted for `unready_s`, and calls may finish for `drain_s`.
+    have (0 for any number). `trusted_proxies` are addresses and networks of proxies whose word is believed about where
+    a request comes from. After SIGTERM connections are accepted for `unready_s`, and calls may finish for `drain_s`.
     """
 
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     keepalive_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
     max_streams: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
@@ -115,6 +117,15 @@ class DefaultsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     transcription: str | None = None
 
 
+class OidcConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[oidc]` table: single sign-on at the portal. `operators` are the addresses of those who come as such."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    operators: tuple[str, ...] = ()
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as it stands, before the environment is laid over it."""
 
@@ -139,6 +150,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fetch: FetchConfig = FetchConfig()
     files: FilesConfig = FilesConfig()
     defaults: DefaultsConfig = DefaultsConfig()
+    oidc: OidcConfig | None = None
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -175,6 +187,7 @@ class Config(Struct, frozen=True, kw_only=True):
     fetch: FetchConfig
     files: FilesConfig
     defaults: DefaultsConfig
+    oidc: OidcConfig | None
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
@@ -238,6 +251,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         fetch=file.fetch,
         files=file.files,
         defaults=file.defaults,
+        oidc=_oidc(file.oidc, environ),
         nodes=nodes,
         prices=file.prices,
         models=file.models,
@@ -247,6 +261,18 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
 
 def _server(server: ServerConfig, workers: int | None) -> ServerConfig:
     return server if workers is None else msgspec.structs.replace(server, workers=workers)
+
+
+def _oidc(oidc: OidcConfig | None, environ: Mapping[str, str]) -> OidcConfig | None:
+    if oidc is None:
+        return None
+    if not _is_base_url(oidc.issuer):
+        raise ConfigError("oidc.issuer must be the provider's address, such as https://accounts.example.com")
+    if not (oidc.client_id and oidc.client_secret):
+        raise ConfigError("oidc.client_id and oidc.client_secret must not be empty; the provider gives both")
+    secret = _resolve_secret(oidc.client_secret, environ, "oidc.client_secret")
+    operators = tuple(address.strip().lower() for address in oidc.operators)
+    return msgspec.structs.replace(oidc, client_secret=secret, operators=operators)
 
 
 def _default_home(environ: Mapping[str, str]) -> str:

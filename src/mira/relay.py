@@ -50,6 +50,7 @@ from mira.collaborators import (
 from mira.core import via
 from mira.core.attachments import MARK
 from mira.core.call import CLIENT_LEFT_STATUS
+from mira.core.caller import Caller
 from mira.core.conversation import Conversation
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Trouble
@@ -109,9 +110,10 @@ class Relay:
         self.streams: dict[Pump, Call] = {}
         self.awaited: dict[str, Call] = {}
 
-    async def answer(self, exchange: Exchange, surface: Surface) -> None:
+    async def answer(self, exchange: Exchange, surface: Surface, caller: Caller | None = None) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
         call = new_call(exchange, surface, self.new_id(), now_ms=self.now_ms(), started_s=self.monotonic_s())
+        call.known_caller = caller
         self.observer.began(call.record.request_id)
         try:
             await self._authenticate(call)
@@ -142,7 +144,7 @@ class Relay:
     # 1 authenticate: headers only, before the body is read
 
     async def _authenticate(self, call: Call) -> None:
-        caller = await authenticate(self.keyring, call.exchange, call.surface.face)
+        caller = call.known_caller or await authenticate(self.keyring, call.exchange, call.surface.face)
         call.known_caller = caller
         call.record.workspace_id = caller.workspace_id
         call.record.key_id = caller.key_id

@@ -23,6 +23,9 @@ class NoSavedNodes:
     async def overlays(self) -> dict[str, tuple[bool, bool]]:
         return {"drained": (True, False)}
 
+    async def prices(self) -> dict[str, dict[str, Any]]:
+        return {}
+
 
 class QuietPool:
     """A client that nobody asks."""

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from mira.api.auditing import Facts, noted, noting
 from mira.api.bodies import (
     NewCredits,
     NewNode,
@@ -19,7 +20,7 @@ from mira.api.extras import credits_body
 from mira.api.services import Asked, Services
 from mira.api.tenants import found_workspace
 from mira.api.usage import transfer_body
-from mira.core.money import nanocredits
+from mira.core.money import credits_text, nanocredits
 from mira.errors import Kind, MiraError
 from mira.nodes.reconciler import DAY_MS, SETTLED_MS, told
 
@@ -33,7 +34,8 @@ async def list_workspaces(services: Services, _: Asked) -> Response:
 async def create_workspace(services: Services, asked: Asked) -> Response:
     """A new workspace without credits."""
     body = await read(asked, NewWorkspace)
-    row = await services.workspaces.create(services.new_id("ws"), body.name, services.now_ms())
+    also = noting(services, asked, lambda made: _workspace_facts(made, None))
+    row = await services.workspaces.create(services.new_id("ws"), body.name, services.now_ms(), also=also)
     return answer(await _workspace(services, row), 201)
 
 
@@ -46,7 +48,8 @@ async def change_workspace(services: Services, asked: Asked) -> Response:
     """Renames a workspace."""
     row = await found_workspace(services, asked)
     body = await read(asked, NewWorkspace)
-    await services.workspaces.rename(row.id, body.name)
+    also = noting(services, asked, lambda made: _workspace_facts(made, row.name))
+    await services.workspaces.rename(row.id, body.name, also=also)
     return answer(await _workspace(services, await found_workspace(services, asked)))
 
 
@@ -64,6 +67,9 @@ async def add_credits(services: Services, asked: Asked) -> Response:
         counted = await services.ledger.top_up(row.id, amount, body.reference)
     except ValueError:
         raise MiraError(Kind.BAD_REQUEST, "amount: the balance would become too large", param="amount") from None
+    if counted:
+        told = {"amount": credits_text(amount), "reference": body.reference}
+        await noted(services, asked, Facts("workspace", row.id, row.name, row.id, None, told))
     posted, held = await services.ledger.balance(row.id)
     return answer({**msgspec.to_builtins(credits_body(posted, held)), "counted": counted}, 201 if counted else 200)
 
@@ -88,6 +94,7 @@ async def create_node(services: Services, asked: Asked) -> Response:
     """Adds a node, kept in the database."""
     body = await read(asked, NewNode)
     node = await services.fleet.add(msgspec.to_builtins(body))
+    await noted(services, asked, Facts("node", node.name, node.name, None, None, node_facts(node)))
     return answer(services.fleet.describe(node, services.monotonic_s()), 201)
 
 
@@ -101,13 +108,20 @@ async def change_node(services: Services, asked: Asked) -> Response:
     """Drains, disables or changes a node."""
     body = await read(asked, NodeChange)
     changes = {name: value for name in body.__struct_fields__ if (value := getattr(body, name)) is not msgspec.UNSET}
-    node = await services.fleet.change(asked.request.path_params["name"], changes)
+    name = asked.request.path_params["name"]
+    before = node_facts(services.fleet.get(name))
+    node = await services.fleet.change(name, changes)
+    after = node_facts(node) | ({"api_key": "replaced"} if "api_key" in changes else {})
+    await noted(services, asked, Facts("node", name, name, None, before, after))
     return answer(services.fleet.describe(node, services.monotonic_s()))
 
 
 async def delete_node(services: Services, asked: Asked) -> Response:
     """Removes a node that was made by this API."""
-    await services.fleet.remove(asked.request.path_params["name"])
+    name = asked.request.path_params["name"]
+    before = node_facts(services.fleet.get(name))
+    await services.fleet.remove(name)
+    await noted(services, asked, Facts("node", name, name, None, before, None))
     return Response(status_code=204)
 
 
@@ -129,6 +143,18 @@ async def reconcile_node(services: Services, asked: Asked) -> Response:
 async def check_ledger(services: Services, _: Asked) -> Response:
     """Every invariant of the ledger with its figures."""
     return answer(await services.ledger.check())
+
+
+def node_facts(node: Any) -> dict[str, Any]:
+    """What the audit log says of a node: everything but its credential."""
+    config = msgspec.to_builtins(node.config)
+    told = {name: value for name, value in config.items() if name not in ("api_key", "name", "origin")}
+    return {**told, "draining": node.draining, "disabled": node.disabled}
+
+
+def _workspace_facts(row: Any, name: str | None) -> Facts:
+    before = None if name is None else {"name": name}
+    return Facts("workspace", row.id, row.name, row.id, before, {"name": row.name})
 
 
 async def _workspace(services: Services, row: Any) -> dict[str, Any]:

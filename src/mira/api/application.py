@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
+from mira.api.doors import NOBODY, Admitted, admit_key, admit_operator, admit_session
 from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
-from mira.api.operator import is_local
+from mira.api.portal import play
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
-from mira.calls.authentication import authenticate
 from mira.calls.call import Surface
 from mira.calls.outgoing import error_headers
 from mira.codecs.chat import CHAT
@@ -79,13 +79,21 @@ class _Application:
         path = scope["path"]
         if self._prefix and path.startswith(self._prefix):
             path = scope["path"] = path[len(self._prefix) :] or "/"
+        caller: Caller | None = None
+        if path.startswith(play.PREFIX):
+            try:
+                caller = scope["mira.caller"] = await play.caller_of(self._services, Request(scope))
+            except MiraError as refusal:
+                await _error(refusal, self._services.new_id("req"))(scope, receive, send)
+                return
+            path = scope["path"] = play.OPENS + path[len(play.PREFIX) :]
         surface = self._hot.get(path)
         if surface is None:
             await self._cold(scope, receive, send)
         elif scope["method"] == "POST":
             headers = self._cors_headers(scope) if self._origins else []
             exchange = PlainExchange if scope["http_version"] == "1.0" else AsgiExchange
-            await self._answer(exchange(scope, receive, headers), surface)
+            await self._answer(exchange(scope, receive, headers), surface, caller)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
             response = _error(error, self._services.new_id("req"), surface.codec)
@@ -113,8 +121,9 @@ def _starlette_route(services: Services, row: Row) -> Route:
         REQUEST_ID.set(request_id)
         protocol = MESSAGES if row.of_both and _is_of_anthropic(request) else row.errors
         try:
-            caller = await _admit(services, row, request)
-            response = await endpoint(services, Asked(request, caller, request_id))
+            who = await _admit(services, row, request)
+            asked = Asked(request, who.caller, request_id, who.session, who.actor, row.audits or "")
+            response = await endpoint(services, asked)
         except MiraError as error:
             return _error(error, request_id, protocol)
         except ClientDisconnect:
@@ -130,39 +139,14 @@ def _starlette_route(services: Services, row: Row) -> Route:
     return Route(row.path, handle, methods=[row.method])
 
 
-async def _admit(services: Services, row: Row, request: Request) -> Caller | None:
+async def _admit(services: Services, row: Row, request: Request) -> Admitted:
     if row.policy is Policy.PUBLIC:
-        return None
+        return NOBODY
+    if row.policy is Policy.SESSION:
+        return await admit_session(services, request)
     if row.policy in (Policy.OPERATOR, Policy.LOOPBACK_OR_OPERATOR):
-        await _admit_operator(services, request, or_local=row.policy is Policy.LOOPBACK_OR_OPERATOR)
-        return None
-    face = Face.PROXY if row.policy is Policy.PROXY_KEY else Face.INFERENCE
-    return await authenticate(services.keyring, _RequestHeaders(request), face)
-
-
-async def _admit_operator(services: Services, request: Request, *, or_local: bool) -> None:
-    listener = request.scope.get("mira.listener", "public")
-    if listener == "socket":
-        return  # only the owner of the data folder can open it
-    if services.config.admin_listen is not None and listener != "admin":
-        raise MiraError(Kind.NOT_FOUND, "there is no such route")
-    if or_local and is_local(request.client, request.headers):
-        return
-    if not await services.operator(request.headers.get("authorization", "")):
-        raise MiraError(
-            Kind.BAD_KEY, "this route needs the operator's key: `Authorization: Bearer $MIRA_ADMIN_KEY`, or the sign-in"
-        )
-
-
-class _RequestHeaders:
-    """The part of an exchange that authentication reads."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def header(self, name: bytes) -> str | None:
-        """A header by its name."""
-        return self._request.headers.get(name.decode())
+        return await admit_operator(services, request, or_local=row.policy is Policy.LOOPBACK_OR_OPERATOR)
+    return await admit_key(services, request, Face.PROXY if row.policy is Policy.PROXY_KEY else Face.INFERENCE)
 
 
 def _error(error: MiraError, request_id: str, codec: Codec = CHAT) -> Response:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from mira.api.auditing import Facts, noting
 from mira.api.bodies import answer as json_answer
 from mira.api.bodies import decode, read, read_raw
 from mira.api.services import Asked, Services
@@ -26,6 +27,7 @@ from mira.errors import Kind, MiraError
 from mira.fetch.domains import MAX_DOMAINS, Domains, parse_domain
 from mira.fetch.service import Who
 from mira.fetch.shapes import FetchAnswer, FetchRequest, Spent
+from mira.store.keys import Key
 
 #: What a key's scope names where it may fetch, and the model of the usage rows.
 MODEL = "fetch"
@@ -114,17 +116,20 @@ async def fetch_here(services: Services, asked: Asked) -> Response:
 
 async def get_domains(services: Services, asked: Asked) -> Response:
     """The lists of a key."""
-    allow, block = await services.fetching.domains.get(await _key_id(services, asked))
+    allow, block = await services.fetching.domains.get((await _key(services, asked)).id)
     return json_answer(KeyDomains(None if allow is None else list(allow), list(block)))
 
 
 async def put_domains(services: Services, asked: Asked) -> Response:
     """Replaces the lists of a key, for its next call."""
-    key_id = await _key_id(services, asked)
+    key = await _key(services, asked)
     body = await read(asked, KeyDomains)
     allow = None if body.allow is None else _domains("allow", body.allow)
     block = _domains("block", body.block)
-    await services.fetching.domains.put(key_id, allow, block)
+    known_allow, known_block = await services.fetching.domains.get(key.id)
+    before = {"allow": known_allow, "block": known_block}
+    facts = Facts("key", key.id, key.name, key.workspace_id, before, {"allow": allow, "block": block})
+    await services.fetching.domains.put(key.id, allow, block, also=noting(services, asked, lambda _: facts))
     return json_answer(KeyDomains(None if allow is None else list(allow), list(block)))
 
 
@@ -192,11 +197,11 @@ def _wants_markdown(asked: Asked) -> bool:
     return _MARKDOWN in types and "application/json" not in types
 
 
-async def _key_id(services: Services, asked: Asked) -> str:
+async def _key(services: Services, asked: Asked) -> Key:
     key = await services.keys.get(asked.request.path_params["id"])
     if key is None:
         raise MiraError(Kind.NOT_FOUND, "there is no such key")
-    return key.id
+    return key
 
 
 def _domains(field: str, names: list[str]) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ async def list_models(services: Services, asked: Asked) -> Response:
     return answer({"object": "list", "data": rows, "has_more": has_more, "first_id": first, "last_id": last})
 
 
+def rows_of(services: Services) -> list[dict[str, Any]]:
+    """Every model of the fleet, by name."""
+    return [_row(services, route) for _, route in sorted(services.fleet.catalog.routes.items())]
+
+
 async def get_model(services: Services, asked: Asked) -> Response:
     """One model, by any of its spellings."""
     route = services.fleet.catalog.find(asked.request.path_params["id"])

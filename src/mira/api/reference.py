@@ -15,7 +15,8 @@ SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "public": [],
     "proxy key": [{"bearer": []}, {"apiKey": []}],
     "inference key": [{"bearer": []}, {"apiKey": []}],
-    "operator": [{"bearer": []}],
+    "operator": [{"bearer": []}, {"session": []}],
+    "session": [{"session": []}],
     "loopback or operator": [{"bearer": []}, {}],
 }
 PAGE_HEADERS = {
@@ -81,6 +82,7 @@ def describe(table: Iterable[Any], server_url: str) -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "__Host-mira_session"},
             },
         },
     }
@@ -99,7 +101,7 @@ def _operation(row: Any, path: str, schema_of: dict[Any, Any]) -> dict[str, Any]
             if part.startswith("{")
         ],
         "responses": {
-            "200": {"description": "The answer", **_content(schema_of.get(row.answer))},
+            str(row.status): {"description": "The answer", **_answer(row, schema_of)},
             "default": {
                 "description": "An error",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
@@ -109,6 +111,10 @@ def _operation(row: Any, path: str, schema_of: dict[Any, Any]) -> dict[str, Any]
     if row.body is not None:
         operation["requestBody"] = {"required": True, **_content(schema_of[row.body])}
     return operation
+
+
+def _answer(row: Any, schema_of: dict[Any, Any]) -> dict[str, Any]:
+    return {} if row.status == 204 else _content(schema_of.get(row.answer))
 
 
 def _content(schema: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """What the handlers work with: one record, filled by the composition root."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
+from mira.api.accounts import Accounts
 from mira.calls.media import Media
 from mira.config import Config
 from mira.core.caller import Caller
@@ -13,12 +14,15 @@ from mira.files.uploads import Uploads
 from mira.nodes.reconciler import Reconciler
 from mira.observe.metrics import Metrics
 from mira.relay import Relay
+from mira.store.audit import Actor
 from mira.store.calls import Calls
 from mira.store.fetch_domains import FetchDomains
+from mira.store.glances import Glances
 from mira.store.keyring import Keyring
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
 from mira.store.members import Members
+from mira.store.sessions import SignedIn
 from mira.store.transfers import Transfers
 from mira.store.usage import UsageSheets
 from mira.store.workspaces import Workspaces
@@ -36,7 +40,7 @@ class Services(Struct, frozen=True, kw_only=True):
     """The collaborators of the API.
 
     `fleet` is the running fleet (nodes, catalog, discovery), `reconciler` compares our books with those of its nodes,
-    `operator` checks an operator's credential, `counter` counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a
+    `accounts` are those of people, `counter` counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a
     prefix. `is_ready` says why the process cannot admit, or None.
     """
 
@@ -50,6 +54,7 @@ class Services(Struct, frozen=True, kw_only=True):
     calls: Calls
     transfers: Transfers
     usage: UsageSheets
+    glances: Glances
     fetching: Fetching
     fleet: Any
     reconciler: Reconciler
@@ -57,7 +62,7 @@ class Services(Struct, frozen=True, kw_only=True):
     uploads: Uploads
     media: Media
     metrics: Metrics
-    operator: Callable[[str], Awaitable[bool]]
+    accounts: Accounts
     now_ms: Callable[[], int]
     monotonic_s: Callable[[], float]
     new_id: Callable[[str], str]
@@ -65,11 +70,18 @@ class Services(Struct, frozen=True, kw_only=True):
 
 
 class Asked(Struct, frozen=True):
-    """A request on a thin route: its caller (None for operators and the public) and its id."""
+    """A request on a thin route: its caller (None for operators and the public) and its id.
+
+    `session` is who is signed in at the portal, where the route is theirs; `actor` who answers for a change, and
+    `action` what the audit log calls it.
+    """
 
     request: Any
     caller: Caller | None
     request_id: str
+    session: SignedIn | None = None
+    actor: Actor = Actor("public")
+    action: str = ""
 
     async def left(self) -> None:
         """Returns when the client has gone. The body must have been read, so that nothing else can come."""

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from mira.api.auditing import Facts, noting
 from mira.api.bodies import Budget, KeyChange, MemberChange, NewKey, NewMember, answer, read
 from mira.api.services import Asked, Services
 from mira.core.caller import Face
@@ -30,10 +31,11 @@ async def create_key(services: Services, asked: Asked) -> Response:
         row.id,
         body.name,
         Face(body.kind),
-        models=_scope(services, body.models),
+        models=scope_of(services, body.models),
         expires_at_ms=_time_ms(body.expires_at),
-        limits=_limits(body, UNLIMITED),
+        limits=limits_from(body, UNLIMITED),
         member_id=await _member_id(services, row.id, body.member),
+        also=noting(services, asked, lambda key: key_facts(None, key)),
     )
     return answer({**_key(key, services.now_ms()), "secret": secret}, 201)
 
@@ -46,18 +48,20 @@ async def change_key(services: Services, asked: Asked) -> Response:
         raise MiraError(Kind.NOT_FOUND, "there is no such key")
     changes = _given(body, "name", "disabled")
     if body.models is not msgspec.UNSET:
-        changes["models"] = _scope(services, body.models)
+        changes["models"] = scope_of(services, body.models)
     if body.expires_at is not msgspec.UNSET:
         changes["expires_at_ms"] = _time_ms(body.expires_at)
     if body.member is not msgspec.UNSET:
         changes["member_id"] = await _member_id(services, known.workspace_id, body.member)
-    key = await services.keyring.change(known.id, changes, _limits(body, limits_of(known.cap)))
+    also = noting(services, asked, lambda key: key_facts(known, key))
+    key = await services.keyring.change(known.id, changes, limits_from(body, limits_of(known.cap)), also=also)
     return answer(_key(key, services.now_ms()))
 
 
 async def revoke_key(services: Services, asked: Asked) -> Response:
     """Revokes a key at once and for good."""
-    if not await services.keyring.revoke(asked.request.path_params["id"]):
+    also = noting(services, asked, lambda key: key_facts(key, None))
+    if not await services.keyring.revoke(asked.request.path_params["id"], also=also):
         raise MiraError(Kind.NOT_FOUND, "there is no such key")
     return Response(status_code=204)
 
@@ -75,7 +79,13 @@ async def create_member(services: Services, asked: Asked) -> Response:
     body = await read(asked, NewMember)
     now_ms = services.now_ms()
     made = await services.members.create(
-        services.new_id("member"), row.id, body.name, body.email, now_ms=now_ms, limits=_limits(body, UNLIMITED)
+        services.new_id("member"),
+        row.id,
+        body.name,
+        body.email,
+        now_ms=now_ms,
+        limits=limits_from(body, UNLIMITED),
+        also=noting(services, asked, lambda member: member_facts(None, member)),
     )
     return answer(_member(made, now_ms), 201)
 
@@ -91,8 +101,9 @@ async def change_member(services: Services, asked: Asked) -> Response:
     known = await _found_member(services, asked)
     changes = _given(body, "name", "email", "disabled")
     now_ms = services.now_ms()
-    limits = _limits(body, limits_of(known.cap))
-    changed = await services.members.change(known.id, changes, now_ms=now_ms, limits=limits)
+    limits = limits_from(body, limits_of(known.cap))
+    also = noting(services, asked, lambda member: member_facts(known, member))
+    changed = await services.members.change(known.id, changes, now_ms=now_ms, limits=limits, also=also)
     services.keyring.forget()
     return answer(_member(changed, now_ms))
 
@@ -103,6 +114,46 @@ async def found_workspace(services: Services, asked: Asked) -> Any:
     if row is None:
         raise MiraError(Kind.NOT_FOUND, "there is no such workspace")
     return row
+
+
+def key_facts(before: Any | None, after: Any | None) -> Facts:
+    """What the audit log says of a key: everything but its digest."""
+    key: Any = after or before
+    return Facts("key", key.id, key.name, key.workspace_id, _key_values(before), _key_values(after))
+
+
+def member_facts(before: Any | None, after: Any) -> Facts:
+    """What the audit log says of a member."""
+    return Facts("member", after.id, after.name, after.workspace_id, _member_values(before), _member_values(after))
+
+
+def _key_values(key: Any | None) -> dict[str, Any] | None:
+    if key is None:
+        return None
+    return {
+        "name": key.name,
+        "kind": key.face.value,
+        "key": f"{key.prefix}…{key.last4}",
+        "models": sorted(key.models) if key.models is not None else None,
+        "expires_at_ms": key.expires_at_ms,
+        "disabled": key.disabled,
+        "member": key.member_id,
+        **_limit_values(key.cap),
+    }
+
+
+def _member_values(member: Any | None) -> dict[str, Any] | None:
+    if member is None:
+        return None
+    known = {"name": member.name, "email": member.email, "disabled": member.disabled}
+    return {**known, **_limit_values(member.cap)}
+
+
+def _limit_values(cap: Cap | None) -> dict[str, Any]:
+    limits = limits_of(cap)
+    amount = limits.budget_nanocredits
+    budget = None if amount is None else f"{credits_text(amount)} a {limits.budget_period}"
+    return {"rpm": limits.rpm, "tpm": limits.tpm, "concurrency": limits.concurrency, "budget": budget}
 
 
 async def _found_member(services: Services, asked: Asked) -> Any:
@@ -122,8 +173,8 @@ def _given(body: KeyChange | MemberChange, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(body, name)) is not msgspec.UNSET}
 
 
-def _limits(body: NewKey | KeyChange | NewMember | MemberChange, known: Limits) -> Limits:
-    """The limits as the body leaves them."""
+def limits_from(body: Any, known: Limits) -> Limits:
+    """The limits as a body with `rpm`, `tpm`, `concurrency` and `budget` leaves them; MiraError BAD_REQUEST."""
     changes: dict[str, Any] = {
         name: value for name in ("rpm", "tpm", "concurrency") if (value := getattr(body, name)) is not msgspec.UNSET
     }
@@ -140,7 +191,7 @@ def _limits(body: NewKey | KeyChange | NewMember | MemberChange, known: Limits) 
     return msgspec.structs.replace(known, **changes)
 
 
-def _limits_body(cap: Cap | None, now_ms: int) -> dict[str, Any]:
+def limits_body(cap: Cap | None, now_ms: int) -> dict[str, Any]:
     """The limits, and of the budget what is spent, held and left in its present period."""
     if cap is None:
         return {"rpm": None, "tpm": None, "concurrency": None, "budget": None}
@@ -166,7 +217,7 @@ def _member(row: Any, now_ms: int) -> dict[str, Any]:
         "email": row.email,
         "disabled": row.disabled,
         "created_at_ms": row.created_at_ms,
-        **_limits_body(row.cap, now_ms),
+        **limits_body(row.cap, now_ms),
     }
 
 
@@ -184,11 +235,11 @@ def _key(row: Any, now_ms: int) -> dict[str, Any]:
         "disabled": row.disabled,
         "revoked_at_ms": row.revoked_at_ms,
         "created_at_ms": row.created_at_ms,
-        **_limits_body(row.cap, now_ms),
+        **limits_body(row.cap, now_ms),
     }
 
 
-def _scope(services: Services, models: list[str] | None) -> frozenset[str] | None:
+def scope_of(services: Services, models: list[str] | None) -> frozenset[str] | None:
     """Canonical ids of a scope. A model that no node serves yet is kept as written: nodes come and go."""
     if models is None:
         return None

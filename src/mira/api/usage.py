@@ -1,7 +1,7 @@
 """Usage and calls as the API tells them: records one by one, sums by group, and the transfers behind one call."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from starlette.responses import Response
 
@@ -12,7 +12,7 @@ from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
 from mira.store.calls import Wanted
 from mira.store.transfers import Transfer
-from mira.store.usage import GROUPS
+from mira.store.usage import GROUPS, Group
 
 
 async def usage(services: Services, asked: Asked) -> Response:
@@ -46,14 +46,10 @@ async def usage_page(services: Services, asked: Asked, workspace_id: str | None)
     by = asked.request.query_params.get("group_by")
     if by is None:
         return await calls_page(services, asked, workspace_id)
-    names = tuple(dict.fromkeys(name for name in by.split(",") if name))
-    wrong = [name for name in names if name not in GROUPS]
-    if wrong:
-        message = f"group_by: {wrong[0][:40]!r} is not one of {', '.join(GROUPS)}; several are written with commas"
-        raise MiraError(Kind.BAD_REQUEST, message, param="group_by")
+    names = groups_of(asked, GROUPS)
     query = asked.request.query_params
     page = await services.usage.page(
-        _wanted(asked, workspace_id),
+        wanted(asked, workspace_id),
         names,
         after=query.get("cursor"),
         limit=page_limit(asked),
@@ -61,10 +57,22 @@ async def usage_page(services: Services, asked: Asked, workspace_id: str | None)
     return {"object": "list", "data": [_sum_body(row) for row in page.rows], "next": page.next}
 
 
+def groups_of(asked: Asked, known: tuple[Group, ...]) -> tuple[Group, ...]:
+    """The groups that the query names in `group_by`, of those that are known here; MiraError BAD_REQUEST."""
+    by = asked.request.query_params.get("group_by", "")
+    names = tuple(dict.fromkeys(name for name in by.split(",") if name))
+    for name in names:
+        if name not in known:
+            message = f"group_by: {name[:40]!r} is not one of {', '.join(known)}; several are written with commas"
+            raise MiraError(Kind.BAD_REQUEST, message, param="group_by")
+    return cast("tuple[Group, ...]", names)
+
+
 async def calls_page(services: Services, asked: Asked, workspace_id: str | None) -> dict[str, Any]:
     """One page of call records; `next` is the cursor of the following page or None."""
-    wanted = _wanted(asked, workspace_id)
-    page = await services.calls.page(wanted, after=asked.request.query_params.get("cursor"), limit=page_limit(asked))
+    page = await services.calls.page(
+        wanted(asked, workspace_id), after=asked.request.query_params.get("cursor"), limit=page_limit(asked)
+    )
     return {"object": "list", "data": [call_body(row) for row in page.rows], "next": page.next}
 
 
@@ -163,7 +171,8 @@ def _sum_body(row: Any) -> dict[str, Any]:
     }
 
 
-def _wanted(asked: Asked, workspace_id: str | None) -> Wanted:
+def wanted(asked: Asked, workspace_id: str | None) -> Wanted:
+    """The calls that the query asks for, of a workspace; MiraError BAD_REQUEST."""
     query = asked.request.query_params
     status = query.get("status")
     if status is not None and not (status in ("ok", "failed") or re.fullmatch(r"[1-5]\d\d", status)):

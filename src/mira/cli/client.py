@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -122,6 +122,27 @@ def unix_exchange(path: Path) -> Exchange:
             raise CommandError(f"the gateway did not answer within {TIMEOUT_S:.0f} s") from None
         except (OSError, http.client.HTTPException):
             raise CommandError("the gateway ended the connection before it answered; does it still run?") from None
+        finally:
+            connection.close()
+
+    return exchange
+
+
+def http_exchange(base_url: str, key: str) -> Exchange:
+    """Speaks HTTP or HTTPS to a gateway at an address that the person named, with a key; one connection per request."""
+    parts = urlsplit(base_url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+
+    async def exchange(method: str, target: str, body: bytes) -> Reply:
+        connection = kind(parts.hostname or "", parts.port, timeout=CONNECT_TIMEOUT_S)
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "connection": "close"}
+        try:
+            connection.request(method, parts.path.rstrip("/") + target, body or None, headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.read())
+        except (OSError, http.client.HTTPException, UnicodeError):
+            # UnicodeError: a key or a host that no header can carry.
+            raise CommandError(f"nothing answered at {base_url}; does the gateway run there?") from None
         finally:
             connection.close()
 

@@ -16,11 +16,13 @@ COMMANDS = {
     "doctor": "mira.cli.doctor:doctor",
     "workspaces": "mira.cli.workspaces:workspaces",
     "credits": "mira.cli.workspaces:credits_group",
+    "users": "mira.cli.users:users",
     "keys": "mira.cli.keys:keys",
     "nodes": "mira.cli.nodes:nodes",
     "models": "mira.cli.models:models",
     "usage": "mira.cli.usage:usage",
     "fetch": "mira.cli.fetch:fetch",
+    "connect": "mira.cli.connect:connect",
 }
 
 

@@ -200,6 +200,11 @@ def bill(usage: Usage, price: Price, *, trusted: bool, markup: Markup = PAR) -> 
     return Bill(_nano(cost, PAR), reported, _nano(charged, markup))
 
 
+def reached(price: Price, prompt_tokens: int) -> Price:
+    """The price of a call whose prompt has so many tokens: its tier's, where it has tiers."""
+    return _prices(price, prompt_tokens)[-1]
+
+
 def _nano(amount_picocredits: int, markup: Markup) -> int:
     """The one rounding: pico-credits times markup, up to whole nano-credits, within what the ledger can hold."""
     if amount_picocredits <= 0:

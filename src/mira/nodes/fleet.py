@@ -46,6 +46,12 @@ class SavedNodes(Protocol):
     async def set_overlay(self, name: str, *, drained: bool, disabled: bool) -> None:
         """Keeps the overlay of a node."""
 
+    async def prices(self) -> Mapping[str, dict[str, Any]]:
+        """By model: the prices that operators set at the portal, as rows of `core.price_rows`."""
+
+    async def put_price(self, model: str, row: dict[str, Any] | None) -> None:
+        """Keeps the price of a model, or forgets it."""
+
 
 class Fleet:
     """Owns the nodes. `new_pool` makes the HTTP client for a base URL, `list_prices` looks public prices up.
@@ -69,6 +75,7 @@ class Fleet:
         self._monotonic_s = monotonic_s
         self.on_change: Callable[[], None] = lambda: None
         self._operator_prices: dict[str, Price] = {}
+        self._saved_prices: dict[str, Price] = {}
         self._own_models: Table = NO_ROWS
         self._public_prices: dict[str, Price | None] = {}
         self._prices_asked_s = 0.0
@@ -104,6 +111,7 @@ class Fleet:
             kept.append(node)
         self.nodes = [*kept, *embedded]
         self._operator_prices = dict(prices)
+        await self._load_prices()
         self._own_models = models
         for node in current.values():
             asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
@@ -181,6 +189,43 @@ class Fleet:
         node.health.forgive()
         await asyncio.gather(self._ask(node), self._funds.look(node))
         await self._price_and_rebuild()
+
+    async def set_price(self, model: str, row: dict[str, Any] | None) -> None:
+        """Sets the price of a model in the words of `[[prices]]`, or takes back what was set (None).
+
+        MiraError BAD_REQUEST names the field, CONFLICT where the file has a price that stands above it.
+        """
+        if model in by_canonical_id(self._operator_prices, self._listings()):
+            raise MiraError(Kind.CONFLICT, f"the price of {model} stands in the configuration file; change it there")
+        if row is not None:
+            try:
+                price_row(row, "price")
+            except ValueError as error:
+                told = str(error).removeprefix("price.")
+                raise MiraError(Kind.BAD_REQUEST, told, param=told.partition(":")[0]) from None
+        await self._saved.put_price(model, row)
+        await self._load_prices()
+        await self._price_and_rebuild()
+
+    def price_in_file(self, model: str) -> bool:
+        """Whether the configuration file prices a model."""
+        return model in by_canonical_id(self._operator_prices, {model})
+
+    async def try_out(self, settings: dict[str, Any]) -> tuple[str | None, dict[str, tuple[Listing, Price | None]]]:
+        """Asks a node that is none of the fleet for its models: what went wrong, if anything, and each with its price.
+
+        Nothing of it is kept. MiraError BAD_REQUEST names a setting that is wrong.
+        """
+        node = self._make(_from_settings(settings))
+        try:
+            well = await self._ask(node)
+            found = dict(node.models) if well and node.last_error is None else {}
+            told = await self._list_prices([name for name, listing in found.items() if listing.price is None])
+            own = {**by_canonical_id(self._saved_prices, found), **by_canonical_id(self._operator_prices, found)}
+        finally:
+            await node.pool.close()
+        priced = {name: (one, own.get(name) or one.price or told.get(name)) for name, one in found.items()}
+        return node.last_error, priced
 
     def add_local(self, node: Node) -> None:
         """Takes in the embedded node, which the composition root keeps up to date."""
@@ -279,6 +324,7 @@ class Fleet:
         needless = node.config.models is not None and not node.trusts_cost
         if needless and node.health.heard and node.health.block is None:
             return True
+        node.checked_s = self._monotonic_s()
         try:
             status, body = await node.fetch_models()
             self._heard(node, status)
@@ -295,6 +341,21 @@ class Fleet:
         node.models = found
         return True
 
+    def _listings(self) -> dict[str, Listing]:
+        models: dict[str, Listing] = {}
+        for node in self.nodes:
+            models.update(node.models)
+        return models
+
+    async def _load_prices(self) -> None:
+        """Reads the prices that were set at the portal. One that this version cannot read is as good as none."""
+        self._saved_prices = {}
+        for model, row in (await self._saved.prices()).items():
+            try:
+                self._saved_prices[model] = msgspec.structs.replace(price_row(row), source="portal")
+            except ValueError:
+                log.warning("the price of %s that was set at the portal cannot be read", model)
+
     def _heard(self, node: Node, status: int) -> None:
         """What an answer that cost nothing says of the node."""
         if status == 200:
@@ -305,10 +366,8 @@ class Fleet:
             node.health.heard = True
 
     async def _price_and_rebuild(self) -> None:
-        models: dict[str, Listing] = {}
-        for node in self.nodes:
-            models.update(node.models)
-        own = by_canonical_id(self._operator_prices, models)
+        models = self._listings()
+        own = {**by_canonical_id(self._saved_prices, models), **by_canonical_id(self._operator_prices, models)}
         if self._monotonic_s() - self._prices_asked_s > PRICES_LAST_S:
             self._public_prices.clear()
         unknown = [

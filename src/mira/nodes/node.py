@@ -72,7 +72,7 @@ class Node:
 
     `obstacle` is set while the node cannot take calls for a reason of its own (drained, disabled, still loading): the
     error that a client gets where no other node serves the model. `adapter` changes requests and answers for models
-    that need more than the wire protocol (the local node's tools).
+    that need more than the wire protocol (the local node's tools). `checked_s` is when its models were last asked for.
     """
 
     def __init__(self, config: NodeConfig, pool: Upstream, *, markup: Markup) -> None:
@@ -97,6 +97,7 @@ class Node:
         self.disabled = False
         self.loading: MiraError | None = None
         self.last_error: str | None = None
+        self.checked_s: float | None = None
         self.counts_running = 0
         self.pool = pool
         self.authorize(config.api_key)

@@ -3,6 +3,7 @@
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.schema import fetch_domains
 from mira.store.statements import upsert
@@ -24,11 +25,14 @@ class FetchDomains:
             return None, ()
         return (None if row.allow is None else _decode(row.allow)), _decode(row.block)
 
-    async def put(self, key_id: str, allow: tuple[str, ...] | None, block: tuple[str, ...]) -> None:
+    async def put(
+        self, key_id: str, allow: tuple[str, ...] | None, block: tuple[str, ...], *, also: Also = nothing
+    ) -> None:
         """Replaces the lists of a key that exists."""
 
         def write(connection: Connection) -> None:
             connection.execute(delete(fetch_domains).where(fetch_domains.c.key_id == key_id))
+            also(connection, key_id)
             if allow is None and not block:
                 return
             row = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from mira.core.caller import Caller, Face
 from mira.core.limits import UNLIMITED, Limits
+from mira.store.audit import Also, nothing
 from mira.store.keys import Key, Keys
 from mira.store.secretbox import SecretBox
 
@@ -72,6 +73,7 @@ class Keyring:
         secret: str | None = None,
         limits: Limits = UNLIMITED,
         member_id: str | None = None,
+        also: Also = nothing,
     ) -> tuple[str, Key]:
         """Makes a key: (secret, key). A given `secret` is used as it stands (bootstrap), insert or ignore."""
         whole = secret or PREFIXES[face] + secrets.token_urlsafe(SECRET_BYTES)
@@ -88,19 +90,22 @@ class Keyring:
             now_ms=self._now_ms(),
             limits=limits,
             member_id=member_id,
+            also=also,
         )
         self.forget()
         return whole, key
 
-    async def change(self, key_id: str, changes: dict[str, Any], limits: Limits | None = None) -> Key | None:
+    async def change(
+        self, key_id: str, changes: dict[str, Any], limits: Limits | None = None, *, also: Also = nothing
+    ) -> Key | None:
         """Changes a key (see `Keys.change`), and its limits as a whole where given; None where there is no such key."""
-        key = await self._keys.change(key_id, changes, limits=limits, now_ms=self._now_ms())
+        key = await self._keys.change(key_id, changes, limits=limits, now_ms=self._now_ms(), also=also)
         self.forget()
         return key
 
-    async def revoke(self, key_id: str) -> bool:
+    async def revoke(self, key_id: str, *, also: Also = nothing) -> bool:
         """Revokes a key for good; False where there is no such key."""
-        done = await self._keys.revoke(key_id, self._now_ms())
+        done = await self._keys.revoke(key_id, self._now_ms(), also=also)
         self.forget()
         return done
 

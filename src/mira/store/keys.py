@@ -10,6 +10,7 @@ from sqlalchemy.sql import ColumnElement
 
 from mira.core.caller import Caller, Face
 from mira.core.limits import UNLIMITED, Cap, Limits, key_cap, member_cap
+from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.limits import caps_of, limits_anything, set_limits
 from mira.store.schema import cap, key, member
@@ -66,6 +67,7 @@ class Keys:
         now_ms: int,
         limits: Limits = UNLIMITED,
         member_id: str | None = None,
+        also: Also = nothing,
     ) -> Key:
         """Stores a key. Where its id or digest is known already, nothing changes and the known key is returned."""
         row = {
@@ -90,7 +92,9 @@ class Keys:
             if found.id != key_id:
                 return found
             set_limits(connection, key_cap(key_id), limits, select(key.c.id).where(key.c.id == key_id), now_ms)
-            return _found(connection, key.c.id == key_id)[0]
+            [made] = _found(connection, key.c.id == key_id)
+            also(connection, made)
+            return made
 
         return await self._database.write(insert)
 
@@ -109,8 +113,15 @@ class Keys:
         Expiry is the asker's to judge.
         """
 
+        return await self._caller(key.c.digest == digest)
+
+    async def caller(self, key_id: str) -> Caller | None:
+        """The caller of a key that its holder need not show: the portal's own. None as for `find`."""
+        return await self._caller(key.c.id == key_id)
+
+    async def _caller(self, which: ColumnElement[bool]) -> Caller | None:
         def find(connection: Connection) -> Caller | None:
-            good = and_(key.c.digest == digest, key.c.revoked_at_ms.is_(None), ~key.c.disabled)
+            good = and_(which, key.c.revoked_at_ms.is_(None), ~key.c.disabled)
             row = connection.execute(select(*_COLUMNS).where(good)).one_or_none()
             if row is None:
                 return None
@@ -135,6 +146,7 @@ class Keys:
         *,
         limits: Limits | None = None,
         now_ms: int = 0,
+        also: Also = nothing,
     ) -> Key | None:
         """Changes what is `CHANGEABLE`, and the limits as a whole where given; None where there is no such key.
 
@@ -151,21 +163,27 @@ class Keys:
                 connection.execute(update(key).where(_of(key_id, workspace_id)).values(values))
             changed(connection, KEYS)
             found = _found(connection, _of(key_id, workspace_id))
-            if not found or limits is None:
-                return found[0] if found else None
-            set_limits(connection, key_cap(key_id), limits, select(key.c.id).where(key.c.id == key_id), now_ms)
-            return _found(connection, _of(key_id, workspace_id))[0]
+            if not found:
+                return None
+            if limits is not None:
+                set_limits(connection, key_cap(key_id), limits, select(key.c.id).where(key.c.id == key_id), now_ms)
+                found = _found(connection, _of(key_id, workspace_id))
+            also(connection, found[0])
+            return found[0]
 
         return await self._database.write(change)
 
-    async def revoke(self, key_id: str, now_ms: int, workspace_id: str | None = None) -> bool:
+    async def revoke(self, key_id: str, now_ms: int, workspace_id: str | None = None, *, also: Also = nothing) -> bool:
         """Revokes a key for good; the first time stands. False where there is no such key."""
 
         def revoke(connection: Connection) -> bool:
             first = update(key).where(_of(key_id, workspace_id), key.c.revoked_at_ms.is_(None))
             connection.execute(first.values(revoked_at_ms=now_ms))
             changed(connection, KEYS)
-            return connection.execute(select(key.c.id).where(_of(key_id, workspace_id))).first() is not None
+            found = _found(connection, _of(key_id, workspace_id))
+            if found:
+                also(connection, found[0])
+            return bool(found)
 
         return await self._database.write(revoke)
 

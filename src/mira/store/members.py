@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select, update
 
 from mira.core.limits import UNLIMITED, Cap, Limits, member_cap
+from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.limits import caps_of, set_limits
 from mira.store.schema import key, member
@@ -17,7 +18,10 @@ CHANGEABLE = frozenset({"name", "email", "disabled"})
 
 
 class Member(Struct, frozen=True):
-    """A member. `cap` holds the limits and what is taken of them, None where there never were any."""
+    """A member. `user_id` is the account that signs in as it.
+
+    `cap` holds the limits and what is taken of them, None where there never were any.
+    """
 
     id: str
     workspace_id: str
@@ -25,6 +29,7 @@ class Member(Struct, frozen=True):
     email: str | None
     disabled: bool
     created_at_ms: int
+    user_id: str | None = None
     cap: Cap | None = None
 
 
@@ -43,6 +48,7 @@ class Members:
         *,
         now_ms: int,
         limits: Limits = UNLIMITED,
+        also: Also = nothing,
     ) -> Member:
         """Makes a member, with limits where there are any."""
 
@@ -54,6 +60,7 @@ class Members:
             set_limits(connection, member_cap(member_id), limits, _keys(member_id), now_ms)
             found = _find(connection, member_id, None)
             assert found is not None
+            also(connection, found)
             return found
 
         return await self._database.write(make)
@@ -75,7 +82,13 @@ class Members:
         return await self._database.read(lambda connection: _find(connection, member_id, workspace_id))
 
     async def change(
-        self, member_id: str, changes: dict[str, Any], *, now_ms: int, limits: Limits | None = None
+        self,
+        member_id: str,
+        changes: dict[str, Any],
+        *,
+        now_ms: int,
+        limits: Limits | None = None,
+        also: Also = nothing,
     ) -> Member | None:
         """Changes name, email or disabled, and the limits as a whole where given; None where there is none."""
         if not changes.keys() <= CHANGEABLE:
@@ -87,7 +100,10 @@ class Members:
                 connection.execute(update(member).where(member.c.id == member_id).values(changes))
             if limits is not None and _find(connection, member_id, None) is not None:
                 set_limits(connection, member_cap(member_id), limits, _keys(member_id), now_ms)
-            return _find(connection, member_id, None)
+            found = _find(connection, member_id, None)
+            if found is not None:
+                also(connection, found)
+            return found
 
         return await self._database.write(change)
 

@@ -1,4 +1,4 @@
-"""Nodes made by the operator API, and what operators switched on any node.
+"""Nodes made by the operator API, what operators switched on any node, and the prices that they set.
 
 A node from the file or the environment is not stored; draining or disabling it is, as an overlay under its name.
 """
@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Executable, delete, select
 
 from mira.store.database import Database
-from mira.store.schema import node, node_overlay
+from mira.store.schema import node, node_overlay, price
 from mira.store.secretbox import SecretBox
 from mira.store.statements import upsert
 from mira.store.versions import NODES, changed
@@ -68,6 +68,21 @@ class Nodes:
         insert = upsert(node_overlay).values(name=name, drained=drained, disabled=disabled)
         change = insert.on_conflict_do_update(index_elements=["name"], set_={"drained": drained, "disabled": disabled})
         await self._write(change)
+
+    async def prices(self) -> Mapping[str, dict[str, Any]]:
+        """By model: the prices that operators set at the portal."""
+        query = select(price.c.model, price.c.price)
+        rows = await self._database.read(lambda connection: connection.execute(query).fetchall())
+        return {model: msgspec.json.decode(text) for model, text in rows}
+
+    async def put_price(self, model: str, row: dict[str, Any] | None) -> None:
+        """Keeps the price of a model, or forgets it."""
+        if row is None:
+            await self._write(delete(price).where(price.c.model == model))
+            return
+        values = {"price": msgspec.json.encode(row).decode(), "updated_at_ms": self._now_ms()}
+        first = upsert(price).values(model=model, **values)
+        await self._write(first.on_conflict_do_update(index_elements=["model"], set_=values))
 
     async def _write(self, change: Executable) -> None:
         def write(connection: Connection) -> None:

@@ -14,10 +14,10 @@ class Passwords:
         return self._hasher().hash(password)
 
     def verify(self, known: str | None, password: str) -> bool:
-        """Whether the password is right; as slow where there is no account."""
+        """Whether the password is right; as slow where there is no account, or one without a password."""
         from argon2.exceptions import Argon2Error, InvalidHashError  # noqa: PLC0415 - only who signs in needs it
 
-        if known is None:
+        if not known:
             self.hash(password)
             return False
         try:

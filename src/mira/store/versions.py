@@ -17,8 +17,9 @@ from mira.store.statements import upsert
 
 log = logging.getLogger("mira.versions")
 
-#: Kinds of what is remembered: the callers behind keys, the nodes that were made by the API, and hints of sick nodes.
-KEYS, NODES, HINTS = "keys", "nodes", "hints"
+#: Kinds of what is remembered: the callers behind keys, nodes and prices that were made by the API, hints of sick
+#: nodes, and operators whose password was right.
+KEYS, NODES, HINTS, USERS = "keys", "nodes", "hints", "users"
 POLL_S = 0.4
 POLL_TIMEOUT_S = 0.9
 #: How long what is remembered may be trusted while the database cannot be asked.

@@ -4,6 +4,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, select, update
 
 from mira.core.ledger import workspace_account
+from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.schema import account, workspace
 from mira.store.statements import upsert
@@ -23,7 +24,7 @@ class Workspaces:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, workspace_id: str, name: str, now_ms: int) -> Workspace:
+    async def create(self, workspace_id: str, name: str, now_ms: int, *, also: Also = nothing) -> Workspace:
         """Makes a workspace with an empty account. One that exists already stays as it is and is returned."""
 
         def insert(connection: Connection) -> Workspace:
@@ -35,7 +36,9 @@ class Workspaces:
                 .values(id=workspace_account(workspace_id), posted_nanocredits=0, held_nanocredits=0, capped=True)
                 .on_conflict_do_nothing()
             )
-            return Workspace(*connection.execute(select(workspace).where(workspace.c.id == workspace_id)).one())
+            made = Workspace(*connection.execute(select(workspace).where(workspace.c.id == workspace_id)).one())
+            also(connection, made)
+            return made
 
         return await self._database.write(insert)
 
@@ -50,7 +53,14 @@ class Workspaces:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return Workspace(*row) if row is not None else None
 
-    async def rename(self, workspace_id: str, name: str) -> bool:
+    async def rename(self, workspace_id: str, name: str, *, also: Also = nothing) -> bool:
         """Renames a workspace; False where there is none of this id."""
-        change = update(workspace).where(workspace.c.id == workspace_id).values(name=name)
-        return await self._database.write(lambda connection: connection.execute(change).rowcount == 1)
+        change = update(workspace).where(workspace.c.id == workspace_id).values(name=name).returning(workspace)
+
+        def rename(connection: Connection) -> bool:
+            row = connection.execute(change).one_or_none()
+            if row is not None:
+                also(connection, Workspace(*row))
+            return row is not None
+
+        return await self._database.write(rename)

@@ -1,3 +1,3 @@
 """The steps that bring a database from one version to the next; HEAD names the last one."""
 
-HEAD = "0012"
+HEAD = "0013"

@@ -1,0 +1,1 @@
+"""The portal's own API: sessions, and what members and operators see and change under them."""

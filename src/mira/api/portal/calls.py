@@ -1,0 +1,181 @@
+"""A workspace's calls: one by one, and how the cost of each adds up."""
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from mira.api.bodies import answer, page_limit
+from mira.api.portal import shapes_calls as shapes
+from mira.api.portal.session import workspace_of
+from mira.api.portal.spans import bars, per_million, span_of
+from mira.api.services import Asked, Services
+from mira.api.usage import attempts_body, call_body, wanted
+from mira.core import pricing
+from mira.core.call import CallRecord
+from mira.core.fleet import Offer
+from mira.core.ledger import workspace_account
+from mira.core.money import credits_text
+from mira.core.pricing import Price
+from mira.core.usage import Usage
+from mira.errors import Kind, MiraError
+from mira.store.transfers import Transfer
+
+#: Classes of usage, each with what it is called, its price, and the prices that stand in where it has none.
+CLASSES = (
+    ("input_tokens", "input", ("input_picocredits",)),
+    ("cache_read_tokens", "cache read", ("cache_read_picocredits", "input_picocredits")),
+    ("cache_write_5m_tokens", "cache write", ("cache_write_5m_picocredits", "input_picocredits")),
+    (
+        "cache_write_1h_tokens",
+        "cache write, one hour",
+        ("cache_write_1h_picocredits", "cache_write_5m_picocredits", "input_picocredits"),
+    ),
+    ("audio_input_tokens", "audio input", ("audio_input_picocredits", "input_picocredits")),
+    ("image_input_tokens", "image input", ("image_input_picocredits", "input_picocredits")),
+    ("output_tokens", "output", ("output_picocredits",)),
+    ("reasoning_tokens", "reasoning", ("reasoning_picocredits", "output_picocredits")),
+    ("audio_output_tokens", "audio output", ("audio_output_picocredits", "output_picocredits")),
+    ("image_output_tokens", "image output", ("image_output_picocredits", "output_picocredits")),
+)
+
+
+async def list_calls(services: Services, asked: Asked) -> Response:
+    """A page of calls, newest first, with a histogram of all that the filters find where it is asked for."""
+    workspace_id, query = workspace_of(asked), asked.request.query_params
+    sought = wanted(asked, workspace_id)
+    page = await services.calls.page(sought, after=query.get("cursor"), limit=page_limit(asked))
+    names = await services.glances.names_of_keys(workspace_id)
+    histogram = step = None
+    if query.get("histogram") == "true":
+        since_ms, until_ms = span_of(services, asked)
+        step, histogram = await bars(services, msgspec.structs.replace(sought, since_ms=since_ms, until_ms=until_ms))
+    return answer(
+        shapes.CallPage(
+            data=[shown_call(row, names) for row in page.rows], next=page.next, histogram=histogram, step=step
+        )
+    )
+
+
+async def get_call(services: Services, asked: Asked) -> Response:
+    """One call of the workspace, with its attempts and how its cost adds up."""
+    workspace_id = workspace_of(asked)
+    record = await services.calls.get(asked.request.path_params["id"], workspace_id)
+    if record is None:
+        raise MiraError(Kind.NOT_FOUND, "there is no such call")
+    return answer(await detail(services, record, workspace_account(workspace_id)))
+
+
+async def get_any_call(services: Services, asked: Asked) -> Response:
+    """One call of any workspace, with what its nodes charged."""
+    record = await services.calls.get(asked.request.path_params["id"])
+    if record is None:
+        raise MiraError(Kind.NOT_FOUND, "there is no such call")
+    return answer(await detail(services, record, None))
+
+
+async def detail(services: Services, record: CallRecord, account: str | None) -> shapes.CallDetail:
+    """All that is known of a call: for the holder of an account only what moved that, for operators (None) the rest."""
+    names = await services.glances.names_of_keys(record.workspace_id)
+    lines = await services.transfers.of_call(record.request_id)
+    return shapes.CallDetail(
+        call=shown_call(record, names),
+        tried=[
+            shapes.AttemptShown(
+                **{name: value for name, value in each.items() if name != "cost"},
+                cost=each["cost"] if account is None else None,
+            )
+            for each in attempts_body(record)
+        ],
+        arithmetic=_arithmetic(services, record),
+        transfers=[
+            shown_transfer(line, account or workspace_account(record.workspace_id), None)
+            for line in lines
+            if account is None or account in (line.debit, line.credit)
+        ],
+    )
+
+
+def shown_call(record: CallRecord, names: dict[str, str]) -> shapes.CallShown:
+    """A call as the portal shows it; `names` are those of keys."""
+    body = call_body(record)
+    usage = shapes.CallUsage(**body.pop("usage"))
+    return shapes.CallShown(**body, usage=usage, key_name=names.get(record.key_id))
+
+
+def shown_transfer(line: Transfer, account: str, balance_nanocredits: int | None) -> shapes.TransferShown:
+    """A transfer as the holder of an account sees it: what came is positive."""
+    what, _, reference = line.idem.partition(":")
+    is_call = what in ("settle", "overrun", "attempt")
+    incoming = line.credit == account
+    return shapes.TransferShown(
+        id=str(line.id),
+        kind={"settle": "call", "topup": "top_up"}.get(what, what),
+        reference=reference.partition(":")[2] if what == "topup" else reference,
+        call_id=reference if is_call else None,
+        debit=line.debit,
+        credit=line.credit,
+        amount=credits_text(line.amount_nanocredits if incoming else -line.amount_nanocredits),
+        balance=credits_text(balance_nanocredits) if balance_nanocredits is not None else None,
+        created_at_ms=line.created_at_ms,
+    )
+
+
+def _arithmetic(services: Services, record: CallRecord) -> shapes.Arithmetic:
+    billed = record.billed_nanocredits
+    offer = _offer(services, record)
+    if offer is None or offer.price is None or (not billed and not record.usage.prompt_tokens):
+        return _no_lines("none", billed)
+    if offer.price.free:
+        return _no_lines("free", billed)
+    price = pricing.reached(offer.price, record.usage.prompt_tokens)
+    lines = _lines(record.usage, price, offer.markup)
+    total = pricing.cost_nanocredits(record.usage, offer.price, offer.markup)
+    reported = record.reported_nanocredits is not None and offer.node.trusts_cost
+    return shapes.Arithmetic(
+        rule="reported" if reported else "price",
+        lines=lines,
+        total=credits_text(total),
+        billed=credits_text(billed),
+        exact=not reported and total == billed,
+    )
+
+
+def _no_lines(rule: Any, billed: int) -> shapes.Arithmetic:
+    return shapes.Arithmetic(rule=rule, lines=[], total="0", billed=credits_text(billed), exact=billed == 0)
+
+
+def _lines(usage: Usage, price: Price, markup: pricing.Markup) -> list[shapes.CostLine]:
+    lines: list[shapes.CostLine] = []
+    for field, name, prices in CLASSES:
+        quantity = getattr(usage, field)
+        if quantity > 0:
+            rate = next(found for each in prices if (found := getattr(price, each)) is not None)
+            # Each line is shown exact, in pico-credits; only their sum is rounded, once, up to a nano-credit.
+            lines.append(
+                shapes.CostLine(
+                    name=name,
+                    quantity=quantity,
+                    price_per_million=per_million(rate, markup),
+                    cost=per_million(rate * quantity, markup, 10**12),
+                )
+            )
+    if usage.web_searches > 0 and price.web_search_picocredits:
+        rate = price.web_search_picocredits
+        lines.append(
+            shapes.CostLine(
+                name="web searches",
+                quantity=usage.web_searches,
+                price_per_million=per_million(rate, markup),
+                cost=per_million(rate * usage.web_searches, markup, 10**12),
+            )
+        )
+    return lines
+
+
+def _offer(services: Services, record: CallRecord) -> Offer | None:
+    """The offer that the call was made on, where its node still makes it."""
+    route = services.fleet.catalog.routes.get(record.model)
+    if route is None:
+        return None
+    return next((offer for offer in route.offers if offer.node.name == record.node), None)

@@ -1,0 +1,219 @@
+"""A workspace's usage, credits and overview."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from mira.api.bodies import answer, page_limit
+from mira.api.portal import shapes_calls as shapes
+from mira.api.portal.calls import shown_transfer
+from mira.api.portal.keys import MANAGED
+from mira.api.portal.session import workspace_of
+from mira.api.portal.spans import DAY_MS, HOUR_MS, bars, before, percentile, span_of, sums_of, totals
+from mira.api.services import Asked, Services
+from mira.api.usage import groups_of, wanted
+from mira.core.ledger import workspace_account
+from mira.core.limits import period_start_ms
+from mira.core.money import credits_text
+from mira.store.calls import Wanted
+from mira.store.usage import Group
+
+#: How many lines a download has at most.
+MOST_LINES = 10_000
+LINES_AT_ONCE = 1000
+TOP_MODELS, TOP_KEYS = 8, 5
+#: What a spending rate is taken from.
+RATE_DAYS = 7
+GROUPS: tuple[Group, ...] = ("model", "key", "node", "day", "hour")
+
+
+async def get_usage(services: Services, asked: Asked) -> Response:
+    """Sums by groups, perhaps beside those of the span before; or the same as a table to download."""
+    workspace_id, query = workspace_of(asked), asked.request.query_params
+    since_ms, until_ms = span_of(services, asked)
+    sought = msgspec.structs.replace(wanted(asked, workspace_id), since_ms=since_ms, until_ms=until_ms)
+    by = groups_of(asked, GROUPS)
+    names = await services.glances.names_of_keys(workspace_id)
+    if query.get("format") == "csv":
+        return await _usage_csv(services, sought, by, names)
+    page = await services.usage.page(sought, by, after=query.get("cursor"), limit=page_limit(asked))
+    previous = None
+    if query.get("compare") == "previous":
+        earlier = before(sought)
+        rows = (await services.usage.page(earlier, by, limit=page_limit(asked))).rows
+        previous = await _span(services, earlier, rows, names)
+    span = await _span(services, sought, page.rows, names)
+    told = shapes.Usage(
+        since_ms=span.since_ms,
+        until_ms=span.until_ms,
+        totals=span.totals,
+        data=span.data,
+        next=page.next,
+        previous=previous,
+    )
+    return answer(told)
+
+
+async def get_credits(services: Services, asked: Asked) -> Response:
+    """The workspace's credits, and for how long they last."""
+    return answer(await credits_of(services, workspace_of(asked)))
+
+
+async def list_transfers(services: Services, asked: Asked) -> Response:
+    """The statement of the workspace, newest first, or the same as a table to download."""
+    workspace_id, query = workspace_of(asked), asked.request.query_params
+    account = workspace_account(workspace_id)
+    if query.get("format") == "csv":
+        return await _statement_csv(services, workspace_id, account)
+    page = await services.glances.statement(workspace_id, after=query.get("cursor"), limit=page_limit(asked))
+    data = [shown_transfer(line.transfer, account, line.balance_nanocredits) for line in page.rows]
+    return answer(shapes.Statement(data=data, next=page.next))
+
+
+async def get_overview(services: Services, asked: Asked) -> Response:
+    """What a member wants to see first."""
+    workspace_id = workspace_of(asked)
+    since_ms, until_ms = span_of(services, asked)
+    sought = Wanted(workspace_id=workspace_id, since_ms=since_ms, until_ms=until_ms)
+    names = await services.glances.names_of_keys(workspace_id)
+    step, series = await bars(services, sought)
+    models = (await services.usage.page(sought, ("model",), limit=TOP_MODELS)).rows
+    top = (await services.usage.page(sought, ("key",), limit=TOP_KEYS)).rows
+    timings = await services.glances.timings(workspace_id, since_ms, until_ms)
+    waits = [each.first_content_ms for each in timings if each.first_content_ms is not None and not each.failed]
+    return answer(
+        shapes.Overview(
+            since_ms=since_ms,
+            until_ms=until_ms,
+            credits=await credits_of(services, workspace_id),
+            totals=await totals(services, sought),
+            previous=await totals(services, before(sought)),
+            p50_first_content_ms=percentile(waits, 0.5),
+            p95_first_content_ms=percentile(waits, 0.95),
+            sampled_calls=len(waits),
+            series=series,
+            step=step,
+            by_model=[
+                shapes.ModelSpend(
+                    model=row.groups["model"],
+                    calls=row.calls,
+                    failed=row.failed,
+                    total_tokens=row.prompt_tokens + row.completion_tokens,
+                    cost=credits_text(row.billed_nanocredits),
+                )
+                for row in models
+            ],
+            top_keys=[
+                shapes.KeySpend(
+                    key_id=row.groups["key"],
+                    key_name=names.get(row.groups["key"]),
+                    calls=row.calls,
+                    cost=credits_text(row.billed_nanocredits),
+                )
+                for row in top
+            ],
+            checklist=await _checklist(services, workspace_id),
+        )
+    )
+
+
+async def credits_of(services: Services, workspace_id: str) -> shapes.Credits:
+    """The credits of a workspace, what is spent of them, and for how long they last at that rate."""
+    posted, held = await services.ledger.balance(workspace_id)
+    now_ms = services.now_ms()
+    week = await _spent(services, workspace_id, now_ms // HOUR_MS * HOUR_MS - RATE_DAYS * DAY_MS)
+    per_day = week // RATE_DAYS
+    return shapes.Credits(
+        balance=credits_text(posted),
+        held=credits_text(held),
+        available=credits_text(posted - held),
+        currency="credit",
+        spend_per_day=credits_text(per_day),
+        days_left=round((posted - held) / per_day, 1) if per_day > 0 else None,
+        spent_today=credits_text(await _spent(services, workspace_id, period_start_ms("day", now_ms))),
+        spent_this_month=credits_text(await _spent(services, workspace_id, period_start_ms("month", now_ms))),
+    )
+
+
+async def _spent(services: Services, workspace_id: str, since_ms: int) -> int:
+    [row] = (await services.usage.page(Wanted(workspace_id=workspace_id, since_ms=since_ms), ())).rows
+    return int(row.billed_nanocredits)
+
+
+async def _checklist(services: Services, workspace_id: str) -> shapes.Checklist:
+    posted, held = await services.ledger.balance(workspace_id)
+    keys = await services.keys.list(workspace_id)
+    first = await services.glances.first_call(workspace_id=workspace_id)
+    return shapes.Checklist(
+        has_credits=posted - held > 0,
+        has_key=any(key.revoked_at_ms is None and not key.id.startswith(MANAGED) for key in keys),
+        has_model=any(
+            offer.price is not None and offer.node.obstacle is None
+            for route in services.fleet.catalog.routes.values()
+            for offer in route.offers
+        ),
+        first_request_at_ms=first[1] if first is not None else None,
+    )
+
+
+async def _span(services: Services, sought: Wanted, rows: Iterable[Any], names: dict[str, str]) -> shapes.UsageSpan:
+    return shapes.UsageSpan(
+        since_ms=sought.since_ms or 0,
+        until_ms=sought.until_ms or 0,
+        totals=await totals(services, sought),
+        data=[_row(row, names) for row in rows],
+    )
+
+
+def _row(row: Any, names: dict[str, str]) -> shapes.UsageRow:
+    groups = {
+        {"day": "day_ms", "hour": "hour_ms", "key": "key_id"}.get(name, name): value
+        for name, value in row.groups.items()
+    }
+    return shapes.UsageRow(**groups, key_name=names.get(groups.get("key_id", "")), **sums_of(row))
+
+
+async def _usage_csv(services: Services, sought: Wanted, by: tuple[Group, ...], names: dict[str, str]) -> Response:
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while len(rows) < MOST_LINES:
+        page = await services.usage.page(sought, by, after=cursor, limit=LINES_AT_ONCE)
+        rows += [msgspec.to_builtins(_row(row, names)) for row in page.rows]
+        cursor = page.next
+        if cursor is None:
+            break
+    shown = [name for name in shapes.UsageRow.__struct_fields__ if any(row[name] is not None for row in rows)]
+    return table("usage.csv", shown or list(shapes.UsageSums.__struct_fields__), rows)
+
+
+async def _statement_csv(services: Services, workspace_id: str, account: str) -> Response:
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while len(rows) < MOST_LINES:
+        page = await services.glances.statement(workspace_id, after=cursor, limit=LINES_AT_ONCE)
+        lines = [shown_transfer(line.transfer, account, line.balance_nanocredits) for line in page.rows]
+        rows += [msgspec.to_builtins(line) for line in lines]
+        cursor = page.next
+        if cursor is None:
+            break
+    return table("statement.csv", ["created_at_ms", "kind", "reference", "amount", "balance"], rows)
+
+
+def table(filename: str, columns: list[str], rows: list[dict[str, Any]]) -> Response:
+    """Rows as a file of comma-separated values. What a spreadsheet would take for a formula is made text."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_plain(row.get(name)) for name in columns] for row in rows)
+    headers = {"content-disposition": f'attachment; filename="{filename}"', "x-content-type-options": "nosniff"}
+    return Response(text.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in "=+@\t\r" and value:
+        return f"'{value}"
+    return "" if value is None else value

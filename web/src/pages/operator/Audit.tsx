@@ -1,0 +1,83 @@
+/** Who changed what, when, from what to what. */
+import { Code, Text } from "@mantine/core";
+import { useRoute, usePages } from "../../api/queries";
+import type { AuditEntry } from "../../api/schema";
+import { type Column, DataTable } from "../../components/DataTable";
+import { FilterBar } from "../../components/FilterBar";
+import { useFilters } from "../../components/filters";
+import { PageHeader } from "../../components/PageHeader";
+import { RangePicker } from "../../components/RangePicker";
+import { useRange } from "../../components/range";
+import { Section } from "../../components/Section";
+import { Empty } from "../../components/States";
+import { Time } from "../../components/Time";
+import classes from "./audit.module.css";
+
+const WAYS: Record<string, string> = { operator_key: "operator key", cli: "command line", oidc: "single sign-on", invitation: "invitation" };
+
+export default function Audit() {
+  const { values, set, clear, active } = useFilters(["action", "actor", "workspace"]);
+  const { range, setRange, since_ms } = useRange("30d");
+  const entries = usePages("GET /admin/v1/audit", { query: { ...values, since_ms } });
+  const workspaces = useRoute("GET /admin/v1/workspaces");
+  return (
+    <>
+      <PageHeader title="Audit" description="Every change by people, by the operator key and by commands. Entries are never changed; secrets are never in them.">
+        <RangePicker range={range} setRange={setRange} />
+      </PageHeader>
+      <FilterBar values={values} set={set} clear={clear} active={active} filters={[
+        { name: "action", label: "Action", kind: "search", placeholder: "Action, such as node.change" },
+        { name: "actor", label: "Who", kind: "search", placeholder: "Who: an id or an e-mail" },
+        { name: "workspace", label: "Workspace", kind: "choice", all: "Every workspace", options: (workspaces.data?.data ?? []).map(({ id, name }) => ({ value: id, label: name })) },
+      ]} />
+      <Section title="Changes" description="Newest first" padded={false}>
+        <DataTable label="Changes" columns={COLUMNS} pages={entries} rowKey={(entry) => entry.id}
+          empty={<Empty title="No changes">{active ? "None matches these filters." : "Nothing was changed in this time."}</Empty>} />
+      </Section>
+    </>
+  );
+}
+
+const COLUMNS: readonly Column<AuditEntry>[] = [
+  { title: "When", render: (entry) => <Time at={entry.at_ms} seconds /> },
+  {
+    title: "Who",
+    render: ({ actor }) => (
+      <div>
+        {actor.name ?? WAYS[actor.kind] ?? actor.kind}
+        {actor.name && actor.kind !== "user" && <Text size="xs" c="dimmed">{WAYS[actor.kind] ?? actor.kind}</Text>}
+      </div>
+    ),
+  },
+  { title: "What", render: (entry) => <code>{entry.action}</code> },
+  {
+    title: "Of",
+    render: (entry) => (
+      <div>
+        {entry.object_name ?? entry.object_id}
+        <Text size="xs" c="dimmed">{entry.object_kind}{entry.object_name && entry.object_name !== entry.object_id && ` ${entry.object_id}`}</Text>
+      </div>
+    ),
+  },
+  { title: "Change", render: (entry) => <Change entry={entry} /> },
+];
+
+/** Each changed field with what it was and what it is. */
+function Change({ entry: { before, after } }: { entry: AuditEntry }) {
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  if (names.length === 0) return <Text c="dimmed" size="sm">no fields</Text>;
+  return (
+    <ul className={classes.changes}>
+      {names.map((name) => (
+        <li key={name}>
+          <span>{name}</span>: {before && name in before && <><Code>{shown(before[name])}</Code> → </>}
+          <Code>{after && name in after ? shown(after[name]) : "gone"}</Code>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,112 @@
+/** What was billed, what nodes charged for it, and what is left, by day and by any other group. */
+import { Button, Stack } from "@mantine/core";
+import { usePages, useRoute } from "../../api/queries";
+import type { MarginRow } from "../../api/schema";
+import { ChartWithTable } from "../../components/ChartWithTable";
+import { type Column, DataTable } from "../../components/DataTable";
+import { Figures } from "../../components/Figures";
+import { FilterBar } from "../../components/FilterBar";
+import { useFilters } from "../../components/filters";
+import { Icon } from "../../components/Icon";
+import { Money } from "../../components/Money";
+import { PageHeader } from "../../components/PageHeader";
+import { RangePicker } from "../../components/RangePicker";
+import { useRange } from "../../components/range";
+import { Section } from "../../components/Section";
+import { Empty, Loaded } from "../../components/States";
+import { approximate, formatCredits, sum } from "../../format/money";
+import { formatCount } from "../../format/number";
+import { saveCsv } from "./margin/csv";
+
+const GROUPS = [
+  { value: "workspace", label: "By workspace" },
+  { value: "model", label: "By model" },
+  { value: "node", label: "By node" },
+  { value: "workspace,model", label: "By workspace and model" },
+  { value: "day", label: "By day" },
+];
+
+export default function Margin() {
+  const { range, setRange, since_ms, until_ms } = useRange("30d");
+  const { values, set, clear, active } = useFilters(["group", "workspace"]);
+  const group_by = GROUPS.find(({ value }) => value === values.group)?.value ?? "workspace";
+  const span = { since_ms, until_ms, workspace: values.workspace };
+  const rows = usePages("GET /admin/v1/margin", { query: { ...span, group_by, limit: 200 } });
+  const days = useRoute("GET /admin/v1/margin", { query: { ...span, group_by: "day", limit: 1000 } });
+  const workspaces = useRoute("GET /admin/v1/workspaces");
+  const columns = [...groupColumns(group_by), ...FIGURES];
+  return (
+    <>
+      <PageHeader title="Usage & margin" description="Amounts in credits. The margin is what was billed, less what nodes charged, less paid attempts that failed.">
+        <RangePicker range={range} setRange={setRange} />
+      </PageHeader>
+      <Stack gap="lg">
+        <Loaded query={days} height={120}>{({ totals }) => <Totals totals={totals} />}</Loaded>
+        <Loaded query={days} height={320}>
+          {({ data }) => (
+            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={(value) => formatCredits(value.toFixed(4))}
+              rows={[...data].sort((a, b) => (a.day_ms ?? 0) - (b.day_ms ?? 0)).map((row) => ({
+                label: utcDay(row), values: { billed: approximate(row.billed), charged: approximate(charged(row)) },
+                texts: { billed: formatCredits(row.billed), charged: formatCredits(charged(row)) },
+              }))}
+              series={[{ name: "billed", label: "Billed", color: "indigo.6" }, { name: "charged", label: "Charged by nodes", color: "orange.6" }]} />
+          )}
+        </Loaded>
+        <div>
+          <FilterBar values={{ ...values, group: group_by }} set={set} clear={clear} active={active} filters={[
+            { name: "group", label: "Group", kind: "choice", options: GROUPS },
+            { name: "workspace", label: "Workspace", kind: "choice", all: "Every workspace", options: (workspaces.data?.data ?? []).map(({ id, name }) => ({ value: id, label: name })) },
+          ]} />
+          <Section title={GROUPS.find(({ value }) => value === group_by)?.label ?? ""} padded={false} action={rows.rows && rows.rows.length > 0 && (
+            <Button variant="default" size="xs" leftSection={<Icon name="download" />} onClick={() => saveCsv(`mira-margin-${range}.csv`, rows.rows ?? [])}>CSV</Button>
+          )}>
+            <DataTable label="Margin" columns={columns} pages={rows} rowKey={(row) => `${row.workspace_id} ${row.model} ${row.node} ${row.day_ms}`}
+              empty={<Empty title="No calls">Nothing was called in this time.</Empty>} />
+          </Section>
+        </div>
+      </Stack>
+    </>
+  );
+}
+
+function Totals({ totals }: { totals: MarginRow }) {
+  return (
+    <Figures label="In this time" figures={[
+      { label: "Billed", value: <Money credits={totals.billed} /> },
+      { label: "Charged by nodes", value: <Money credits={totals.node_cost} /> },
+      { label: "Margin", value: <Money credits={totals.margin} />, note: "billed less charged and lost" },
+      { label: "Lost on failed attempts", value: <Money credits={totals.attempts} /> },
+      { label: "Beyond what was held", value: <Money credits={totals.overrun} />, note: "overrun, the operator's" },
+      { label: "Calls", value: formatCount(totals.calls), note: `${formatCount(totals.failed)} failed` },
+    ]} />
+  );
+}
+
+function groupColumns(group_by: string): Column<MarginRow>[] {
+  const columns: Record<string, Column<MarginRow>> = {
+    workspace: { title: "Workspace", render: (row) => row.workspace_name ?? row.workspace_id ?? "–" },
+    model: { title: "Model", render: (row) => row.model ?? "–" },
+    node: { title: "Node", render: (row) => row.node ?? "none was called" },
+    day: { title: "Day (UTC)", render: utcDay },
+  };
+  return group_by.split(",").flatMap((name) => columns[name] ?? []);
+}
+
+const FIGURES: readonly Column<MarginRow>[] = [
+  { title: "Calls", align: "end", render: (row) => formatCount(row.calls) },
+  { title: "Failed", align: "end", render: (row) => formatCount(row.failed) },
+  { title: "Tokens", align: "end", render: (row) => formatCount(row.total_tokens) },
+  { title: "Billed", align: "end", render: (row) => <Money credits={row.billed} /> },
+  { title: "Charged", align: "end", render: (row) => <Money credits={charged(row)} /> },
+  { title: "Margin", align: "end", render: (row) => <Money credits={row.margin} /> },
+];
+
+/** What nodes took, for answers and for attempts that failed. */
+function charged(row: MarginRow): string {
+  return sum([row.node_cost, row.attempts]);
+}
+
+/** Sums by day are kept by days of UTC. */
+function utcDay(row: MarginRow): string {
+  return row.day_ms === null ? "–" : new Date(row.day_ms).toISOString().slice(0, 10);
+}
