@@ -158,6 +158,10 @@ export interface CallUsage {
   cache_read_tokens: number;
   cache_write_tokens: number;
   reasoning_tokens: number;
+  images: number;
+  seconds: number;
+  characters: number;
+  pages: number;
   estimated: boolean;
 }
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class CallUsage(Struct, kw_only=True):
-    """Tokens by kind."""
+    """Tokens by kind, and what else was made or read. `seconds` are of sound or film."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -14,6 +14,10 @@ class CallUsage(Struct, kw_only=True):
     cache_read_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
+    images: int
+    seconds: float
+    characters: int
+    pages: int
     estimated: bool
 
 

@@ -53,13 +53,17 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
         call.upstream_request_id && ["The node's id", call.upstream_request_id],
       ]} />
       <Part title="Attempts"><Waterfall call={call} tried={tried} /></Part>
-      <Part title="Tokens">
+      <Part title="Usage">
         <Facts rows={[
           ["Input", formatCount(usage.prompt_tokens)],
           usage.cache_read_tokens > 0 && ["of it read from the cache", formatCount(usage.cache_read_tokens)],
           usage.cache_write_tokens > 0 && ["of it written to the cache", formatCount(usage.cache_write_tokens)],
           ["Output", formatCount(usage.completion_tokens)],
           usage.reasoning_tokens > 0 && ["of it reasoning", formatCount(usage.reasoning_tokens)],
+          usage.images > 0 && ["Images", formatCount(usage.images)],
+          usage.seconds > 0 && ["Seconds", String(usage.seconds)],
+          usage.characters > 0 && ["Characters", formatCount(usage.characters)],
+          usage.pages > 0 && ["Pages", formatCount(usage.pages)],
           ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
         ]} />
       </Part>
