@@ -276,6 +276,8 @@ class Fleet:
 
         A node whose models are configured is only asked for a sign of life, where there is none of calls.
         """
+        if node.kind.embedded:
+            return True
         needless = node.config.models is not None and not node.trusts_cost
         if needless and node.health.heard and node.health.block is None:
             return True
