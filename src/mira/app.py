@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from mira import __version__
-from mira.api import application
+from mira.api import application, video_services
 from mira.api.lent import Lent, lent
 from mira.api.operator import Operators
 from mira.api.server import ListenConfig, Server, listen, listen_unix
@@ -160,8 +160,9 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         stack.push_async_callback(fleet.stop)
         await fleet.load(config.nodes, operator_prices(config), operator_models(config))
         counter = Counter(side)
+        objects = Objects.open(config.files_url)
         uploads = Uploads(
-            Objects.open(config.files_url),
+            objects,
             Files(database),
             max_bytes=config.files.max_mib * 2**20,
             quota_bytes=config.files.quota_mib * 2**20,
@@ -221,6 +222,18 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
                 instance=relay.instance,
                 now_ms=now_ms,
                 monotonic_s=time.monotonic,
+            ),
+            videos=video_services.assemble(
+                config.video,
+                database,
+                holder=epoch_id,
+                ledger=ledger,
+                fleet=fleet,
+                relay=relay,
+                box=box,
+                store=objects,
+                way_out=egress,
+                now_ms=now_ms,
             ),
             metrics=metrics,
             operator=Operators(config.admin_key, users, passwords.verify, monotonic_s=time.monotonic),
@@ -310,15 +323,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         lag = LoopLag(app.services.metrics.loop_lagged, relay.gate.loop_lagged)
         lag.start()
         stack.callback(lag.stop)
-        stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
-        retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
-        stack.push_async_callback(_cancel, asyncio.create_task(retaining))
-        sweeping = app.leases.run_alone("files", FILES_SWEPT_S, app.services.uploads.sweep)
-        stack.push_async_callback(_cancel, asyncio.create_task(sweeping))
-        reconciling = app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, app.services.reconciler.compare_all)
-        stack.push_async_callback(_cancel, asyncio.create_task(reconciling))
-        keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
-        stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
+        _keep_house(stack, config, app)
         embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
         media = _embed_media(app) if config.local_node else None
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
@@ -401,6 +406,21 @@ async def reload(config: Config, app: App) -> None:
         app.services.fetching.price_nanocredits = page_price
         app.services.media.defaults = defaults_of(fresh)
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
+
+
+def _keep_house(stack: AsyncExitStack, config: Config, app: App) -> None:
+    """Begins what goes on beside the calls, in every process or in one of all."""
+    services, relay = app.services, app.services.relay
+    for work in (
+        _forever(relay.checkpoint, CHECKPOINT_S),
+        _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS),
+        services.videos.runner.run(),
+        app.leases.run_alone("retention", RETENTION_S, app.retention.sweep),
+        app.leases.run_alone("files", FILES_SWEPT_S, services.uploads.sweep),
+        app.leases.run_alone("videos", RETENTION_S, services.videos.runner.sweep),
+        app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, services.reconciler.compare_all),
+    ):
+        stack.push_async_callback(_cancel, asyncio.create_task(work))
 
 
 def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:

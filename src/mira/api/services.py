@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from mira.api.video_services import VideoServices
 from mira.calls.media import Media
 from mira.config import Config
 from mira.core.caller import Caller
@@ -56,6 +57,7 @@ class Services(Struct, frozen=True, kw_only=True):
     counter: Any
     uploads: Uploads
     media: Media
+    videos: VideoServices
     metrics: Metrics
     operator: Callable[[str], Awaitable[bool]]
     now_ms: Callable[[], int]
