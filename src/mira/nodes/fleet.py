@@ -202,6 +202,7 @@ class Fleet:
             "has_api_key": bool(config.api_key),
             "provider": config.provider,
             "endpoint": config.endpoint,
+            "image_route": config.image_route,
             "weight": config.weight,
             "markup": config.markup,
             "max_in_flight": config.max_in_flight,
@@ -318,7 +319,7 @@ class Fleet:
             for model, listing in models.items()
             if model not in own
             and model not in self._public_prices
-            and (listing.price is None or outputs_of(model, listing.outputs) != TEXT)
+            and (listing.price is None or not (listing.price.free or outputs_of(model, listing.outputs) == TEXT))
         ]
         if unknown:
             try:

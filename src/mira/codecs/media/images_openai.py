@@ -33,8 +33,8 @@ _FIELDS = (
     "user",
     "partial_images",
 )
-#: Older models answer with addresses unless they are told; the newer ones know no such field.
-_ASKS_FOR_BASE64 = "dall-e"
+#: OpenAI's older models answer with addresses unless they are told; the newer ones know no such field.
+_ANSWERS_WITH_URLS = "dall-e"
 
 
 def render(request: ImageRequest, target: Target) -> Outgoing:
@@ -46,7 +46,7 @@ def render(request: ImageRequest, target: Target) -> Outgoing:
             fields[name] = value
     if request.stream:
         fields["stream"] = True
-    if _ASKS_FOR_BASE64 in target.model.lower() or target.dialect == "mira":
+    if target.dialect != "openai" or _ANSWERS_WITH_URLS in target.model.lower():
         fields["response_format"] = "b64_json"
     if not request.is_edit:
         return Outgoing(path="/images/generations", body=msgspec.json.encode(fields))
