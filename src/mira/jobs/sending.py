@@ -75,8 +75,12 @@ def rate_of(offer: Offer, request: VideoRequest) -> int | None:
     shape = offer.node.media("video")
     if offer.price is None or shape is None or shape.lacks(request) is not None:
         return None
-    price = media.at(offer.price, variants(request))
-    return 0 if price.free else (price.second_picocredits or None)
+    if offer.price.free:
+        return 0
+    # The dearest is for holds: where the client leaves the choice to the model, it makes what is usual.
+    usual = tuple(name for name in variants(request) if name != "*")
+    rate = media.at(offer.price, usual).second_picocredits
+    return rate or media.at(offer.price, variants(request)).second_picocredits or None
 
 
 def refusal(failure: AttemptFailed) -> Refused:
