@@ -325,7 +325,11 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         stack.callback(lag.stop)
         _keep_house(stack, config, app)
         embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
-        media = _embed_media(app) if config.local_node else None
+        if config.local_node:
+            # Known before anything is served: nothing has to be started for it.
+            media = _embed_media(app)
+            stack.push_async_callback(media.stop)
+            await media.start()
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
             base_url=config.base_url,
@@ -344,9 +348,6 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         if embedded is not None:
             stack.push_async_callback(embedded.stop)
             await embedded.start()
-        if media is not None:
-            stack.push_async_callback(media.stop)
-            await media.start()
         fleet.on_change()
         # What is here now stays: the collector need not look at it again.
         gc.collect()
