@@ -134,6 +134,7 @@ def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -
         request=request,
         model=body.model,
         bound=bound(request),
+        bound_of=bound,
         brought=brought(request),
         variants=exact,
         digest=media.digest(_plain(request), body.model, body.response_format),

@@ -79,6 +79,8 @@ class MediaCall(Struct):
     #: the offer that was asked last, and what is being learnt of its node
     offer: Offer | None = None
     attempt: Attempt | None = None
+    #: whether it has a place among those that run
+    placed: bool = False
     #: whether the answer goes on after its head was sent
     flowing: bool = False
 
@@ -140,8 +142,7 @@ class Media:
             await asyncio.shield(self._gone(call))
             return Reply(CLIENT_LEFT_STATUS, [])
         except asyncio.CancelledError:
-            await asyncio.shield(self._refuse(call, stopping()))
-            raise
+            return await asyncio.shield(self._refuse(call, stopping()))
         except BaseException:
             await asyncio.shield(self._close(call, 500, Kind.INTERNAL.name.lower()))
             raise
@@ -188,6 +189,7 @@ class Media:
         told = asking.header(TIMEOUT_HEADER)
         call.limit_s = None if told is None else limit_s(told)
         await self.gate.enter(asking.caller.workspace_id, _Seat())
+        call.placed = True
 
     async def decode(self, call: MediaCall, decode: Callable[[], Awaitable[Wish]]) -> Wish:
         """Reads the body."""
@@ -392,8 +394,11 @@ class Media:
         return Reply(error.status, error_headers(error, request_id), render_error(error, request_id))
 
     async def _close(self, call: MediaCall, status: int, error: str | None) -> None:
+        call.record.status, call.record.error = status, error
         call.record.duration_ms = self._elapsed_ms(call)
-        await call.charge.close(status=status, error=error)
+        # Who was sent away at the gate is one of a flood, which must cost little.
+        if call.placed:
+            await call.charge.close(status=status, error=error)
 
     # Streams
 

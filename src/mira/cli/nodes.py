@@ -52,9 +52,9 @@ DETAILS = (
     *map(field, ("name", "kind", "state", "reason", "returns_in_s")),
     Column("CONDITIONS", _conditions),
     *map(field, (
-        "base_url", "provider", "endpoint", "image_route", "has_api_key", "origin", "weight", "markup", "max_in_flight", "in_flight",
-        "latency_ms", "first_token_s", "credits", "runway_s", "reported_cost", "consecutive_faults", "last_error",
-        "models",
+        "base_url", "provider", "endpoint", "image_route", "has_api_key", "origin", "weight", "markup",
+        "max_in_flight", "in_flight", "latency_ms", "first_token_s", "credits", "runway_s", "reported_cost",
+        "consecutive_faults", "last_error", "models",
     )),
 )  # fmt: skip
 

@@ -15,9 +15,9 @@ from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_err
 from mira.codecs.chat.usage import cost_literal, cost_nanocredits_of, reported_nanocredits
 from mira.codecs.lenient import compact, loose
 from mira.codecs.media.forms import Part, write_form
-from mira.codecs.media.images import Image, ImageRequest, Images, Picture, added, read_usage
+from mira.codecs.media.images import Image, ImageRequest, Images, Picture, read_usage
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
-from mira.core.usage import Usage
+from mira.core.usage import Usage, added
 from mira.errors import Kind, MiraError
 
 _FIELDS = (
