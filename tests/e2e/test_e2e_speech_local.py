@@ -14,7 +14,8 @@ from pathlib import Path
 import av
 import pytest
 from openai import OpenAI
-from tests.support.gateway import ADMIN_KEY, INFERENCE_KEY, PROXY_KEY, eventually
+from tests.support.gateway import ADMIN_KEY, INFERENCE_KEY, PROXY_KEY, eventually, price
+from tests.support.upstream import answers
 
 from mira.nodes.local.packs import MEDIA_PACKS, MINILM, SMOLLM2, default_cache_dir
 from mira.nodes.local.pull import pull
@@ -33,8 +34,14 @@ def cache():
 
 
 @pytest.fixture(scope="module")
-def gateway(cache, make_gateway):
-    made = make_gateway(MIRA_LOCAL_NODE="on", MIRA_LOCAL_MODEL=SMOLLM2.name)
+def gateway(cache, scripted, make_gateway):
+    gemini = {"name": "gemini", "kind": "gemini", "base_url": scripted.url.removesuffix("/v1"), "api_key": "k"}
+    made = make_gateway(
+        nodes=[{**gemini, "models": ["gemini-tts"]}],
+        prices=[price("google/gemini-tts", "0.5", "10")],
+        MIRA_LOCAL_NODE="on",
+        MIRA_LOCAL_MODEL=SMOLLM2.name,
+    )
     made.http.timeout = LONG_S
     return made
 
@@ -161,6 +168,36 @@ def test_speech_comes_as_events_and_the_first_sentence_before_the_last_is_spoken
         events = [line for line in answer.iter_lines() if line]
     kinds = [re.search(r'"type":"([^"]+)"', event)[1] for event in events]
     assert kinds == ["speech.audio.delta", "speech.audio.delta", "speech.audio.done"]
+
+
+def test_another_mira_speaks_through_this_one(gateway, make_gateway):
+    back = {"name": "back", "kind": "mira", "base_url": f"{gateway.url}/inference/v1", "api_key": INFERENCE_KEY}
+    free = [{"model": model, "free": True} for model in ("mira/speech", "mira/transcribe")]
+    front = make_gateway(nodes=[back], prices=free)
+    eventually(lambda: front.get("/v1/models/mira/speech").status_code == 200)
+    answer = front.post("/v1/speech", {"model": "mira/speech", "text": "Yes.", "format": "wav"})
+    assert answer.status_code == 200, answer.text
+    assert 0.3 < seconds(answer.content) < 3
+    told = recorded(front, answer)
+    assert (told["node"], told["cost"], told["usage"]["characters"]) == ("back", "0", 4)
+    files = {"file": ("speech.wav", answer.content)}
+    fields = {"model": "mira/transcribe", "response_format": "text"}
+    heard = front.request("POST", "/v1/audio/transcriptions", files=files, data=fields)
+    assert heard.status_code == 200, heard.text
+    assert words(heard.text) == ["yes"]
+
+
+@pytest.mark.parametrize(("form", "head"), [("mp3", b"\xff\xf3"), ("opus", b"OggS")])
+def test_bare_sound_of_a_node_is_put_into_the_format_that_was_asked_for(gateway, upstream, form, head):
+    sound = {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": base64.b64encode(bytes(48_000)).decode()}
+    content = {"role": "model", "parts": [{"inlineData": sound}]}
+    usage = {"promptTokenCount": 10, "candidatesTokenCount": 25, "totalTokenCount": 35}
+    upstream.script("gemini-tts", answers({"candidates": [{"content": content}], "usageMetadata": usage}))
+    answer = gateway.post("/v1/speech", {"text": "Hi", "model": "google/gemini-tts", "format": form})
+    assert answer.status_code == 200, answer.text
+    assert answer.content.startswith(head)
+    assert seconds(answer.content) == pytest.approx(1, abs=0.1)
+    assert answer.headers["x-mira-cost"] == "0.000255"
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
