@@ -117,22 +117,22 @@ def test_the_most_is_held_and_the_usual_is_charged_where_no_size_is_said(
     assert spent(gateway, before) == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 def test_the_official_sdk_creates_polls_downloads_and_lists(gateway: Gateway, upstream: VideoUpstream) -> None:
     client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=PROXY_KEY)
-    with pytest.warns(DeprecationWarning):
-        video = client.videos.create_and_poll(
-            prompt="A kite", model="sora-2", seconds="4", size="720x1280", input_reference=("a.png", PNG, "image/png")
-        )
-        assert video.status == "completed"
-        assert video.seconds == "4"
-        assert client.videos.download_content(video.id).read() == upstream.video
-        assert video.id in [each.id for each in client.videos.list(limit=3)]
-        assert client.videos.retrieve(video.id).progress == 100
-        assert client.videos.delete(video.id).deleted
-        with pytest.raises(openai.NotFoundError):
-            client.videos.retrieve(video.id)
-        with pytest.raises(openai.BadRequestError, match="remixed"):
-            client.videos.remix("video_x", prompt="more")
+    video = client.videos.create_and_poll(
+        prompt="A kite", model="sora-2", seconds="4", size="720x1280", input_reference=("a.png", PNG, "image/png")
+    )
+    assert video.status == "completed"
+    assert video.seconds == "4"
+    assert client.videos.download_content(video.id).read() == upstream.video
+    assert video.id in [each.id for each in client.videos.list(limit=3)]
+    assert client.videos.retrieve(video.id).progress == 100
+    assert client.videos.delete(video.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.videos.retrieve(video.id)
+    with pytest.raises(openai.BadRequestError, match="remixed"):
+        client.videos.remix("video_x", prompt="more")
     client.close()
 
 

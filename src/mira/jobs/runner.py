@@ -11,8 +11,8 @@ from mira.errors import MiraError
 from mira.jobs.worker import Worker
 
 #: A lease ends this long after its holder was last heard of, and is renewed often enough to miss two turns.
-LEASE_S = 12.0
-RENEW_S = 3.0
+LEASE_S = 8.0
+RENEW_S = 2.0
 #: How many jobs one process looks at at a time.
 MOST_AT_ONCE = 32
 #: With a shared database others make jobs, too; alone, this process knows of each.
