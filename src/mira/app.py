@@ -121,7 +121,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             version=__version__,
             models=lambda: fleet.catalog.routes,
             nodes=lambda: {node.name for node in fleet.nodes},
-            standing=lambda: _standing(fleet, ledger, relay),
+            standing=lambda: _standing(services),
         )
         epoch_id = ids("epoch")
         ledger = Ledger(database, epoch_id=epoch_id, on_batch=metrics.batch_committed)
@@ -327,7 +327,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
         if config.local_node:
             # Known before anything is served: nothing has to be started for it.
-            media = _embed_media(app)
+            media = _embed_media(app, announcer)
             stack.push_async_callback(media.stop)
             await media.start()
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
@@ -424,10 +424,13 @@ def _keep_house(stack: AsyncExitStack, config: Config, app: App) -> None:
         stack.push_async_callback(_cancel, asyncio.create_task(work))
 
 
-def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:
-    now_s = time.monotonic()
+def _standing(services: Services) -> Standing:
+    now_s, fleet = time.monotonic(), services.fleet
     return standing(
-        [fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=relay.gate.places.waiting
+        [fleet.describe(node, now_s) for node in fleet.nodes],
+        *services.ledger.held(),
+        waiting=services.relay.gate.places.waiting,
+        jobs=services.videos.runner.counts,
     )
 
 
@@ -446,9 +449,14 @@ def _embed(config: Config, app: App, announcer: Announcer, *, lent: bool) -> Emb
     return embedded
 
 
-def _embed_media(app: App) -> EmbeddedMedia:
+def _embed_media(app: App, announcer: Announcer) -> EmbeddedMedia:
     pools = Pools(timeouts=LOCAL_TIMEOUTS)
-    return EmbeddedMedia(Keeper(default_cache_dir(os.environ)), app.services.fleet, new_pool=pools.upstream)
+
+    def on_progress(state: str, detail: str, done: int, total: int) -> None:
+        announcer.local_progress(state=state, done_bytes=done, total_bytes=total, detail=detail)
+
+    keeper = Keeper(default_cache_dir(os.environ), on_progress=on_progress)
+    return EmbeddedMedia(keeper, app.services.fleet, new_pool=pools.upstream)
 
 
 class _Announce:

@@ -18,6 +18,8 @@ MOST_AT_ONCE = 32
 #: With a shared database others make jobs, too; alone, this process knows of each.
 SHARED_LOOK_S, ALONE_LOOK_S = 1.0, 30.0
 LEAST_LOOK_S = 0.02
+#: Counting all jobs is for graphs.
+COUNT_EVERY_S = 5.0
 SWEEP_AT_ONCE = 50
 
 log = logging.getLogger("mira.jobs")
@@ -69,6 +71,7 @@ class Runner:
         self._store = store
         self._news = asyncio.Event()
         self._looking: dict[str, asyncio.Task[None]] = {}
+        self._count_at_s = 0.0
         self.counts: Mapping[str, int] = {}
 
     def wake(self) -> None:
@@ -120,7 +123,10 @@ class Runner:
                     task = asyncio.create_task(self._look(job))
                     self._looking[job.id] = task
                 due_s = await self._table.due_in_s()
-            self.counts = await self._table.counts()
+            now_s = asyncio.get_running_loop().time()
+            if now_s >= self._count_at_s:
+                self._count_at_s = now_s + COUNT_EVERY_S
+                self.counts = await self._table.counts()
         except MiraError as error:
             log.warning("jobs wait: %s", error)
             return SHARED_LOOK_S
