@@ -35,7 +35,7 @@ PACK_COLUMNS = (
 
 @click.group("models")
 def models() -> None:
-    """Models of the fleet, and packs of the embedded model."""
+    """Models of the fleet, and packs of the embedded models."""
 
 
 @models.command("list")
@@ -64,7 +64,7 @@ def per_million(row: dict[str, Any], name: str) -> str:
 @models.command("packs")
 @common
 def list_packs(home: str | None, config_path: str | None, *, as_json: bool) -> None:  # noqa: ARG001 - common options
-    """The packs that the embedded node can serve (MIRA_LOCAL_MODEL)."""
+    """The packs of the embedded models: for chat (MIRA_LOCAL_MODEL), speech, transcription and embeddings."""
     output = Output(as_json=as_json)
     rows = [_described(pack) for pack in PACKS.values()]
     if as_json:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from mira.errors import Kind, MiraError
+from mira.nodes.local.lending import State
 from mira.nodes.local.packs import Pack, Use
 from mira.nodes.local.progress import Report
 from mira.nodes.local.pull import PullError, end, environment, pull
@@ -37,6 +38,8 @@ NEEDED: Mapping[Use, tuple[str, ...]] = {
     "transcription": ("faster_whisper", "av"),
     "embeddings": ("numpy",),
 }
+#: state ("fetching", "ready", "failed"), a line for people, bytes done, bytes in all
+Progress = Callable[[State, str, int, int], None]
 _log = logging.getLogger(__name__)
 
 
@@ -71,8 +74,8 @@ class _Fetch:
 class Keeper:
     """Owns the child and the fetches.
 
-    `on_change` is told of a fetch's progress: pack, bytes done, bytes in all. `needed` are the modules of each use. The
-    child ends after `idle_s` seconds without a call.
+    `on_progress` is told how a fetch goes. `needed` are the modules of each use. The child ends after `idle_s` seconds
+    without a call.
     """
 
     def __init__(
@@ -81,9 +84,9 @@ class Keeper:
         *,
         idle_s: float = IDLE_S,
         needed: Mapping[Use, tuple[str, ...]] = NEEDED,
-        on_change: Callable[[Pack, int, int], None] = lambda _pack, _done, _total: None,
+        on_progress: Progress = lambda _state, _detail, _done, _total: None,
     ) -> None:
-        self.on_change = on_change
+        self._on_progress = on_progress
         self._cache_dir = cache_dir
         self._idle_s = idle_s
         self._needed = needed
@@ -170,19 +173,21 @@ class Keeper:
                 _log.info("fetching %s: %s", pack.name, " ".join(filter(None, (report.source, report.detail))))
             if report.total:
                 fetch.done, fetch.total = report.done, report.total
-            self.on_change(pack, fetch.done, fetch.total)
+            verb = "checking" if report.state == "verifying" else "fetching"
+            self._on_progress("fetching", f"{verb} {pack.name}", fetch.done, fetch.total)
 
         try:
             _log.info("fetching %s (%.0f MB) for its first use", pack.name, pack.download_bytes / 1e6)
             await pull(pack, self._cache_dir, follow)
-            _log.info("%s is complete", pack.name)
             del self._fetches[pack.name]
+            self._on_progress("ready", f"{pack.name} is complete", pack.size_bytes, pack.size_bytes)
         except PullError as error:
             fetch.problem, fetch.failed_s = str(error), time.monotonic()
         except OSError as error:
             fetch.problem, fetch.failed_s = f"the fetch cannot be started: {error.strerror}", time.monotonic()
         if fetch.problem:
             _log.warning("%s: %s", pack.name, fetch.problem)
+            self._on_progress("failed", fetch.problem, 0, fetch.total)
 
     async def _start(self) -> Address:
         if self._process is not None and self._process.returncode:
