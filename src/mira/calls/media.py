@@ -21,7 +21,7 @@ from mira.calls.call import AttemptFailed, printable
 from mira.calls.charge import Charge
 from mira.calls.endings import left, stopping
 from mira.calls.gate import Gate
-from mira.calls.keeping import claim_for, head_of, lines
+from mira.calls.keeping import MOST_BYTES, claim_for, head_of, lines
 from mira.calls.leaving import unless_left
 from mira.calls.media_choice import Choice, choose
 from mira.calls.media_pieces import Pieces
@@ -418,10 +418,13 @@ class Media:
     async def _flow(self, call: MediaCall, opened: Opened, write: Callable[[bytes], Awaitable[None]]) -> bool:
         """Carries a stream to its end, True where it has one; an Idempotency-Key keeps what was sent."""
         reader, sent = opened.reader, bytearray()
+        # As much as an Idempotency-Key may keep and a little more, so that the store sees that it is too long.
+        most_bytes = MOST_BYTES if call.asking.header(b"idempotency-key") else 0
 
         async def send(data: bytes) -> None:
             if data:
-                sent.extend(data)
+                if len(sent) < most_bytes:
+                    sent.extend(data)
                 await write(data)
 
         try:

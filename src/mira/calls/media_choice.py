@@ -87,7 +87,13 @@ def _route(catalog: Catalog, defaults: Mapping[str, str], caller: Caller, wish: 
     word, key = WORDS[wish.output]
     named = defaults.get(key)
     if named:
-        return catalog.find(named)
+        try:
+            return catalog.find(named)
+        except MiraError as error:
+            if error.kind is not Kind.MODEL_NOT_FOUND:
+                raise
+            message = f'no node serves the default model: [defaults] {key} = "{named}"; name one as `model`'
+            raise MiraError(Kind.MODEL_NOT_FOUND, message, param="model") from None
     able = [
         route
         for route in catalog.serving(wish.output)
