@@ -61,6 +61,7 @@ class VideoUpstream:
         self.size_bytes = 300_000
         self.submit_status = 200
         self.content_status = 200
+        self.redirect: str | None = None
         self.works: dict[str, Work] = {}
         self.by_key: dict[str, Work] = {}
         self.submissions: list[tuple[str, dict[str, str]]] = []
@@ -129,6 +130,7 @@ class VideoUpstream:
             self.deleted.clear()
         self.polls_until_done, self.fate, self.cost = 2, "completed", None
         self.size_bytes, self.submit_status, self.content_status = 300_000, 200, 200
+        self.redirect = None
 
     def start(self) -> "VideoUpstream":
         self._thread.start()
@@ -147,6 +149,10 @@ class VideoUpstream:
         length = int(request.headers.get("content-length") or 0)
         body = request.rfile.read(length)
         shape, _, path = urlsplit(request.path).path.lstrip("/").partition("/")
+        if shape == "public":
+            assert "authorization" not in request.headers
+            self._content(request, "elsewhere")
+            return
         key = {"gemini": "x-goog-api-key"}.get(shape, "authorization")
         names = {"openai": "sora", "gemini": "veo", "router": "router", "mira": "other"}
         told = request.headers.get(key, "").removeprefix("Bearer ")
@@ -232,8 +238,13 @@ class VideoUpstream:
         return {"id": work.name, "status": "completed", "unsigned_urls": urls, **usage}
 
     def _content(self, request: Any, path: str) -> None:
-        del path
         self.stages["content"].pass_()
+        if self.redirect is not None and not path.startswith("elsewhere"):
+            request.send_response(302)
+            request.send_header("location", self.redirect)
+            request.send_header("content-length", "0")
+            request.end_headers()
+            return
         if self.content_status != 200:
             self._json(request, self.content_status, {"error": {"message": "no"}})
             return

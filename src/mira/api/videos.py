@@ -107,6 +107,7 @@ async def create(services: Services, asked: Asked) -> Response:
         started_at_ms=services.now_ms(),
     )
     call = MediaCall(asking, record, Charge(services.ledger, record), services.monotonic_s())
+    wait_s = 0.0
     try:
         await services.media.enter(call)
         try:
@@ -122,7 +123,7 @@ async def create(services: Services, asked: Asked) -> Response:
         services.relay.observer.ended(record)
         raise
     except Answered as before:
-        return await _repeated(services, asked, before.answer, video_bodies.wait_s(asked))
+        return await _repeated(services, asked, before.answer, wait_s)
     services.videos.runner.wake()
     return await _waited(services, asked, job, wait_s)
 
