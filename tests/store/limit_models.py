@@ -86,6 +86,8 @@ class ClaimModel:
         self._claims[workspace_id, key] = {"digest": digest, "body": None, "expires_ms": now_ms + CLAIM_TTL_MS}
 
     def close(self, workspace_id: str, key: str, body: bytes | None, billed: int, now_ms: int) -> None:
+        if (workspace_id, key) not in self._claims:
+            return  # it expired while the call ran, and who had it since has left it free
         if body is None and not billed:
             del self._claims[workspace_id, key]
         else:
