@@ -336,8 +336,9 @@ def test_the_first_use_of_a_model_is_refused_while_it_is_fetched_and_served_when
             PIP_INDEX_URL=f"{address}/simple",
             https_proxy=address,
         )
-        for _ in range(2):
-            refused = gateway.post("/v1/embeddings", {"model": "mira/embed", "input": "Hello"})
+        asked = [("/v1/embeddings", {"model": "mira/embed", "input": "Hello"}), ("/v1/speech", {"text": "Hello"})]
+        for path, body in asked * 2:
+            refused = gateway.post(path, body)
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) >= 1
             assert refused.headers["x-should-retry"] == "true"

