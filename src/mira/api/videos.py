@@ -17,7 +17,7 @@ from mira.calls.call import printable
 from mira.calls.charge import Charge
 from mira.calls.keeping import claim_for, head_of, lines
 from mira.calls.leaving import unless_left
-from mira.calls.media import MediaCall
+from mira.calls.media_call import MediaCall
 from mira.calls.media_choice import choose
 from mira.calls.media_wish import Answer, Wish
 from mira.codecs.chat.usage import cost_literal
