@@ -94,6 +94,7 @@ def test_the_seeds_sentence_is_spoken_and_heard_again(gateway, spoken):
     assert spoken.status_code == 200, spoken.text
     assert spoken.headers["content-type"] == "audio/mpeg"
     assert spoken.headers["x-mira-model"] == "mira/speech"
+    assert spoken.headers["x-mira-cost"] == "0"
     assert 2 < seconds(spoken.content) < 6
     files = {"file": ("speech.mp3", spoken.content)}
     heard = gateway.request("POST", "/v1/audio/transcriptions", files=files, data={"model": "mira/transcribe"})

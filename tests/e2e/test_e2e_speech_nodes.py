@@ -134,6 +134,7 @@ def test_the_seeds_body_goes_to_the_default_model_and_is_billed_by_its_character
     assert request.json == {"model": "tts-1", "input": TEXT, "voice": "alloy", "response_format": "mp3"}
     record = record_of(gateway, answer.headers["x-request-id"])
     assert Decimal(record["cost"]) == len(TEXT) * Decimal("0.000015")
+    assert answer.headers["x-mira-cost"] == record["cost"], "what is billed by characters is known at the start"
     assert record["usage"]["characters"] == len(TEXT)
     assert not record["usage"]["estimated"]
     gateway.check_ledger()
@@ -152,6 +153,7 @@ def test_the_sdk_streams_to_a_file_what_a_node_tells_as_events_and_pays_its_toke
         speed=1.25,
     ) as response:
         assert response.headers["content-type"] == "audio/aac"
+        assert "x-mira-cost" not in response.headers, "what is billed by tokens is not known at the start"
         request_id = response.headers["x-request-id"]
         response.stream_to_file(path)
     assert path.read_bytes() == SOUND

@@ -148,7 +148,11 @@ class Media:
         key = call.asking.header(b"idempotency-key")
         kind = f"{call.record.protocol} {caller.face.value}"
         claim = claim_for(key, wish.digest, kind) if key else None
-        await call.charge.reserve(choice.hold_nanocredits, caps=caller.caps, claim=claim)
+        tokens = 0
+        if caller.caps:
+            likely = wish.estimate(None)
+            tokens = likely.prompt_tokens + likely.completion_tokens
+        await call.charge.reserve(choice.hold_nanocredits, caps=caller.caps, claim=claim, tokens=tokens)
         await call.charge.durable()
         return choice
 
@@ -247,7 +251,7 @@ class Media:
                 self.gate.leave()
                 self.observer.ended(call.record)
 
-        return Reply(200, self._headers(call, call.wish.stream_type), flow=flow)
+        return Reply(200, self._stream_headers(call), flow=flow)
 
     async def _flow(self, call: MediaCall, opened: Opened, write: Callable[[bytes], Awaitable[None]]) -> bool:
         """Carries a stream to its end, True where it has one; an Idempotency-Key keeps what was sent."""
@@ -280,7 +284,7 @@ class Media:
         self.asker.succeeded(call)
 
         def keep(billed: int) -> StoredAnswer:
-            headers = self._headers(call, call.wish.stream_type)
+            headers = self._stream_headers(call)
             return StoredAnswer(200, lines(headers), bytes(sent) + reader.finish(billed))
 
         billed = await self.settle(call, price, usage, status=200, keep=keep)
@@ -310,7 +314,7 @@ class Media:
         last = reader.abort(error)
         price = self._price(call, None)
         usage = self._usage(call, price, reader.usage, call.wish.estimate(None))
-        headers = self._headers(call, call.wish.stream_type)
+        headers = self._stream_headers(call)
         is_left = status == CLIENT_LEFT_STATUS
         if not is_left:
             self.asker.failed(call, AttemptFailed(error, trouble_of(error)))
@@ -337,6 +341,22 @@ class Media:
         if call.dropped:
             headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))
         return headers
+
+    def _stream_headers(self, call: MediaCall) -> Headers:
+        """The head of a stream, with its cost where that is certain before its end."""
+        headers = self._headers(call, call.wish.stream_type)
+        cost = self._certain_nanocredits(call)
+        return headers if cost is None else [*headers, (b"x-mira-cost", credits_text(cost).encode())]
+
+    def _certain_nanocredits(self, call: MediaCall) -> int | None:
+        """What the call costs however it ends: nothing, or its characters where nothing else has a price."""
+        offer, bound = call.offer, call.wish.bound
+        assert offer is not None
+        price = self._price(call, None)
+        if offer.node.trusts_cost and not price.free:
+            return None
+        cost = pricing.cost_nanocredits(Usage(characters=bound.characters), price, offer.markup)
+        return cost if cost == pricing.cost_nanocredits(bound, price, offer.markup) else None
 
     def _told(self, call: MediaCall, billed: int) -> Told:
         record = call.record
