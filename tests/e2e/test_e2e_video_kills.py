@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, eventually
 from tests.support.video_kills import MODELS, Killing, settings
 from tests.support.videos import VideoUpstream
 
@@ -31,6 +32,25 @@ def test_a_job_survives_the_death_of_its_process_at_every_stage(
     assert ends == ["failed", "completed", "completed"]
 
 
+def test_a_process_that_is_told_to_end_does_not_leave_a_job_half_sent(
+    upstream: VideoUpstream, make_gateway: Callable[..., Gateway]
+) -> None:
+    gateway = make_gateway(**settings(upstream))
+    upstream.reset()
+    stage = upstream.stages["submitted"]
+    stage.shut()
+    job = gateway.post("/v1/video", {"prompt": "On", "model": MODELS[0]}).json()
+    stage.wait()
+    gateway.terminate()
+    eventually(lambda: not _listens(gateway))
+    stage.open.set()
+    assert gateway.wait() == 0
+    gateway.start()
+    ended = gateway.get(f"/v1/video/{job['id']}?wait=20").json()
+    assert ended["status"] == "completed", ended
+    assert len(upstream.submissions) == 1
+
+
 def test_another_process_takes_a_dead_ones_jobs_over(
     upstream: VideoUpstream, new_postgres_url: Callable[[], str], tmp_path: Path
 ) -> None:
@@ -48,3 +68,11 @@ def test_another_process_takes_a_dead_ones_jobs_over(
     finally:
         for gateway in gateways:
             gateway.close()
+
+
+def _listens(gateway: Gateway) -> bool:
+    try:
+        gateway.get("/health")
+    except httpx2.TransportError:
+        return False
+    return True

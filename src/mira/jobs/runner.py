@@ -18,6 +18,8 @@ MOST_AT_ONCE = 32
 #: With a shared database others make jobs, too; alone, this process knows of each.
 SHARED_LOOK_S, ALONE_LOOK_S = 1.0, 30.0
 LEAST_LOOK_S = 0.02
+#: What is under way when the process ends may take so long.
+GRACE_S = 15.0
 #: Counting all jobs is for graphs.
 COUNT_EVERY_S = 5.0
 SWEEP_AT_ONCE = 50
@@ -79,7 +81,11 @@ class Runner:
         self._news.set()
 
     async def run(self) -> None:
-        """Looks at jobs until cancelled; looks under way end with it, and are taken up by whoever comes next."""
+        """Looks at jobs until cancelled, and then ends what it is at.
+
+        What takes too long is cut and taken up by whoever comes next; cutting short what is being sent would leave a
+        doubt whether it was.
+        """
         renewing = asyncio.create_task(self._renew())
         try:
             await self._until_started()
@@ -89,6 +95,8 @@ class Runner:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), wait_s)
         finally:
+            if self._looking:
+                await asyncio.wait(tuple(self._looking.values()), timeout=GRACE_S)
             tasks = [renewing, *self._looking.values()]
             for task in tasks:
                 task.cancel()
