@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from mira import __version__
-from mira.api import application
+from mira.api import application, video_services
 from mira.api.accounts import accounts
 from mira.api.lent import Lent, lent
 from mira.api.server import ListenConfig, Server, listen, listen_unix
@@ -129,7 +129,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             version=__version__,
             models=lambda: fleet.catalog.routes,
             nodes=lambda: {node.name for node in fleet.nodes},
-            standing=lambda: _standing(fleet, ledger, relay),
+            standing=lambda: _standing(services),
         )
         epoch_id = ids("epoch")
         doubts = Doubts(lambda: fleet.nodes, lambda lost, cost: ledger.close_lost(lost, cost), now_ms)  # noqa: PLW0108 - made below
@@ -175,8 +175,9 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         stack.push_async_callback(fleet.stop)
         await fleet.load(config.nodes, operator_prices(config), operator_models(config))
         counter = Counter(side)
+        objects = Objects.open(config.files_url)
         uploads = Uploads(
-            Objects.open(config.files_url),
+            objects,
             Files(database),
             max_bytes=config.files.max_mib * 2**20,
             quota_bytes=config.files.quota_mib * 2**20,
@@ -237,6 +238,18 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
                 instance=relay.instance,
                 now_ms=now_ms,
                 monotonic_s=time.monotonic,
+            ),
+            videos=video_services.assemble(
+                config.video,
+                database,
+                holder=epoch_id,
+                ledger=ledger,
+                fleet=fleet,
+                relay=relay,
+                box=box,
+                store=objects,
+                way_out=egress,
+                now_ms=now_ms,
             ),
             metrics=metrics,
             accounts=people,
@@ -328,17 +341,13 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         lag = LoopLag(app.services.metrics.loop_lagged, relay.gate.loop_lagged)
         lag.start()
         stack.callback(lag.stop)
-        stack.push_async_callback(_cancel, asyncio.create_task(_forever(relay.checkpoint, CHECKPOINT_S)))
-        retaining = app.leases.run_alone("retention", RETENTION_S, app.retention.sweep)
-        stack.push_async_callback(_cancel, asyncio.create_task(retaining))
-        sweeping = app.leases.run_alone("files", FILES_SWEPT_S, app.services.uploads.sweep)
-        stack.push_async_callback(_cancel, asyncio.create_task(sweeping))
-        reconciling = app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, app.services.reconciler.compare_all)
-        stack.push_async_callback(_cancel, asyncio.create_task(reconciling))
-        keepalive = _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS)
-        stack.push_async_callback(_cancel, asyncio.create_task(keepalive))
+        _keep_house(stack, config, app)
         embedded = _embed(config, app, announcer, lent=loan is not None) if config.local_node else None
-        media = _embed_media(app) if config.local_node else None
+        if config.local_node:
+            # Known before anything is served: nothing has to be started for it.
+            media = _embed_media(app, announcer)
+            stack.push_async_callback(media.stop)
+            await media.start()
         nodes = [(node.name, node.config.origin) for node in fleet.nodes]
         announcer.started(
             base_url=config.base_url,
@@ -357,9 +366,6 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         if embedded is not None:
             stack.push_async_callback(embedded.stop)
             await embedded.start()
-        if media is not None:
-            stack.push_async_callback(media.stop)
-            await media.start()
         fleet.on_change()
         # What is here now stays: the collector need not look at it again.
         gc.collect()
@@ -425,10 +431,28 @@ async def reload(config: Config, app: App) -> None:
         logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
 
 
-def _standing(fleet: Fleet, ledger: Ledger, relay: Relay) -> Standing:
-    now_s = time.monotonic()
+def _keep_house(stack: AsyncExitStack, config: Config, app: App) -> None:
+    """Begins what goes on beside the calls, in every process or in one of all."""
+    services, relay = app.services, app.services.relay
+    for work in (
+        _forever(relay.checkpoint, CHECKPOINT_S),
+        _forever(relay.keep_alive, config.server.keepalive_s / SILENT_TICKS),
+        services.videos.runner.run(),
+        app.leases.run_alone("retention", RETENTION_S, app.retention.sweep),
+        app.leases.run_alone("files", FILES_SWEPT_S, services.uploads.sweep),
+        app.leases.run_alone("videos", RETENTION_S, services.videos.runner.sweep),
+        app.leases.run_alone("reconciliation", RECONCILED_EVERY_S, services.reconciler.compare_all),
+    ):
+        stack.push_async_callback(_cancel, asyncio.create_task(work))
+
+
+def _standing(services: Services) -> Standing:
+    now_s, fleet = time.monotonic(), services.fleet
     return standing(
-        [fleet.describe(node, now_s) for node in fleet.nodes], *ledger.held(), waiting=relay.gate.places.waiting
+        [fleet.describe(node, now_s) for node in fleet.nodes],
+        *services.ledger.held(),
+        waiting=services.relay.gate.places.waiting,
+        jobs=services.videos.runner.counts,
     )
 
 
@@ -447,9 +471,14 @@ def _embed(config: Config, app: App, announcer: Announcer, *, lent: bool) -> Emb
     return embedded
 
 
-def _embed_media(app: App) -> EmbeddedMedia:
+def _embed_media(app: App, announcer: Announcer) -> EmbeddedMedia:
     pools = Pools(timeouts=LOCAL_TIMEOUTS)
-    return EmbeddedMedia(Keeper(default_cache_dir(os.environ)), app.services.fleet, new_pool=pools.upstream)
+
+    def on_progress(state: str, detail: str, done: int, total: int) -> None:
+        announcer.local_progress(state=state, done_bytes=done, total_bytes=total, detail=detail)
+
+    keeper = Keeper(default_cache_dir(os.environ), on_progress=on_progress)
+    return EmbeddedMedia(keeper, app.services.fleet, new_pool=pools.upstream)
 
 
 class _Announce:

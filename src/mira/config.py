@@ -52,6 +52,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     first_token_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
+    image_route: Literal["auto", "chat", "images"] = "auto"
     origin: Literal["file", "environment", "api"] = "file"
 
 
@@ -108,6 +109,19 @@ class FetchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     chromium: str | None = None
 
 
+class VideoConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[video]` table. `poll_s` is how soon a node is first asked after a job, and then less and less often.
+
+    A job that is not done after `deadline_s` is given up. A finished video can be had for `keep_hours`; it is kept in
+    the file store where it is not larger than `store_mib` (0: none is), else handed on from its node.
+    """
+
+    poll_s: Annotated[float, msgspec.Meta(ge=0.01, le=60)] = 2.0
+    deadline_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 3600
+    keep_hours: Annotated[int, msgspec.Meta(ge=1, le=8760)] = 24
+    store_mib: Annotated[int, msgspec.Meta(ge=0, le=10_240)] = 512
+
+
 class DefaultsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[defaults]` table: the model for a body without one, by what is asked for."""
 
@@ -151,6 +165,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     files: FilesConfig = FilesConfig()
     defaults: DefaultsConfig = DefaultsConfig()
     oidc: OidcConfig | None = None
+    video: VideoConfig = VideoConfig()
     nodes: tuple[NodeConfig, ...] = ()
     prices: tuple[dict[str, Any], ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -188,6 +203,7 @@ class Config(Struct, frozen=True, kw_only=True):
     files: FilesConfig
     defaults: DefaultsConfig
     oidc: OidcConfig | None
+    video: VideoConfig
     nodes: tuple[NodeConfig, ...]
     prices: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
@@ -252,6 +268,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         files=file.files,
         defaults=file.defaults,
         oidc=_oidc(file.oidc, environ),
+        video=file.video,
         nodes=nodes,
         prices=file.prices,
         models=file.models,
@@ -339,6 +356,8 @@ def check_node(node: NodeConfig) -> None:
         raise ConfigError(f"{where}: kind openai-compatible needs `provider`, the prefix of its model ids")
     if node.endpoint != "auto" and node.kind != "openai":
         raise ConfigError(f"{where}: `endpoint` is for kind openai alone; other kinds speak one protocol")
+    if node.image_route != "auto" and node.kind != "openai-compatible":
+        raise ConfigError(f"{where}: `image_route` is for kind openai-compatible alone")
     if not 0 < node.weight <= 1000:
         raise ConfigError(f"{where}: `weight` must be above 0 and at most 1000")
     if node.max_in_flight is not None and node.max_in_flight < 1:
@@ -367,7 +386,8 @@ def _check_nodes(nodes: tuple[NodeConfig, ...]) -> None:
 def _environment_nodes(environ: Mapping[str, str], taken: set[str], notices: list[str]) -> tuple[NodeConfig, ...]:
     found = [
         NodeConfig(name=name, kind=kind, base_url=url, api_key=environ[variable], provider=provider,
-                   origin="environment", reported_cost=name == "openrouter")
+                   origin="environment", reported_cost=name == "openrouter",
+                   image_route="images" if name == "xai" else "auto")
         for variable, (name, kind, url, provider) in PROVIDER_KEYS.items()
         if environ.get(variable)
     ]  # fmt: skip

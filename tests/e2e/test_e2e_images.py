@@ -60,6 +60,13 @@ def gateway(scripted, others, make_gateway):
             },
             {"name": "router", "base_url": router.url, "models": ["some/painter"], "reported_cost": True, **routed},
             {"name": "untrusted", "base_url": router.url, "models": ["other/painter"], **routed},
+            {
+                "name": "studio",
+                "base_url": router.url,
+                "models": ["studio/painter"],
+                "image_route": "images",
+                **routed,
+            },
         ],
         prices=[
             price("openai/gpt-4o-mini"),
@@ -70,6 +77,7 @@ def gateway(scripted, others, make_gateway):
             price("openai/gpt-image-spare", "5", "40"),
             price("some/painter", "1", "10", image_output="30"),
             {"model": "other/painter", "image": "0.05"},
+            {"model": "studio/painter", "image": "0.02"},
         ],
         models=[{"id": "some/painter", "outputs": ["image", "text"]}],
         tables={"defaults": {"image": "openai/gpt-image-1"}},
@@ -98,14 +106,14 @@ def check_bill(gateway, answer, cost: Decimal) -> dict:
 
 def test_the_short_body_makes_an_image(gateway, upstream):
     upstream.script("gpt-image-1", draws())
-    answer = gateway.post("/v1/image", {"prompt": "a lighthouse at dusk"})
+    answer = gateway.post("/v1/image", {"prompt": "A futuristic cyberpunk city"})
     record = check_bill(gateway, answer, COST)
     body = answer.json()
     assert body["data"] == [{"b64_json": B64}]
     assert body["model"] == answer.headers["x-mira-model"] == "openai/gpt-image-1"
     assert answer.headers["x-mira-node"] == "scripted"
     assert (record["protocol"], record["usage"]["images"], record["status"]) == ("images", 1, 200)
-    assert upstream.received(1)[0].json == {"model": "gpt-image-1", "prompt": "a lighthouse at dusk"}
+    assert upstream.received(1)[0].json == {"model": "gpt-image-1", "prompt": "A futuristic cyberpunk city"}
     assert upstream.received(1)[0].path == "/v1/images/generations"
 
 
@@ -240,6 +248,15 @@ def test_a_node_that_is_not_trusted_is_charged_by_the_price_of_an_image(gateway,
     answer = gateway.post("/v1/image", {"model": "other/painter", "prompt": "a boat"})
     record = check_bill(gateway, answer, Decimal("0.05"))
     assert Decimal(record["reported_cost"]) == 9
+
+
+def test_a_compatible_node_may_have_openais_route(gateway, router):
+    router.script("studio/painter", draws(usage=None))
+    answer = gateway.post("/v1/image", {"model": "studio/painter", "prompt": "a boat", "n": 2})
+    check_bill(gateway, answer, Decimal("0.04"))
+    request = router.received(1)[0]
+    assert request.path == "/v1/images/generations"
+    assert request.json["response_format"] == "b64_json"
 
 
 @pytest.mark.parametrize(
@@ -414,6 +431,17 @@ def test_the_same_idempotency_key_is_charged_once(gateway, upstream):
     assert gateway.request("POST", "/v1/images/edits", headers=headers, **form).status_code == 422
 
 
+def test_a_stream_is_repeated_as_it_was(gateway, upstream):
+    upstream.script("gpt-image-1", draws())
+    body = {"model": "gpt-image-1", "prompt": "x", "stream": True}
+    headers = {"idempotency-key": "stream-1"}
+    first = gateway.post("/v1/images/generations", body, headers=headers)
+    again = gateway.post("/v1/images/generations", body, headers=headers)
+    assert first.content == again.content
+    assert again.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert len(upstream.chats()) == 1
+
+
 def test_two_workspaces_pay_for_themselves(gateway, upstream):
     upstream.script("gpt-image-1", draws())
     poor = gateway.new_workspace("0.01")
@@ -500,6 +528,16 @@ def test_the_only_model_is_the_default_and_of_several_none_is(make_gateway, scri
         )
     )
     assert "[defaults] image" in error["message"]
+    home.write_config(
+        nodes=[openai_node(scripted.url, models=["gpt-image-1"])], tables={"defaults": {"image": "gone/painter"}}
+    )
+    home.process.send_signal(1)
+    error = eventually(
+        lambda: (
+            answer.json()["error"] if (answer := home.post("/v1/image", {"prompt": "x"})).status_code == 404 else None
+        )
+    )
+    assert '[defaults] image = "gone/painter"' in error["message"]
 
 
 def test_the_ledger_is_well_after_all_this(gateway):

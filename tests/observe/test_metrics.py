@@ -25,6 +25,7 @@ STANDING = Standing(
     holds=2,
     held_nanocredits=3_000_000_000,
     waiting=4,
+    jobs={"running": 2},
 )
 
 

@@ -111,6 +111,7 @@ class NodeChange(Struct, forbid_unknown_fields=True):
     first_token_s: float | msgspec.UnsetType = msgspec.UNSET
     reported_cost: bool | msgspec.UnsetType = msgspec.UNSET
     endpoint: Literal["auto", "chat", "responses"] | msgspec.UnsetType = msgspec.UNSET
+    image_route: Literal["auto", "chat", "images"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class NewNode(Struct, forbid_unknown_fields=True):
@@ -128,6 +129,7 @@ class NewNode(Struct, forbid_unknown_fields=True):
     first_token_s: float = 60.0
     provider: str | None = None
     endpoint: Literal["auto", "chat", "responses"] = "auto"
+    image_route: Literal["auto", "chat", "images"] = "auto"
 
 
 class TokenCount(Struct):

@@ -134,6 +134,7 @@ def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -
         request=request,
         model=body.model,
         bound=bound(request),
+        bound_of=bound,
         brought=brought(request),
         variants=exact,
         digest=media.digest(_plain(request), body.model, body.response_format),
@@ -165,6 +166,8 @@ async def _finish(services: Services, asked: Asked, made: Made, *, as_url: bool)
         try:
             images = [await _stored(services, asked, image) for image in images]
         except MiraError as error:
+            if error.kind is Kind.UPSTREAM_FAILED:
+                raise
             # The images are made and must be paid for: better in another form than not at all.
             log.warning("images of request %s could not be stored: %s", asked.request_id, error.message)
     return replace(made, content=replace(content, data=tuple(images)))
@@ -180,7 +183,10 @@ async def _given(services: Services, image: Image) -> Image:
 async def _stored(services: Services, asked: Asked, image: Image) -> Image:
     assert asked.caller is not None
     assert image.b64_json is not None
-    data = base64.b64decode(image.b64_json)
+    try:
+        data = base64.b64decode(image.b64_json)
+    except ValueError:
+        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no image.") from None
     mime_type = binary_type(data[:HEAD_BYTES]) or "application/octet-stream"
     name = f"image.{mime_type.rpartition('/')[2]}"
     file = await services.uploads.keep(asked.caller.workspace_id, _once(data), declared_type=mime_type, filename=name)

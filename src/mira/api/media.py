@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mira.api.services import Asked, Services
-from mira.calls.media import Reply
+from mira.calls.media_call import Reply
 from mira.calls.media_wish import Wish
 from mira.codecs.media.images import Picture
 from mira.core.attachments import file_id

@@ -81,7 +81,7 @@ def _row(services: Services, route: Route) -> dict[str, Any]:
         "max_output_tokens": route.max_output_tokens,
         "max_tokens": route.max_output_tokens,
         "capabilities": capabilities_body(route.model, route.capabilities),
-        "supported_parameters": supported_parameters(route.capabilities),
+        "supported_parameters": supported_parameters(route.capabilities) if "text" in route.outputs else [],
         "architecture": {"output_modalities": [output for output in OUTPUTS if output in route.outputs]},
         "pricing": _pricing(prices[0]) if prices else None,
         "available": any(offer.node.obstacle is None for offer in route.offers),

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from mira.api.accounts import Accounts
+from mira.api.video_services import VideoServices
 from mira.calls.media import Media
 from mira.config import Config
 from mira.core.caller import Caller
@@ -61,6 +62,7 @@ class Services(Struct, frozen=True, kw_only=True):
     counter: Any
     uploads: Uploads
     media: Media
+    videos: VideoServices
     metrics: Metrics
     accounts: Accounts
     now_ms: Callable[[], int]

@@ -1,6 +1,6 @@
 """How the fleet stands: told to clients without secrets and addresses, and to the metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -23,10 +23,16 @@ async def list_nodes(services: Services, asked: Asked) -> Response:
     return answer({"object": "list", "data": [node for node in shown if node["models"] or not scoped]})
 
 
-def standing(nodes: Sequence[dict[str, Any]], holds: int, held_nanocredits: int, waiting: int) -> Standing:
+def standing(
+    nodes: Sequence[dict[str, Any]], holds: int, held_nanocredits: int, waiting: int, jobs: Mapping[str, int]
+) -> Standing:
     """The standing of the process for its metrics; `nodes` as the operator API describes them."""
     return Standing(
-        nodes=[_seen(node) for node in nodes], holds=holds, held_nanocredits=held_nanocredits, waiting=waiting
+        nodes=[_seen(node) for node in nodes],
+        holds=holds,
+        held_nanocredits=held_nanocredits,
+        waiting=waiting,
+        jobs=jobs,
     )
 
 

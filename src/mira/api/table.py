@@ -27,6 +27,8 @@ from mira.api import (
     tenants,
     transcriptions,
     usage,
+    video_content,
+    videos,
 )
 from mira.api.portal import calls as portal_calls
 from mira.api.portal import (
@@ -48,6 +50,7 @@ from mira.api.portal import keys as portal_keys
 from mira.api.portal import models as portal_models
 from mira.api.portal import usage as portal_usage
 from mira.api.services import Asked, Services
+from mira.api.video_bodies import VideoBody
 from mira.calls.call import Surface
 from mira.codecs.chat import CHAT
 from mira.codecs.chat import wire as chat
@@ -145,6 +148,7 @@ _fetch = _row(Policy.PROXY_KEY, "Fetch")
 _files = _row(Policy.PROXY_KEY, "Files")
 _images = _row(Policy.PROXY_KEY, "Images")
 _audio = _row(Policy.PROXY_KEY, "Audio")
+_videos = _row(Policy.PROXY_KEY, "Videos")
 _messages = _row(Policy.PROXY_KEY, "Messages")
 _inference = _row(Policy.INFERENCE_KEY, "Inference Service")
 _admin = _row(Policy.OPERATOR, "Operator API")
@@ -160,6 +164,20 @@ MESSAGES_SUMMARY = "Anthropic Messages: streaming, tools, thinking"
 RESPONSES_SUMMARY = "OpenAI Responses: streaming, tools, reasoning"
 EMBEDDINGS_SUMMARY = "Embeddings of texts or tokens, as OpenAI has them"
 CHAT_SUMMARY = "Chat Completions: streaming, tools, images, structured output"
+
+
+def _video_rows(row: Callable[..., Row], prefix: str) -> tuple[Row, ...]:
+    """OpenAI's routes of videos, on one face of Mira."""
+    one = f"{prefix}/videos/{{id}}"
+    return (
+        row("POST", f"{prefix}/videos", videos.create, "Make a video: a job, as OpenAI has it; a form or JSON",
+            billing=Billing.MEDIA, body=VideoBody, answer=videos.Video),
+        row("GET", f"{prefix}/videos", videos.listing, "The workspace's jobs for videos", answer=videos.Videos),
+        row("GET", one, videos.retrieve, "How a job for a video stands", answer=videos.Video),
+        row("GET", f"{one}/content", video_content.content, "The finished video, as a download"),
+        row("DELETE", one, videos.remove, "Cancel a job for a video, or forget one that has ended"),
+    )  # fmt: skip
+
 
 # fmt: off
 TABLE: tuple[Row, ...] = (
@@ -183,6 +201,17 @@ TABLE: tuple[Row, ...] = (
            billing=Billing.MEDIA, body=speech_wire.SpeechBody),
     _audio("POST", "/v1/audio/transcriptions", transcriptions.transcribe, "Write down what a sound file says: a form",
            billing=Billing.MEDIA, body=transcriptions.TranscriptionBody),
+    *_video_rows(_videos, "/v1"),
+    _videos("POST", "/v1/video", videos.create, "Make a video: a job, or with `?wait=SECONDS` its end",
+            billing=Billing.MEDIA, body=VideoBody, answer=videos.Video),
+    _videos("GET", "/v1/video/{id}", videos.retrieve, "How a job for a video stands", answer=videos.Video),
+    _videos("GET", "/v1/video/{id}/content", video_content.content, "The finished video, as a download"),
+    _videos("DELETE", "/v1/video/{id}", videos.remove, "Cancel a job for a video, or forget one that has ended"),
+    _videos("POST", "/v1/videos/edits", videos.refuse, "Not available: says what to do instead"),
+    _videos("POST", "/v1/videos/extensions", videos.refuse, "Not available: says what to do instead"),
+    _videos("POST", "/v1/videos/characters", videos.refuse, "Not available: says what to do instead"),
+    _videos("GET", "/v1/videos/characters/{id}", videos.refuse, "Not available: says what to do instead"),
+    _videos("POST", "/v1/videos/{id}/remix", videos.refuse, "Not available: says what to do instead"),
     _proxy_models("GET", "/v1/models", models.list_models, "The models of the fleet, with prices and capabilities",
                   of_both=True),
     _proxy_models("GET", "/v1/models/{id:path}", models.get_model, "One model", of_both=True),
@@ -196,12 +225,14 @@ TABLE: tuple[Row, ...] = (
     _extras("GET", "/v1/extras/credits", extras.credits_of, "The workspace's credits", answer=bodies.Credits),
     _extras("GET", "/v1/extras/nodes", standing.list_nodes, "The nodes: name, state, models, latency",
             answer=bodies.Nodes),
+    _extras("GET", "/v1/extras/webhook-secret", videos.webhook_secret, "What the workspace's webhooks are signed with"),
     _extras("GET", "/v1/extras/usage", extras.usage, "The workspace's calls: time, model, key, usage, cost"),
 
     _model("/inference/v1/chat/completions", Surface(CHAT, Face.INFERENCE), "Inference Service", CHAT_SUMMARY,
            chat.Request),
     _model("/inference/v1/embeddings", Surface(EMBEDDINGS, Face.INFERENCE), "Inference Service", EMBEDDINGS_SUMMARY,
            Embeddings),
+    *_video_rows(_inference, "/inference/v1"),
     _inference("POST", "/inference/v1/images/generations", images.generate, "Make images", billing=Billing.MEDIA,
                body=image_wire.Body),
     _inference("POST", "/inference/v1/images/edits", images.edit, "Change images", billing=Billing.MEDIA,

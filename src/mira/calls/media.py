@@ -10,91 +10,34 @@
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from mira.calls.call import AttemptFailed, printable
 from mira.calls.charge import Charge
 from mira.calls.endings import left, stopping
 from mira.calls.gate import Gate
-from mira.calls.keeping import claim_for, head_of, lines
+from mira.calls.keeping import MOST_BYTES, claim_for, head_of, lines
 from mira.calls.leaving import unless_left
+from mira.calls.media_asker import Asker
+from mira.calls.media_call import MediaCall, Opened, Reply
 from mira.calls.media_choice import Choice, choose
-from mira.calls.media_pieces import Pieces
 from mira.calls.media_wish import Answer, Asking, Told, Wish
 from mira.calls.outgoing import error_headers
-from mira.calls.routing import TIMEOUT_HEADER, limit_s, refused, soonest, trouble_of
+from mira.calls.routing import TIMEOUT_HEADER, limit_s, trouble_of
 from mira.codecs.chat.errors import render_error
-from mira.codecs.media.shape import Made, Outgoing, Reader, Received, Shape, Target
-from mira.collaborators import Catalog, ClientLeft, Headers, Ledger, Node, Observer, Response
+from mira.codecs.media.shape import Made, Reader
+from mira.collaborators import Catalog, ClientLeft, Headers, Ledger, Observer
 from mira.core import media, pricing, via
-from mira.core.call import CLIENT_LEFT_STATUS, CallRecord, Tried
-from mira.core.deadlines import Timeouts, for_attempt
-from mira.core.fleet import Balancer, Need, Offer
-from mira.core.health import Attempt, Trouble
+from mira.core.call import CLIENT_LEFT_STATUS, CallRecord
+from mira.core.fleet import Balancer
 from mira.core.ledger import Answered, StoredAnswer
 from mira.core.money import credits_text
 from mira.core.pricing import Price
-from mira.core.retrying import MAX_ATTEMPTS
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-
-MAX_ANSWER_BYTES = 128 * 2**20
-HELD_BACK_BYTES = 64 * 1024
-#: Media take longer than the first token of a text.
-LEAST_HEAD_S = 300.0
-LEAST_TOTAL_S = 900.0
-
-log = logging.getLogger("mira.media")
-
-
-class Reply(Struct, frozen=True):
-    """What goes back: a whole body, or a `flow` that writes the rest with the function it is given.
-
-    `flow` returns False for an answer that was cut and has no place to say so: its connection must not end as usual.
-    """
-
-    status: int
-    headers: Headers
-    body: bytes = b""
-    flow: Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[bool]] | None = None
-
-
-class MediaCall(Struct):
-    """One request on its way; the working sheet."""
-
-    asking: Asking
-    record: CallRecord
-    charge: Charge
-    started_s: float
-    via: str = ""
-    limit_s: float | None = None
-    chosen: Wish | None = None
-    request: Any = None
-    dropped: tuple[str, ...] = ()
-    #: the offer that was asked last, and what is being learnt of its node
-    offer: Offer | None = None
-    attempt: Attempt | None = None
-    #: whether the answer goes on after its head was sent
-    flowing: bool = False
-
-    @property
-    def wish(self) -> Wish:
-        """The decoded request."""
-        assert self.chosen is not None
-        return self.chosen
-
-
-class Opened(Struct, frozen=True):
-    """A streamed answer of which something has been made: how it begins, and where the rest comes from."""
-
-    first: bytes
-    reader: Reader
-    pieces: Pieces
 
 
 class Media:
@@ -116,7 +59,7 @@ class Media:
         self.catalog = catalog
         self.ledger = ledger
         self.gate = gate
-        self.balancer = balancer
+        self.asker = Asker(balancer, monotonic_s)
         self.observer = observer
         self.defaults = defaults
         self.instance = instance
@@ -140,8 +83,7 @@ class Media:
             await asyncio.shield(self._gone(call))
             return Reply(CLIENT_LEFT_STATUS, [])
         except asyncio.CancelledError:
-            await asyncio.shield(self._refuse(call, stopping()))
-            raise
+            return await asyncio.shield(self._refuse(call, stopping()))
         except BaseException:
             await asyncio.shield(self._close(call, 500, Kind.INTERNAL.name.lower()))
             raise
@@ -171,7 +113,7 @@ class Media:
             wish = await self.decode(call, decode)
             choice = await self.hold(call, wish)
             await self.complete(call)
-            found = await unless_left(call.asking.left, self.ask(call, choice))
+            found = await unless_left(call.asking.left, self.asker.ask(call, choice))
             if isinstance(found, Opened):
                 return self._flowing(call, found)
             return await self._whole(call, found)
@@ -188,6 +130,7 @@ class Media:
         told = asking.header(TIMEOUT_HEADER)
         call.limit_s = None if told is None else limit_s(told)
         await self.gate.enter(asking.caller.workspace_id, _Seat())
+        call.placed = True
 
     async def decode(self, call: MediaCall, decode: Callable[[], Awaitable[Wish]]) -> Wish:
         """Reads the body."""
@@ -205,7 +148,11 @@ class Media:
         key = call.asking.header(b"idempotency-key")
         kind = f"{call.record.protocol} {caller.face.value}"
         claim = claim_for(key, wish.digest, kind) if key else None
-        await call.charge.reserve(choice.hold_nanocredits, caps=caller.caps, claim=claim)
+        tokens = 0
+        if caller.caps:
+            likely = wish.estimate(None)
+            tokens = likely.prompt_tokens + likely.completion_tokens
+        await call.charge.reserve(choice.hold_nanocredits, caps=caller.caps, claim=claim, tokens=tokens)
         await call.charge.durable()
         return choice
 
@@ -213,113 +160,6 @@ class Media:
         """Loads what the request links to."""
         if call.wish.prepare is not None:
             call.request = await unless_left(call.asking.left, _now(call.wish.prepare(call.request)))
-
-    async def ask(self, call: MediaCall, choice: Choice) -> Made | Opened:
-        """Asks one node after another until something is made."""
-        route = choice.route
-        self.balancer.budget.request()
-        need = Need(stream=call.wish.stream, media=call.wish.bound)
-        tried: list[Any] = []
-        last: MiraError | None = None
-        while True:
-            try:
-                offer = self.balancer.choose(route, tried, self.monotonic_s(), need)
-            except MiraError as none_left:
-                raise soonest(last, none_left) from None
-            tried.append(offer.node)
-            call.record.attempts = len(tried)
-            call.record.node = offer.node.name
-            call.offer = offer
-            call.attempt = self.balancer.begin(offer, self.monotonic_s(), need)
-            try:
-                return await self._attempt(call, offer, others=len(tried) < min(MAX_ATTEMPTS, len(route.offers)))
-            except AttemptFailed as failure:
-                last = failure.error
-                self._failed(call, failure)
-                if failure.trouble is Trouble.INNOCENT or not self._may_retry(call, len(tried), len(route.offers)):
-                    raise last from None
-            finally:
-                if not call.flowing:
-                    call.attempt.over(self.monotonic_s())
-
-    async def _attempt(self, call: MediaCall, offer: Offer, *, others: bool) -> Made | Opened:
-        node: Node = offer.node
-        shape = node.media(call.wish.output)
-        assert shape is not None
-        timeouts = self._timeouts(call, node, others=others)
-        try:
-            if call.wish.stream and shape.open_stream is not None:
-                response = await self._post(call, shape, call.request, timeouts)
-                try:
-                    opened = await self._open(call, shape.open_stream(call.request), response)
-                except BaseException:
-                    response.close()
-                    raise
-                call.flowing = True
-                return opened
-            parts = shape.parts(call.request) if shape.parts is not None else (call.request,)
-            made = await _together([self._read(call, shape, part, timeouts) for part in parts])
-        except MiraError as error:
-            raise AttemptFailed(error, trouble_of(error)) from None
-        except (AttemptFailed, asyncio.CancelledError):
-            raise
-        except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
-            fault = node.fault(broken)
-            raise AttemptFailed(fault, trouble_of(fault)) from None
-        self._succeeded(call)
-        return made[0] if len(made) == 1 else shape.join(made)
-
-    async def _post(self, call: MediaCall, shape: Shape, request: Any, timeouts: Timeouts) -> Response:
-        """Sends a request in the node's shape; its answer with a status of success, else AttemptFailed."""
-        assert call.offer is not None
-        node, model = call.offer.node, call.offer.upstream_model
-        outgoing: Outgoing = shape.render(request, Target(model, node.dialect))
-        call.dropped = outgoing.dropped
-        response: Response = await node.post(
-            outgoing.path,
-            outgoing.body,
-            call.record.request_id,
-            model=model,
-            passed=None,
-            timeouts=timeouts,
-            via=call.via,
-            content_type=outgoing.content_type,
-        )
-        call.record.upstream_request_id = printable(response.header(b"x-request-id"))
-        if 200 <= response.status < 300:
-            return response
-        try:
-            raise refused(shape, response, await response.read(HELD_BACK_BYTES))
-        finally:
-            response.close()
-
-    async def _read(self, call: MediaCall, shape: Shape, request: Any, timeouts: Timeouts) -> Made:
-        response = await self._post(call, shape, request, timeouts)
-        try:
-            received = Received(
-                body=await response.read(MAX_ANSWER_BYTES),
-                content_type=response.header(b"content-type") or "",
-                cost=response.header(b"x-mira-cost"),
-            )
-        finally:
-            response.close()
-        return shape.read(received, request)
-
-    async def _open(self, call: MediaCall, reader: Reader, response: Response) -> Opened:
-        """Reads a stream up to the first that was made; what fails before may be tried elsewhere."""
-        pieces = Pieces(response)
-        first = b""
-        while not reader.has_content:
-            data = await pieces.next()
-            first += reader.close() if data is None else reader.feed(data)
-            if reader.failed is not None:
-                raise reader.failed
-            if data is None and not reader.has_content:
-                raise MiraError(Kind.UPSTREAM_FAILED, "the upstream's answer is empty")
-        assert call.attempt is not None
-        call.attempt.content(self.monotonic_s())
-        call.record.first_content_ms = self._elapsed_ms(call)
-        return Opened(first, reader, pieces)
 
     # Settling
 
@@ -360,9 +200,9 @@ class Media:
         record = call.record
         record.usage = usage
         record.error = error
-        record.duration_ms = self._elapsed_ms(call)
+        record.duration_ms = self.asker.elapsed_ms(call)
         if record.tried and len(record.tried) < record.attempts:
-            self._note(call, error or "ok")
+            self.asker.note(call, error or "ok")
         # A cost that only the node vouches for is never more than what was set aside.
         told = trusted and bill.reported_nanocredits is not None
         settling = call.charge.settle(bill.actual_nanocredits, status=status, bill=bill, cap_at_hold=told, render=keep)
@@ -392,8 +232,11 @@ class Media:
         return Reply(error.status, error_headers(error, request_id), render_error(error, request_id))
 
     async def _close(self, call: MediaCall, status: int, error: str | None) -> None:
-        call.record.duration_ms = self._elapsed_ms(call)
-        await call.charge.close(status=status, error=error)
+        call.record.status, call.record.error = status, error
+        call.record.duration_ms = self.asker.elapsed_ms(call)
+        # Who was sent away at the gate is one of a flood, which must cost little.
+        if call.placed:
+            await call.charge.close(status=status, error=error)
 
     # Streams
 
@@ -408,15 +251,18 @@ class Media:
                 self.gate.leave()
                 self.observer.ended(call.record)
 
-        return Reply(200, self._headers(call, call.wish.stream_type), flow=flow)
+        return Reply(200, self._stream_headers(call), flow=flow)
 
     async def _flow(self, call: MediaCall, opened: Opened, write: Callable[[bytes], Awaitable[None]]) -> bool:
         """Carries a stream to its end, True where it has one; an Idempotency-Key keeps what was sent."""
         reader, sent = opened.reader, bytearray()
+        # As much as an Idempotency-Key may keep and a little more, so that the store sees that it is too long.
+        most_bytes = MOST_BYTES if call.asking.header(b"idempotency-key") else 0
 
         async def send(data: bytes) -> None:
             if data:
-                sent.extend(data)
+                if len(sent) < most_bytes:
+                    sent.extend(data)
                 await write(data)
 
         try:
@@ -430,12 +276,15 @@ class Media:
             last = await self._cut(call, reader, bytes(sent), error, 200)
             await send(last)
             return bool(last)
+        except Exception:
+            await asyncio.shield(self._cut(call, reader, bytes(sent), left(), 500))
+            raise
         price = self._price(call, None)
         usage = self._usage(call, price, reader.usage, call.wish.estimate(None))
-        self._succeeded(call)
+        self.asker.succeeded(call)
 
         def keep(billed: int) -> StoredAnswer:
-            headers = self._headers(call, call.wish.stream_type)
+            headers = self._stream_headers(call)
             return StoredAnswer(200, lines(headers), bytes(sent) + reader.finish(billed))
 
         billed = await self.settle(call, price, usage, status=200, keep=keep)
@@ -465,10 +314,10 @@ class Media:
         last = reader.abort(error)
         price = self._price(call, None)
         usage = self._usage(call, price, reader.usage, call.wish.estimate(None))
-        headers = self._headers(call, call.wish.stream_type)
+        headers = self._stream_headers(call)
         is_left = status == CLIENT_LEFT_STATUS
         if not is_left:
-            self._failed(call, AttemptFailed(error, trouble_of(error)))
+            self.asker.failed(call, AttemptFailed(error, trouble_of(error)))
         await self.settle(
             call,
             price,
@@ -493,52 +342,25 @@ class Media:
             headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))
         return headers
 
+    def _stream_headers(self, call: MediaCall) -> Headers:
+        """The head of a stream, with its cost where that is certain before its end."""
+        headers = self._headers(call, call.wish.stream_type)
+        cost = self._certain_nanocredits(call)
+        return headers if cost is None else [*headers, (b"x-mira-cost", credits_text(cost).encode())]
+
+    def _certain_nanocredits(self, call: MediaCall) -> int | None:
+        """What the call costs however it ends: nothing, or its characters where nothing else has a price."""
+        offer, bound = call.offer, call.wish.bound
+        assert offer is not None
+        price = self._price(call, None)
+        if offer.node.trusts_cost and not price.free:
+            return None
+        cost = pricing.cost_nanocredits(Usage(characters=bound.characters), price, offer.markup)
+        return cost if cost == pricing.cost_nanocredits(bound, price, offer.markup) else None
+
     def _told(self, call: MediaCall, billed: int) -> Told:
         record = call.record
         return Told(record.model, billed, record.request_id, record.started_at_ms // 1000)
-
-    def _elapsed_ms(self, call: MediaCall) -> int:
-        return int((self.monotonic_s() - call.started_s) * 1000)
-
-    def _timeouts(self, call: MediaCall, node: Node, *, others: bool) -> Timeouts:
-        own = node.timeouts
-        head_s = None if own.head_s is None else max(own.head_s, LEAST_HEAD_S)
-        own = replace(own, head_s=head_s, idle_s=max(own.idle_s, LEAST_HEAD_S), total_s=max(own.total_s, LEAST_TOTAL_S))
-        passed_s = self.monotonic_s() - call.started_s
-        left_s = own.total_s - passed_s
-        if call.limit_s is not None:
-            left_s = min(left_s, call.limit_s - passed_s)
-        return for_attempt(own, left_s, whole_cap=None, others=others)
-
-    def _may_retry(self, call: MediaCall, attempts: int, offers: int) -> bool:
-        if attempts >= min(MAX_ATTEMPTS, offers):
-            return False
-        now_s = self.monotonic_s()
-        if call.limit_s is not None and now_s - call.started_s >= call.limit_s:
-            return False
-        return self.balancer.budget.take(now_s)
-
-    def _succeeded(self, call: MediaCall) -> None:
-        assert call.attempt is not None
-        call.attempt.succeeded(self.monotonic_s())
-        if call.record.first_content_ms is None:
-            call.record.first_content_ms = self._elapsed_ms(call)
-
-    def _failed(self, call: MediaCall, failure: AttemptFailed) -> None:
-        """Tells the node's health why, and notes the attempt."""
-        error = failure.error
-        reason = error.kind.name.lower()
-        self._note(call, reason)
-        assert call.attempt is not None
-        now_s, jitter = self.monotonic_s(), self.balancer.random()
-        call.attempt.failed(failure.trouble, reason, now_s, jitter, error.retry_after_s)
-
-    def _note(self, call: MediaCall, outcome: str) -> None:
-        record, attempt = call.record, call.attempt
-        assert attempt is not None
-        began_ms = int((attempt.started_s - call.started_s) * 1000)
-        took_ms = int((self.monotonic_s() - attempt.started_s) * 1000)
-        record.tried += (Tried(record.node or "", outcome, record.started_at_ms + began_ms, took_ms),)
 
 
 class _Seat:
@@ -551,15 +373,3 @@ class _Seat:
 
 async def _now(work: Awaitable[Any]) -> Any:
     return await work
-
-
-async def _together(works: Sequence[Coroutine[Any, Any, Made]]) -> list[Made]:
-    """All results; where one fails, the others are given up and its error is raised."""
-    if len(works) == 1:
-        return [await works[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]

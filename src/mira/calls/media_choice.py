@@ -1,6 +1,7 @@
 """Which model and which nodes serve a request for media, at which price: decided before anything is held."""
 
 from collections.abc import Mapping
+from functools import reduce
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from mira.collaborators import Catalog
 from mira.core import media, pricing
 from mira.core.caller import Caller
 from mira.core.fleet import Offer, Route, is_full, no_room
+from mira.core.usage import added
 from mira.errors import Kind, MiraError
 
 #: What is put out, in words: one of them, several, and the key of `[defaults]`.
@@ -85,7 +87,13 @@ def _route(catalog: Catalog, defaults: Mapping[str, str], caller: Caller, wish: 
     word, key = WORDS[wish.output]
     named = defaults.get(key)
     if named:
-        return catalog.find(named)
+        try:
+            return catalog.find(named)
+        except MiraError as error:
+            if error.kind is not Kind.MODEL_NOT_FOUND:
+                raise
+            message = f'no node serves the default model: [defaults] {key} = "{named}"; name one as `model`'
+            raise MiraError(Kind.MODEL_NOT_FOUND, message, param="model") from None
     able = [
         route
         for route in catalog.serving(wish.output)
@@ -131,4 +139,8 @@ def _priced(offer: Offer, wish: Wish) -> Offer | None:
 
 def _hold(offer: Offer, wish: Wish) -> int:
     assert offer.price is not None
-    return pricing.cost_nanocredits(wish.bound, media.at(offer.price, wish.variants(None)), offer.markup)
+    price, bound = media.at(offer.price, wish.variants(None)), wish.bound
+    shape = offer.node.media(wish.output)
+    if shape.parts is not None and wish.bound_of is not None:
+        bound = reduce(added, map(wish.bound_of, shape.parts(wish.request)))
+    return pricing.cost_nanocredits(bound, price, offer.markup)

@@ -46,9 +46,9 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     `output` is what is to be put out ("image", …), `request` its typed form, which shapes render. `model` is what the
     client wrote, None for the default. `variants` name the price of what was made, or of what was asked for where it
-    is given None (see `core.media.at`). `bound` is the most that it
-    can use, and is held; `brought` is what it uses even where its client leaves before anything came. `digest` is what
-    an Idempotency-Key stands for.
+    is given None (see `core.media.at`). `bound` is the most that it can use, and is held; `bound_of` is that of one
+    part, for nodes that are asked part by part. `brought` is what it uses even where its client leaves before anything
+    came. `digest` is what an Idempotency-Key stands for.
 
     `prepare` completes the request when it is paid for, before a node is asked (it loads what the request links to).
     `estimate` is the usage of what was made, for nodes that tell none; of None, of what was under way. `finish` sees
@@ -59,6 +59,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     request: Any
     model: str | None
     bound: Usage
+    bound_of: Callable[[Any], Usage] | None = None
     digest: bytes
     render: Callable[[Made, Told], Answer]
     estimate: Callable[[Made | None], Usage]

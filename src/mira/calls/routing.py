@@ -25,6 +25,8 @@ LOOK_S = 0.1
 #: What passes before the first attempt counts as nothing.
 PROMPT_S = 1.0
 
+#: The codes with which an embedded model refuses a call that it cannot take yet: nothing went wrong there.
+NOT_READY = frozenset(("model_not_ready", "runtime_missing"))
 _TROUBLES = {
     Kind.BAD_REQUEST: Trouble.INNOCENT,
     Kind.UNSUPPORTED: Trouble.INNOCENT,
@@ -204,6 +206,8 @@ def refused(codec: Failing, response: Response, body: bytes) -> AttemptFailed:
 
 def trouble_of(error: MiraError) -> Trouble:
     """Whose fault an error of a node is, and of which kind."""
+    if error.code in NOT_READY:
+        return Trouble.INNOCENT
     return _TROUBLES.get(error.kind, Trouble.FAULT)
 
 

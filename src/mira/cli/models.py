@@ -17,11 +17,23 @@ from mira.nodes.local.packs import PACKS, Pack, default_cache_dir
 from mira.nodes.local.progress import Report
 from mira.nodes.local.pull import PullError, pull
 
+
+def by_the_piece(row: dict[str, Any]) -> list[str]:
+    """What an image, a second, a character or a page costs, in words; the range where it differs."""
+    told = []
+    for unit, price in ((row.get("pricing") or {}).get("units") or {}).items():
+        prices = sorted(price.values() if isinstance(price, dict) else [price], key=Decimal)
+        amount = prices[0] if prices[0] == prices[-1] else f"{prices[0]}–{prices[-1]}"
+        told.append(f"{amount} {'an' if unit == 'image' else 'a'} {unit}")
+    return told
+
+
 COLUMNS = (
     field("id", "MODEL"),
     field("available"),
     Column("INPUT /M", lambda row: per_million(row, "prompt"), right=True),
     Column("OUTPUT /M", lambda row: per_million(row, "completion"), right=True),
+    Column("BY THE PIECE", by_the_piece),
     Column("NODES", lambda row: [f"{node['name']} ({node['state']})" for node in row["nodes"]]),
 )
 PACK_COLUMNS = (
@@ -35,7 +47,7 @@ PACK_COLUMNS = (
 
 @click.group("models")
 def models() -> None:
-    """Models of the fleet, and packs of the embedded model."""
+    """Models of the fleet, and packs of the embedded models."""
 
 
 @models.command("list")
@@ -64,7 +76,7 @@ def per_million(row: dict[str, Any], name: str) -> str:
 @models.command("packs")
 @common
 def list_packs(home: str | None, config_path: str | None, *, as_json: bool) -> None:  # noqa: ARG001 - common options
-    """The packs that the embedded node can serve (MIRA_LOCAL_MODEL)."""
+    """The packs of the embedded models: for chat (MIRA_LOCAL_MODEL), speech, transcription and embeddings."""
     output = Output(as_json=as_json)
     rows = [_described(pack) for pack in PACKS.values()]
     if as_json:

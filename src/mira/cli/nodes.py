@@ -52,9 +52,9 @@ DETAILS = (
     *map(field, ("name", "kind", "state", "reason", "returns_in_s")),
     Column("CONDITIONS", _conditions),
     *map(field, (
-        "base_url", "provider", "endpoint", "has_api_key", "origin", "weight", "markup", "max_in_flight", "in_flight",
-        "latency_ms", "first_token_s", "credits", "runway_s", "reported_cost", "consecutive_faults", "last_error",
-        "models",
+        "base_url", "provider", "endpoint", "image_route", "has_api_key", "origin", "weight", "markup",
+        "max_in_flight", "in_flight", "latency_ms", "first_token_s", "credits", "runway_s", "reported_cost",
+        "consecutive_faults", "last_error", "models",
     )),
 )  # fmt: skip
 
@@ -91,6 +91,11 @@ async def show_node(session: Session, name: str) -> None:
     "--endpoint",
     type=click.Choice(["auto", "chat", "responses"]),
     help="The protocol to speak (kind openai; default: auto, as the model must have it).",
+)
+@click.option(
+    "--image-route",
+    type=click.Choice(["auto", "chat", "images"]),
+    help="Where it makes images (kind openai-compatible; default: auto, in chats as OpenRouter does).",
 )
 @click.option("--weight", type=float, help="Share of the load beside other nodes (default: 1).")
 @click.option("--markup", metavar="FACTOR", help="What customers pay over what the node charges (default: 1.0).")

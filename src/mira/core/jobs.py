@@ -63,6 +63,7 @@ class Job(Struct, frozen=True, kw_only=True):
     workspace_id: str
     key_id: str
     hold_id: str
+    client_request_id: str | None = None
     face: str
     model: str
     state: State = State.QUEUED

@@ -47,3 +47,17 @@ class Usage(Struct, frozen=True, kw_only=True):
     def completion_tokens(self) -> int:
         """All output classes together, as Chat Completions counts them."""
         return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens + self.image_output_tokens
+
+
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("reported_cost_nanocredits", "estimated"))
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """Two usages together; the node's own charges too, where it told both."""
+    counts = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
+    mine, theirs = one.reported_cost_nanocredits, other.reported_cost_nanocredits
+    return Usage(
+        **counts,
+        reported_cost_nanocredits=None if mine is None or theirs is None else mine + theirs,
+        estimated=one.estimated or other.estimated,
+    )

@@ -1,6 +1,6 @@
 """The object store: a local folder or an S3 bucket, read and written piece by piece."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from obstore.store import LocalStore, S3Store
 from mira.errors import ConfigError, Kind, MiraError
 
 PIECE_BYTES = 5 * 2**20
+#: Pieces of one object that are on their way at a time: what a large one takes of memory.
+PIECES_AT_ONCE = 2
 READ_BYTES = 512 * 1024
 
 
@@ -60,7 +62,9 @@ class Objects:
                 raise
 
         try:
-            await obstore.put_async(self._store, self._prefix + key, watched(), chunk_size=PIECE_BYTES)
+            await obstore.put_async(
+                self._store, self._prefix + key, watched(), chunk_size=PIECE_BYTES, max_concurrency=PIECES_AT_ONCE
+            )
         except BaseException as error:
             if raised:
                 raise raised[0] from None
@@ -68,7 +72,7 @@ class Objects:
                 raise _down() from error
             raise
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
+    async def stream(self, key: str) -> AsyncGenerator[bytes, None]:
         """An object in pieces; MiraError NOT_FOUND where it is gone. The first piece is asked for at once."""
         try:
             found = await obstore.get_async(self._store, self._prefix + key)
@@ -79,7 +83,7 @@ class Objects:
         except (BaseError, OSError) as error:
             raise _down() from error
 
-    async def part(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def part(self, key: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to `end` of an object, in pieces; errors as in `stream`."""
         try:
             found = await obstore.get_async(self._store, self._prefix + key, options={"range": (start, end)})

@@ -50,7 +50,7 @@ def _listing(node: Node, name: str, row: dict[str, Any] | None = None) -> tuple[
     top = row.get("top_provider")
     top = top if isinstance(top, dict) else {}
     return canonical, Listing(
-        upstream_model=upstream if node.kind.name != "local" else canonical,
+        upstream_model=upstream,
         max_input_tokens=_count(
             row.get("context_length")
             or row.get("max_model_len")

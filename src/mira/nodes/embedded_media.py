@@ -16,10 +16,10 @@ NAME = "local-media"
 #: Calls that the models have or that wait for their turn; more are refused with a 503.
 QUEUE_LENGTH = 16
 RETRY_AFTER_S = 5.0
+#: The packs behind the paths; to encode needs none.
 ANSWERED_BY = {
     "/embeddings": MINILM,
     "/audio/speech": KOKORO,
-    "/audio/encode": KOKORO,
     "/audio/transcriptions": WHISPER,
 }
 NOTES = {
@@ -81,7 +81,7 @@ class _Upstream:
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes, *, timeouts: Any = None
     ) -> Any:
         """Sends a request, the process started if need be; once more where it had just ended."""
-        pack = ANSWERED_BY[target.partition("?")[0]]
+        pack = ANSWERED_BY.get(target.partition("?")[0])
         for _ in range(2):
             address = await self._keeper.ready(pack)
             key = (b"authorization", b"Bearer " + address.key.encode())

@@ -247,6 +247,7 @@ class Fleet:
             "has_api_key": bool(config.api_key),
             "provider": config.provider,
             "endpoint": config.endpoint,
+            "image_route": config.image_route,
             "weight": config.weight,
             "markup": config.markup,
             "max_in_flight": config.max_in_flight,
@@ -321,6 +322,8 @@ class Fleet:
 
         A node whose models are configured is only asked for a sign of life, where there is none of calls.
         """
+        if node.kind.embedded:
+            return True
         needless = node.config.models is not None and not node.trusts_cost
         if needless and node.health.heard and node.health.block is None:
             return True
@@ -375,7 +378,7 @@ class Fleet:
             for model, listing in models.items()
             if model not in own
             and model not in self._public_prices
-            and (listing.price is None or outputs_of(model, listing.outputs) != TEXT)
+            and (listing.price is None or not (listing.price.free or outputs_of(model, listing.outputs) == TEXT))
         ]
         if unknown:
             try:

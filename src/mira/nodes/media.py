@@ -15,11 +15,12 @@ from mira.codecs.media.video_gemini import LOOKING_GEMINI, VIDEO_GEMINI
 from mira.codecs.media.video_openai import LOOKING_MIRA, LOOKING_OPENAI, VIDEO_OPENAI
 from mira.codecs.media.video_openrouter import LOOKING_OPENROUTER, VIDEO_OPENROUTER
 
-#: (kind of node, what is put out) -> shape
+#: (kind of node, or kind and a route that its settings choose; what is put out) -> shape
 SHAPES: dict[tuple[str, str], Shape] = {
     ("openai", "image"): IMAGES_OPENAI,
     ("gemini", "image"): IMAGES_GEMINI,
     ("openai-compatible", "image"): IMAGES_CHAT,
+    ("openai-compatible images", "image"): IMAGES_OPENAI,
     ("mira", "image"): IMAGES_OPENAI,
     ("openai", "video"): VIDEO_OPENAI,
     ("gemini", "video"): VIDEO_GEMINI,
@@ -46,6 +47,9 @@ LOOKING: dict[str, Looking] = {
 }
 
 
-def shape_of(kind: str, output: str) -> Shape | None:
-    """The shape in which a kind of node is asked for what is to be put out; None where it makes none."""
-    return SHAPES.get((kind, output))
+def shape_of(kind: str, output: str, route: str = "auto") -> Shape | None:
+    """The shape in which a kind of node is asked for what is to be put out; None where it makes none.
+
+    `route` is the node's setting of another than the kind's own (`image_route`).
+    """
+    return SHAPES.get((f"{kind} {route}", output)) or SHAPES.get((kind, output))

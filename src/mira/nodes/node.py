@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from mira.codecs.codec import NodeCodec
 from mira.codecs.media.shape import Shape
+from mira.codecs.media.video import Looking
 from mira.codecs.responses import RESPONSES
 from mira.config import NodeConfig
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
@@ -16,7 +17,7 @@ from mira.core.via import HEADER as VIA
 from mira.errors import Kind as ErrorKind
 from mira.errors import MiraError
 from mira.nodes.kinds import KINDS, Kind, dialect_of, ways_of
-from mira.nodes.media import shape_of
+from mira.nodes.media import LOOKING, shape_of
 
 log = logging.getLogger("mira.nodes")
 
@@ -179,10 +180,12 @@ class Node:
         timeouts: Timeouts | None = None,
         via: str = "",
         content_type: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Any:
         """Sends a body to a path of the node's, where `{model}` stands for the model; `passed`, `via` as in `open`.
 
-        The body is JSON, unless another `content_type` is given.
+        The body is JSON, unless another `content_type` is given. An `idempotency_key` tells the node that a request
+        may be one that it has already.
         """
         if "{model}" in path:
             path = path.replace("{model}", model)
@@ -193,6 +196,8 @@ class Node:
             headers = [*self._headers, own_type, (b"x-request-id", request_id.encode())]
         if via and self.kind.chains:
             headers.append((VIA, via.encode()))
+        if idempotency_key is not None:
+            headers.append((b"idempotency-key", idempotency_key.encode()))
         if self.kind.headers:
             own = dict(self.kind.headers)
             if passed is not None:
@@ -203,7 +208,20 @@ class Node:
 
     def media(self, output: str) -> Shape | None:
         """How the node is asked for an image, a video and the like; None where it makes none."""
-        return shape_of(self.kind.name, output)
+        return shape_of(self.kind.name, output, self.config.image_route)
+
+    def looking(self) -> Looking | None:
+        """How the node's jobs for videos are looked at; None where it has none."""
+        return LOOKING.get(self.kind.name)
+
+    def path_of(self, url: str) -> str | None:
+        """A URL as a path behind the node's base URL; None where it lies elsewhere, and must not see the credential."""
+        root = root_url(self.config)
+        return url.removeprefix(root) if url.startswith(root + "/") and "/../" not in url else None
+
+    async def get(self, path: str, *, timeouts: Timeouts | None = None, method: str = "GET") -> Any:
+        """Asks for a path of the node's with its credential; returns the response once its head is in."""
+        return await self.pool.request(method, path, [*self._headers, *self.kind.headers], b"", timeouts=timeouts)
 
     async def fetch_models(self) -> tuple[int, Any]:
         """Asks the node for its models: (status, decoded body)."""

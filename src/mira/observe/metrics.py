@@ -7,7 +7,7 @@ as `other`.
 
 import asyncio
 import platform
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
@@ -52,12 +52,13 @@ class ConditionSeen(Struct, frozen=True, kw_only=True):
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """How the process stands: its nodes, the holds of its calls, the calls that wait for a place."""
+    """How the process stands: its nodes, the holds of its calls, the calls that wait for a place, jobs by state."""
 
     nodes: Sequence[NodeSeen] = ()
     holds: int = 0
     held_nanocredits: int = 0
     waiting: int = 0
+    jobs: Mapping[str, int] = {}
 
 
 class Metrics:
@@ -152,6 +153,9 @@ class Metrics:
             ("mira_requests_waiting", "Calls that wait for a place.", standing.waiting),
         ):
             yield GaugeMetricFamily(name, help_text, value=value)
+        jobs = GaugeMetricFamily("mira_jobs", "Jobs in the database.", labels=("state",))
+        for name, number in standing.jobs.items():
+            jobs.add_metric((name,), number)
         state = GaugeMetricFamily("mira_node_state", "1 for the state of a node.", labels=("node", "state", "reason"))
         condition = GaugeMetricFamily(
             "mira_node_condition",
@@ -170,7 +174,7 @@ class Metrics:
                 latency.add_metric((node.name,), node.latency_s)
             if node.credits is not None:
                 balance.add_metric((node.name,), node.credits)
-        yield from (state, condition, in_flight, latency, balance)
+        yield from (jobs, state, condition, in_flight, latency, balance)
         yield from self._calls
 
     def _reason(self, reason: str) -> str:

@@ -408,6 +408,7 @@ job = Table(
     Column("workspace_id", Text, nullable=False),
     Column("key_id", Text, nullable=False),
     Column("hold_id", Text, nullable=False, unique=True),
+    Column("client_request_id", Text),
     Column("face", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("state", Text, nullable=False),

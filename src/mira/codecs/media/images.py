@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from mira.codecs import sse
 from mira.codecs.chat.usage import cost_literal
 from mira.codecs.media.shape import Made
-from mira.core.usage import Usage
+from mira.core.usage import Usage, added
 
 MOST_IMAGES = 10
 MOST_PROMPT = 32_000
@@ -33,7 +33,6 @@ LONG = 1024 * 1536
 #: The tokens of any picture at most, for each pixel: those of high quality.
 PIXELS_PER_TOKEN = 250
 LARGEST = 4096 * 4096
-_COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("reported_cost_nanocredits", "estimated"))
 
 
 class Picture(Struct, frozen=True):
@@ -172,18 +171,6 @@ def tokens_of(quality: str, size: str) -> int:
 def _pixels(size: str) -> int:
     width, _, height = size.partition("x")
     return min(int(width) * int(height), LARGEST) if height else LONG
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """Two usages together; the node's own charges too, where it told any."""
-    counts = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
-    told = [usage.reported_cost_nanocredits for usage in (one, other)]
-    reported = [cost for cost in told if cost is not None]
-    return Usage(
-        **counts,
-        reported_cost_nanocredits=sum(reported) if reported else None,
-        estimated=one.estimated or other.estimated,
-    )
 
 
 def read_usage(value: dict[str, Any]) -> Usage:

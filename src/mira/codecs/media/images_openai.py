@@ -15,9 +15,9 @@ from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_err
 from mira.codecs.chat.usage import cost_literal, cost_nanocredits_of, reported_nanocredits
 from mira.codecs.lenient import compact, loose
 from mira.codecs.media.forms import Part, write_form
-from mira.codecs.media.images import Image, ImageRequest, Images, Picture, added, read_usage
+from mira.codecs.media.images import Image, ImageRequest, Images, Picture, read_usage
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
-from mira.core.usage import Usage
+from mira.core.usage import Usage, added
 from mira.errors import Kind, MiraError
 
 _FIELDS = (
@@ -33,8 +33,8 @@ _FIELDS = (
     "user",
     "partial_images",
 )
-#: Older models answer with addresses unless they are told; the newer ones know no such field.
-_ASKS_FOR_BASE64 = "dall-e"
+#: OpenAI's older models answer with addresses unless they are told; the newer ones know no such field.
+_ANSWERS_WITH_URLS = "dall-e"
 
 
 def render(request: ImageRequest, target: Target) -> Outgoing:
@@ -46,7 +46,7 @@ def render(request: ImageRequest, target: Target) -> Outgoing:
             fields[name] = value
     if request.stream:
         fields["stream"] = True
-    if _ASKS_FOR_BASE64 in target.model.lower() or target.dialect == "mira":
+    if target.dialect != "openai" or _ANSWERS_WITH_URLS in target.model.lower():
         fields["response_format"] = "b64_json"
     if not request.is_edit:
         return Outgoing(path="/images/generations", body=msgspec.json.encode(fields))

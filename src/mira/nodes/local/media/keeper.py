@@ -12,7 +12,7 @@ import secrets
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from mira.errors import Kind, MiraError
+from mira.nodes.local.lending import State
 from mira.nodes.local.packs import Pack, Use
 from mira.nodes.local.progress import Report
 from mira.nodes.local.pull import PullError, end, environment, pull
@@ -30,13 +31,15 @@ START_S = 60.0
 #: After a fetch that failed, the next call begins another one, but not before.
 REFETCH_S = 30.0
 ABOUT_S = 30.0
-MOST_RETRY_S = 120.0
+MOST_RETRY_S = 30.0
 #: What each use needs installed, by the extra's modules.
-NEEDED: dict[Use, tuple[str, ...]] = {
+NEEDED: Mapping[Use, tuple[str, ...]] = {
     "speech": ("onnxruntime", "sanotts", "av"),
     "transcription": ("faster_whisper", "av"),
     "embeddings": ("numpy",),
 }
+#: state ("fetching", "ready", "failed"), a line for people, bytes done, bytes in all
+Progress = Callable[[State, str, int, int], None]
 _log = logging.getLogger(__name__)
 
 
@@ -69,18 +72,24 @@ class _Fetch:
 
 
 class Keeper:
-    """Owns the child and the fetches. `on_change` is told of a fetch's progress: pack, bytes done, bytes in all."""
+    """Owns the child and the fetches.
+
+    `on_progress` is told how a fetch goes. `needed` are the modules of each use. The child ends after `idle_s` seconds
+    without a call.
+    """
 
     def __init__(
         self,
         cache_dir: Path,
         *,
         idle_s: float = IDLE_S,
-        on_change: Callable[[Pack, int, int], None] = lambda _pack, _done, _total: None,
+        needed: Mapping[Use, tuple[str, ...]] = NEEDED,
+        on_progress: Progress = lambda _state, _detail, _done, _total: None,
     ) -> None:
-        self.on_change = on_change
+        self._on_progress = on_progress
         self._cache_dir = cache_dir
         self._idle_s = idle_s
+        self._needed = needed
         self._complete: set[str] = set()
         self._fetches: dict[str, _Fetch] = {}
         self._turn = asyncio.Lock()
@@ -93,12 +102,21 @@ class Keeper:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
-    async def ready(self, pack: Pack) -> Address:
-        """Where the model of a pack answers, the child started if need be.
+    async def ready(self, pack: Pack | None) -> Address:
+        """Where the model of a pack answers, the child started if need be; None needs no model.
 
         MiraError UNAVAILABLE with the time to wait while the pack is fetched, and where the runtime is not installed.
         """
-        missing = [name for name in NEEDED[pack.use] if find_spec(name) is None]
+        if pack is not None:
+            self._check(pack)
+        async with self._turn:
+            if self.pid is None or self._address is None:
+                self._address = await self._start()
+            return self._address
+
+    def _check(self, pack: Pack) -> None:
+        """MiraError where a pack is not here, or what runs it."""
+        missing = [name for name in self._needed[pack.use] if find_spec(name) is None]
         if missing:
             raise MiraError(
                 Kind.UNAVAILABLE,
@@ -110,10 +128,6 @@ class Keeper:
             if not pack.is_complete(self._cache_dir):
                 raise self._refusal(self._fetch(pack))
             self._complete.add(pack.name)
-        async with self._turn:
-            if self.pid is None or self._address is None:
-                self._address = await self._start()
-            return self._address
 
     async def lost(self, address: Address) -> None:
         """Nobody answers there any more: the next call starts another child."""
@@ -159,19 +173,21 @@ class Keeper:
                 _log.info("fetching %s: %s", pack.name, " ".join(filter(None, (report.source, report.detail))))
             if report.total:
                 fetch.done, fetch.total = report.done, report.total
-            self.on_change(pack, fetch.done, fetch.total)
+            verb = "checking" if report.state == "verifying" else "fetching"
+            self._on_progress("fetching", f"{verb} {pack.name}", fetch.done, fetch.total)
 
         try:
             _log.info("fetching %s (%.0f MB) for its first use", pack.name, pack.download_bytes / 1e6)
             await pull(pack, self._cache_dir, follow)
-            _log.info("%s is complete", pack.name)
             del self._fetches[pack.name]
+            self._on_progress("ready", f"{pack.name} is complete", pack.size_bytes, pack.size_bytes)
         except PullError as error:
             fetch.problem, fetch.failed_s = str(error), time.monotonic()
         except OSError as error:
             fetch.problem, fetch.failed_s = f"the fetch cannot be started: {error.strerror}", time.monotonic()
         if fetch.problem:
             _log.warning("%s: %s", pack.name, fetch.problem)
+            self._on_progress("failed", fetch.problem, 0, fetch.total)
 
     async def _start(self) -> Address:
         if self._process is not None and self._process.returncode:

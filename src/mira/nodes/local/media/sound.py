@@ -35,6 +35,8 @@ READ = {
 READ_RATE_HZ = 16_000
 MOST_SECONDS = 1800
 MOST_CHANNELS = 8
+#: At lower rates a few bytes would become hours.
+LEAST_RATE_HZ = 1000
 UNKNOWN_LENGTH = 0xFFFFFFFF
 
 Samples = npt.NDArray[np.float32]
@@ -147,6 +149,8 @@ def _frames(data: bytes, container: str) -> Iterator[Samples]:
         stream = next(iter(source.streams.audio), None)
         if stream is None:
             raise _refused("holds no sound")
+        if stream.codec_context.sample_rate < LEAST_RATE_HZ:
+            raise _refused(f"has fewer than {LEAST_RATE_HZ} samples a second")
         if stream.codec_context.channels > MOST_CHANNELS:
             raise _refused(f"has more than {MOST_CHANNELS} channels")
         stream.codec_context.thread_count = 1

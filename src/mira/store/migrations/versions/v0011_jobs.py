@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.Text, nullable=False),
         sa.Column("key_id", sa.Text, nullable=False),
         sa.Column("hold_id", sa.Text, nullable=False, unique=True),
+        sa.Column("client_request_id", sa.Text),
         sa.Column("face", sa.Text, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
