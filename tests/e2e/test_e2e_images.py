@@ -454,6 +454,22 @@ def test_two_workspaces_pay_for_themselves(gateway, upstream):
     assert gateway.post("/v1/image", {"prompt": "x"}, key="sk-mira-wrong-key-of-nobody-at-all").status_code == 401
 
 
+def test_images_count_against_the_limits_of_a_key(gateway, upstream):
+    upstream.script("gpt-image-1", draws())
+    body = {"prompt": "x", "quality": "medium", "size": "1024x1024"}
+    _, slow = gateway.new_key(rpm=1)
+    assert [gateway.post("/v1/image", body, key=slow).status_code for _ in range(2)] == [200, 429]
+    _, few_tokens = gateway.new_key(tpm=1200)
+    told = [gateway.post("/v1/image", body, key=few_tokens) for _ in range(2)]
+    assert [answer.status_code for answer in told] == [200, 429]
+    assert int(told[1].headers["retry-after"]) > 1
+    _, thrifty = gateway.new_key(budget={"amount": "0.5", "period": "day"})
+    assert gateway.post("/v1/image", body, key=thrifty).status_code == 200
+    poor = gateway.post("/v1/image", {**body, "n": 10}, key=thrifty)
+    assert (poor.status_code, poor.json()["error"]["code"]) == (402, "budget_exceeded")
+    gateway.check_ledger()
+
+
 def test_the_inference_service_makes_images_without_the_prefix(gateway, upstream):
     upstream.script("gpt-image-1", draws())
     answer = gateway.post("/inference/v1/images/generations", {"prompt": "x"}, key=INFERENCE_KEY)

@@ -4,6 +4,7 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
+from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,7 @@ from mira.codecs.media.images import (
     Image,
     ImageRequest,
     Images,
+    Picture,
     answer_body,
     bound,
     brought,
@@ -137,7 +139,7 @@ def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -
         bound_of=bound,
         brought=brought(request),
         variants=exact,
-        digest=media.digest(_plain(request), body.model, body.response_format),
+        digest=_digest(asked, request, body),
         stream=request.stream,
         prepare=partial(_prepare, services, asked) if request.is_edit else None,
         estimate=partial(estimate, request),
@@ -270,6 +272,10 @@ def _words(words: Mapping[str, str]) -> Body:
         raise wrong_field(error) from None
 
 
-def _plain(request: ImageRequest) -> Any:
-    """The request with digests in place of pictures."""
-    return msgspec.to_builtins(request)
+def _digest(asked: Asked, request: ImageRequest, body: Body) -> bytes:
+    """What an Idempotency-Key stands for; pictures may be large, and most requests bring no key."""
+    if "idempotency-key" not in asked.request.headers:
+        return b""
+    pictures = [*request.images, request.mask]
+    seen = [sha256(one.data).hexdigest() if isinstance(one, Picture) else one for one in pictures]
+    return media.digest(replace(request, images=(), mask=None), seen, body.model, body.response_format)

@@ -28,8 +28,13 @@ class Charge:
         """Whether there is a hold that is neither settled nor given back."""
         return self._hold is not None and not self._over
 
-    async def reserve(self, price_nanocredits: int, *, caps: tuple[str, ...], claim: Claim | None) -> None:
-        """Sets the price aside within the limits of the caller; MiraError, or Answered for a repetition."""
+    async def reserve(
+        self, price_nanocredits: int, *, caps: tuple[str, ...], claim: Claim | None, tokens: int = 0
+    ) -> None:
+        """Sets the price aside within the limits of the caller; MiraError, or Answered for a repetition.
+
+        `tokens` is what the call may use of the caller's token rates.
+        """
         record = self._record
         self._hold = await self._ledger.reserve(
             Reserve(
@@ -39,6 +44,7 @@ class Charge:
                 amount_nanocredits=price_nanocredits,
                 least_nanocredits=price_nanocredits,
                 caps=caps,
+                tokens=tokens,
                 claim=claim,
                 model=record.model,
             )
