@@ -24,7 +24,10 @@ export function Pane({ label, model, setModel, chat, settings, remove }: PanePro
   const { base_url } = useSession();
   const end = useRef<HTMLDivElement>(null);
   const last = chat.turns.at(-1);
-  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), [last]);
+  useEffect(() => {
+    // Newer browsers answer with a promise, which is no way to clean up.
+    void end.current?.scrollIntoView({ block: "nearest" });
+  }, [last]);
   const copy = async (text: string, what: string) => {
     try {
       await navigator.clipboard.writeText(text);
