@@ -1,13 +1,12 @@
 /** Where a member begins: the first key, what is left, and what was used. */
 import { Anchor, Button, SimpleGrid } from "@mantine/core";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { Link } from "react-router";
 import type { Answer } from "../../api/client";
 import { useRoute } from "../../api/queries";
 import { ChartWithTable } from "../../components/ChartWithTable";
 import { type Figure, Figures } from "../../components/Figures";
 import { Icon } from "../../components/Icon";
-import { NewKey } from "../../components/keys/NewKey";
 import { Money } from "../../components/Money";
 import { PageHeader } from "../../components/PageHeader";
 import { RangePicker } from "../../components/RangePicker";
@@ -18,6 +17,8 @@ import { formatCount, formatDaysLeft, formatMilliseconds, formatShare } from "..
 import { formatTime } from "../../format/time";
 import { FirstSteps } from "./overview/FirstSteps";
 import { Ranking } from "./overview/Ranking";
+
+const NewKey = lazy(() => import("../../components/keys/NewKey").then(({ NewKey }) => ({ default: NewKey })));
 
 type Data = Answer<"GET /portal/v1/overview">;
 
@@ -60,7 +61,7 @@ export default function Overview() {
           </div>
         )}
       </Loaded>
-      {making && <NewKey onClose={() => setMaking(false)} />}
+      <Suspense fallback={null}>{making && <NewKey onClose={() => setMaking(false)} />}</Suspense>
     </>
   );
 }

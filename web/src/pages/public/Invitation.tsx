@@ -59,7 +59,7 @@ function Accept({ token, invitation }: { token: string; invitation: Answer<"POST
     <PublicPage title={`Join ${workspace_name}`}>
       <form onSubmit={(event) => void submit(event)}>
         <Stack>
-          <Text c="dimmed">
+          <Text size="sm" c="dimmed">
             {has_account ? "You have an account already. Enter its password to join." : "Choose a password to make your account."}{" "}
             This invitation is open until <Time at={expires_at_ms} />.
           </Text>
