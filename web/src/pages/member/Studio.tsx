@@ -60,7 +60,7 @@ function Bench({ kind: { title, Form } }: { kind: Kind }) {
       <Stack gap="sm" role="log" aria-live="polite" aria-label={`Runs: ${title}`}>
         {runs.runs.map((run) => <RunCard key={run.id} run={run} stop={() => runs.stop(run.id)} />)}
       </Stack>
-      {runs.runs.length === 0 && <Text c="dimmed" ta="center">What you run is shown here. It is gone when the page is closed.</Text>}
+      {runs.runs.length === 0 && <Text c="dimmed" size="sm" ta="center">What you run is shown here. It is gone when the page is closed.</Text>}
     </Stack>
   );
 }
