@@ -29,7 +29,7 @@ MARKDOWN = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md", "src/**/*.md")
     for path in ROOT.glob(pattern)
 )
-TABLES = {"server", "log", "ledger", "fetch", "files", "nodes", "prices", "models"}
+TABLES = {"server", "log", "ledger", "fetch", "files", "oidc", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
 #: read by the client's side of the examples and by the tests, not by the gateway
 CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS", "MIRA_TEST_STEPS"}
@@ -96,6 +96,7 @@ def test_every_setting_of_a_table_is_documented():
         "[log]": config.LogConfig,
         "[ledger]": config.LedgerConfig,
         "[fetch]": config.FetchConfig,
+        "[oidc]": config.OidcConfig,
         "[[nodes]]": config.NodeConfig,
     }
     for name, shape in sections.items():

@@ -61,11 +61,6 @@ async def to_index(_: Services, __: Asked) -> Response:
     return RedirectResponse("./", 307)
 
 
-async def from_folder(_: Services, __: Asked) -> Response:
-    """Leads from `/portal/` to the page."""
-    return RedirectResponse("../", 307)
-
-
 async def asset(_: Services, asked: Asked) -> Response:
     """A file of the bundle whose name tells its content: a browser asks for it once."""
     return _file(asked, ("assets", asked.request.path_params["name"]), FOR_EVER)
