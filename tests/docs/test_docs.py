@@ -31,8 +31,8 @@ MARKDOWN = sorted(
 )
 TABLES = {"server", "log", "ledger", "fetch", "files", "oidc", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
-#: read by the client's side of the examples and by the tests, not by the gateway
-CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS", "MIRA_TEST_STEPS"}
+#: read by the client's side of the examples, by the tests and by the build, not by the gateway
+CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_DEV_GATEWAY", "MIRA_HYPOTHESIS", "MIRA_PORTAL_BUILD", "MIRA_TEST_STEPS"}
 
 
 def text(name: str) -> str:
