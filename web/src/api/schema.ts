@@ -22,6 +22,7 @@ export interface AttemptShown {
   outcome: string;
   started_at_ms: number;
   duration_ms: number;
+  protocol: string | null;
   cost: string | null;
 }
 
