@@ -8,7 +8,7 @@ import { Icon } from "../../../components/Icon";
 import { Money } from "../../../components/Money";
 import { StateBadge } from "../../../components/StateBadge";
 import { tell, tellFailure } from "../../../components/toasts";
-import { saveFile } from "../../../format/csv";
+import { saveFile } from "../../../format/files";
 import { formatCount, formatMilliseconds } from "../../../format/number";
 import { removeUpload } from "./kinds";
 import type { Output, Run } from "./runs";
