@@ -2,7 +2,7 @@
 import { ApiError, addressOf, request } from "../../../api/client";
 import { dataUrl } from "../../../format/files";
 import { decimalText } from "../../../format/money";
-import { costOf, type Told, type Work } from "./runs";
+import { costOf, LEFT, type Told, type Work } from "./runs";
 
 const PLAY = "portal/v1/play/";
 const LOOK_EVERY_MS = 2000;
@@ -40,7 +40,9 @@ export function video(body: Body): Work {
     const response = await request("POST", `${PLAY}video`, { body, signal });
     const { requestId, cost } = costOf(response);
     let job = (await response.json()) as Job;
-    const cancel = () => void request("DELETE", `${PLAY}video/${job.id}`).catch(() => undefined);
+    const cancel = () => {
+      if (signal.reason !== LEFT) void request("DELETE", `${PLAY}video/${job.id}`).catch(() => undefined);
+    };
     signal.addEventListener("abort", cancel, { once: true });
     while (job.status !== "completed" && job.status !== "failed") {
       tell({ requestId: requestId ?? null, note: job.progress ? `${job.status.replaceAll("_", " ")}, ${job.progress} %` : job.status.replaceAll("_", " ") });

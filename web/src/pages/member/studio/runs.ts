@@ -8,6 +8,9 @@ export type Output =
   | { kind: "text"; name: string; text: string }
   | { kind: "upload"; id: string; address: string; mimeType: string; bytes: number };
 
+/** Why a run is given up: its page was left. Work that goes on at the gateway is not ended by that. */
+export const LEFT = new DOMException("The page was left.", "AbortError");
+
 /** What a run tells when it is done, or on its way: `note` says how it stands. */
 export interface Told {
   output?: Output;
@@ -43,7 +46,7 @@ export function useRuns(): Runs {
   const [runs, setRuns] = useState<readonly Run[]>([]);
   const stoppers = useRef(new Map<number, AbortController>());
   const last = useRef(0);
-  useEffect(() => () => stoppers.current.forEach((stopper) => stopper.abort()), []);
+  useEffect(() => () => stoppers.current.forEach((stopper) => stopper.abort(LEFT)), []);
   const start = useCallback((title: string, work: Work) => {
     const id = ++last.current;
     const stopper = new AbortController();
