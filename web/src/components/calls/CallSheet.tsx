@@ -61,7 +61,7 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
           usage.cache_write_tokens > 0 && ["of it written to the cache", formatCount(usage.cache_write_tokens)],
           ["Output", formatCount(usage.completion_tokens)],
           usage.reasoning_tokens > 0 && ["of it reasoning", formatCount(usage.reasoning_tokens)],
-          usage.total_tokens > 0 && ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
+          ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
         ]} />
       </Part>
       <Part title="Cost"><Arithmetic sum={arithmetic} /></Part>
