@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tests.support.gateway import Gateway
+
 import mira
 
 BUNDLE = Path(mira.__file__).parent / "portal" / "dist"
@@ -53,6 +55,29 @@ def test_nothing_beside_the_bundle_is_served(people, visitor):
         "/stamp",
     ):
         assert visitor().http.get(path).status_code == 404, path
+
+
+def test_the_portal_works_under_a_path_and_knows_its_address(tmp_path):
+    public = "https://gate.test/mira"
+    gateway = Gateway(tmp_path, MIRA_PUBLIC_URL=public).start()
+    line = re.search(r"(\S+@\S+)\s+password (\S+)", gateway.says(lambda text: "sign-in" in text))
+    gateway.says(lambda text: re.search(rf"portal\s+{public}/$", text) is not None)
+    host = {"host": "gate.test"}
+    bare = gateway.http.get("/mira", headers=host)
+    assert (bare.status_code, bare.headers["location"]) == (307, "./mira/")
+    assert "content-security-policy" in gateway.http.get("/mira/", headers=host).headers
+    body = {"email": line[1], "password": line[2]}
+    answer = gateway.http.post("/mira/portal/v1/session", json=body, headers={**host, "origin": "https://gate.test"})
+    assert answer.json()["base_url"] == public
+    assert answer.json()["secure"] is True
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    assert cookie.startswith("__Host-mira_session=")
+    headers = {**host, "cookie": cookie, "x-csrf-token": answer.json()["csrf_token"]}
+    assert gateway.http.get("/mira/portal/v1/play/models", headers=headers).status_code == 200
+    made = gateway.http.post("/mira/portal/v1/invitations", json={"email": "a@b"}, headers=headers).json()
+    assert made["url"].startswith(f"{public}/#/join/")
+    gateway.stop()
+    gateway.close()
 
 
 def test_the_old_name_leads_to_the_page(people, visitor):

@@ -42,6 +42,10 @@ change of <code>web/</code>; a wheel has them already. Then start <code>mira ser
 
 async def index(services: Services, asked: Asked) -> Response:
     """The one page; what it shows it decides itself, by the part of the address that stays in the browser."""
+    asked_for = asked.request.scope.get("raw_path", b"/").decode("latin-1").partition("?")[0]
+    if not asked_for.endswith("/"):
+        # The prefix of a proxy without its slash: the page's own files are named relative to the folder.
+        return RedirectResponse(f"./{asked_for.rpartition('/')[2]}/", 307)
     try:
         page = _bundle().joinpath("index.html").read_text()
     except FileNotFoundError:
