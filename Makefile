@@ -1,4 +1,4 @@
-.PHONY: check lint test clients run bench faults money replicas fmt
+.PHONY: check lint test clients run bench faults money replicas screenshots fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -26,6 +26,9 @@ money:
 
 replicas:
 	uv run python benchmarks/replicas.py
+
+screenshots:
+	./scripts/screenshots
 
 fmt:
 	uv run ruff check --fix .
