@@ -11,6 +11,7 @@ are written: what a writer waits at most.
 import argparse
 import asyncio
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import uvloop
 from sqlalchemy import text
 
@@ -41,12 +43,13 @@ DAYS = 90
 END_MS = time.time_ns() // 1_000_000 // HOUR_MS * HOUR_MS
 READINGS = 5
 ASKED = 20
+PIECE = 250_000
 WORKSPACE = "ws_3"
 COLUMNS = ", ".join(column.name for column in call.columns if column.name != "upstream_request_id")
 #: A call every so often, in the order of time; numbers that share no factor spread it over everything.
 FILL = """
 INSERT INTO call ({columns})
-WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < :calls - 1)
+WITH RECURSIVE number(n) AS (SELECT CAST(:first AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < :last)
 SELECT 'req_' || (:begins + n * :step), NULL, 'ws_' || (n * 7 % 20), 'key_' || (n * 7 % 20) || '_' || (n * 7 / 20 % 10),
     'proxy', 'chat',
     CASE WHEN n % 50021 = 0 THEN 'openai/rare' ELSE 'openai/model-' || (n * 7 % 200 * 3 % 11 + n % 2) END,
@@ -89,23 +92,34 @@ async def worst_ms(read: Callable[[], Awaitable[Any]]) -> float:
     return longest * 1000
 
 
-async def fill(database: Database, calls: int) -> None:
+async def fill(database: Database, url: str, calls: int) -> None:
     """Makes the calls and their sums."""
     step = DAYS * DAY_MS // calls
     false = "0" if database.dialect.name == "sqlite" else "FALSE"
-    values = {"calls": calls, "begins": END_MS - calls * step, "step": step}
-    await database.write(
-        lambda connection: connection.execute(text(FILL.format(false=false, columns=COLUMNS)), values).rowcount
-    )
-    statements = (sum_up("usage_hour", HOUR_MS), sum_up("usage_day", DAY_MS), "ANALYZE")
-    await database.write(lambda connection: [connection.execute(text(one)).rowcount for one in statements])
+    statement = text(FILL.format(false=false, columns=COLUMNS))
+    # In pieces, since no transaction of Mira's lasts longer than half a minute.
+    for first in range(0, calls, PIECE):
+        values = {"first": first, "last": min(first + PIECE, calls) - 1, "begins": END_MS - calls * step, "step": step}
+        await database.write(lambda connection, values=values: connection.execute(statement, values).rowcount)
+    for one in (sum_up("usage_hour", HOUR_MS), sum_up("usage_day", DAY_MS), "ANALYZE"):
+        await asyncio.to_thread(unhurried, database, url, one)
+
+
+def unhurried(database: Database, url: str, statement: str) -> None:
+    """Runs a statement that may take minutes, past Mira's own limits of time."""
+    if database.dialect.name == "sqlite":
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as file:
+            file.execute(statement)
+        return
+    with psycopg.connect(url) as server:
+        server.execute(statement)
 
 
 async def measure(url: str, calls: int) -> None:
     """Fills, reads, forgets; prints a line for each page."""
     database = Database.open(url)
     started_s = time.perf_counter()
-    await fill(database, calls)
+    await fill(database, url, calls)
     print(f"{calls:,} calls made in {time.perf_counter() - started_s:.0f} s")
     pages, sheets = Calls(database), UsageSheets(database)
     middle = (await pages.page(Wanted(until_ms=END_MS - 45 * DAY_MS), limit=50)).next
