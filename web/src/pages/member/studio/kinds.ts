@@ -58,10 +58,10 @@ export function video(body: Body): Work {
 
 export function speech(body: Body): Work {
   return async (signal) => {
-    const response = await request("POST", `${PLAY}speech`, { body, signal });
-    const sound = await response.blob();
-    const ending = sound.type.includes("wav") ? "wav" : sound.type.includes("ogg") || sound.type.includes("opus") ? "ogg" : sound.type.includes("flac") ? "flac" : "mp3";
-    return { ...costOf(response), output: { kind: "sound", name: `speech.${ending}`, url: URL.createObjectURL(sound) } };
+    // As JSON, since bare sound is sent before its cost is known.
+    const response = await request("POST", `${PLAY}speech`, { body, signal, accept: "application/json" });
+    const made = (await response.json()) as { audio: string; format: string; mime_type: string };
+    return { ...costOf(response), output: { kind: "sound", name: `speech.${made.format}`, url: `data:${made.mime_type};base64,${made.audio}` } };
   };
 }
 
