@@ -32,6 +32,7 @@ def test_a_page_is_accessible_in_both_themes_and_fits_a_phone(
     page.set_viewport_size({"width": WIDTHS_PX["narrow"], "height": 800})
     page.locator("html[data-mantine-color-scheme=dark]").wait_for()
     settled(page)
-    found["dark, narrow"] = axe.violations(page)
+    # Colours that scripts compute follow a change of the theme a little later: what is wrong for good stays wrong.
+    found["dark, narrow"] = axe.violations(page) and axe.violations(page)
     assert found == {"light": [], "dark, narrow": []}
     assert sideways_px(page) <= 0
