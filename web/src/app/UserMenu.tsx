@@ -18,7 +18,7 @@ export function UserMenu({ openHelp }: { openHelp: () => void }) {
   const head = (
     <div className="menu-head">
       <Text size="sm" fw={500} truncate>{user.name ?? user.email}</Text>
-      <Text size="xs" c="dimmed" truncate>{user.role === "operator" ? "Operator" : "Member"} · {user.email}</Text>
+      <Text size="xs" c="dimmed" truncate>{user.role === "operator" ? "Operator" : "Member"}{user.name && ` · ${user.email}`}</Text>
     </div>
   );
   return (

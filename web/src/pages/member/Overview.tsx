@@ -14,7 +14,7 @@ import { useRange } from "../../components/range";
 import { Loaded } from "../../components/States";
 import { approximate, formatCredits } from "../../format/money";
 import { formatCount, formatDaysLeft, formatMilliseconds, formatShare } from "../../format/number";
-import { formatTime } from "../../format/time";
+import { formatTime, zoneName } from "../../format/time";
 import { FirstSteps } from "./overview/FirstSteps";
 import { Ranking } from "./overview/Ranking";
 
@@ -39,7 +39,7 @@ export default function Overview() {
             <RangePicker range={range} setRange={setRange} />
             <Figures label="Credits and use" figures={figuresOf(data)} />
             <ChartWithTable
-              title="Spend" description="Credits, by when the calls began" rowTitle={data.step === "hour" ? "Hour" : "Day"}
+              title="Spend" description={`Credits, by the ${data.step} in which the calls began (${data.step === "hour" ? zoneName() : "UTC"})`} rowTitle={data.step === "hour" ? `Hour (${zoneName()})` : "Day (UTC)"}
               kind="bar" height={220} formatValue={(value) => formatCredits(value.toFixed(6))}
               series={[{ name: "cost", label: "Credits", color: "indigo.6" }]}
               rows={data.series.map(({ begins_ms, cost }) => ({

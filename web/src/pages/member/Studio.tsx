@@ -7,6 +7,7 @@ import { PageHeader } from "../../components/PageHeader";
 import { Section } from "../../components/Section";
 import { Loaded } from "../../components/States";
 import { FetchForm, ImageForm, SpeechForm, TranscriptionForm, UploadForm, VideoForm } from "./studio/forms";
+import { EarlierVideos } from "./studio/EarlierVideos";
 import { RunCard } from "./studio/RunCard";
 import { type Runs, useRuns } from "./studio/runs";
 
@@ -16,11 +17,13 @@ interface Kind {
   /** The tab is there only where the gateway has this route. */
   route: string;
   Form: (props: { start: Runs["start"] }) => ReactNode;
+  /** What the gateway knows of earlier runs, where it keeps them. */
+  Earlier?: () => ReactNode;
 }
 
 const KINDS: readonly Kind[] = [
   { id: "image", title: "Image", route: "/v1/image", Form: ImageForm },
-  { id: "video", title: "Video", route: "/v1/video", Form: VideoForm },
+  { id: "video", title: "Video", route: "/v1/video", Form: VideoForm, Earlier: EarlierVideos },
   { id: "speech", title: "Speech", route: "/v1/speech", Form: SpeechForm },
   { id: "transcription", title: "Transcription", route: "/v1/audio/transcriptions", Form: TranscriptionForm },
   { id: "fetch", title: "Web page", route: "/v1/fetch", Form: FetchForm },
@@ -52,7 +55,7 @@ function Shown({ kinds }: { kinds: readonly Kind[] }) {
 }
 
 /** A form, and below it what was run with it in this visit. */
-function Bench({ kind: { title, Form } }: { kind: Kind }) {
+function Bench({ kind: { title, Form, Earlier } }: { kind: Kind }) {
   const runs = useRuns();
   return (
     <Stack gap="lg">
@@ -60,7 +63,8 @@ function Bench({ kind: { title, Form } }: { kind: Kind }) {
       <Stack gap="sm" role="log" aria-live="polite" aria-label={`Runs: ${title}`}>
         {runs.runs.map((run) => <RunCard key={run.id} run={run} stop={() => runs.stop(run.id)} />)}
       </Stack>
-      {runs.runs.length === 0 && <Text c="dimmed" size="sm" ta="center">What you run is shown here. It is gone when the page is closed.</Text>}
+      {Earlier && <Earlier />}
+      {runs.runs.length === 0 && !Earlier && <Text c="dimmed" size="sm" ta="center">What you run is shown here. It is gone when the page is closed.</Text>}
     </Stack>
   );
 }

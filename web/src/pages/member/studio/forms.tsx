@@ -93,7 +93,7 @@ export function VideoForm({ start }: FormProps) {
         <Choice label="Seconds" value={form.seconds} set={(seconds) => set({ seconds })} data={["4", "6", "8", "12"]} />
       </SimpleGrid>
       <Upload label="Picture to begin from" accept="image/*" file={file} set={setFile} />
-      <Text size="sm" c="dimmed">A video takes minutes. It goes on when you leave this page, but is shown here only while the page is open.</Text>
+      <Text size="sm" c="dimmed">A video takes minutes, and goes on when you leave this page.</Text>
     </Form>
   );
 }

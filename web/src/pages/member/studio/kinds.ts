@@ -27,9 +27,12 @@ export function image(body: Body): Work {
   };
 }
 
-interface Job {
+/** A job for a video. Times are Unix seconds. */
+export interface Job {
   id: string;
   status: string;
+  model?: string;
+  created_at?: number;
   progress?: number | null;
   error?: { message?: string } | null;
   usage?: { cost?: number | string | null } | null;
