@@ -6,10 +6,10 @@ import { dataUrl } from "../../../format/files";
 import { given, image, page, speech, transcription, upload, video } from "./kinds";
 import { type Made, useMakers } from "./models";
 import { priceOf } from "./prices";
-import type { Runs } from "./runs";
+import type { Work } from "./runs";
 
 interface FormProps {
-  start: Runs["start"];
+  start: (title: string, work: Work) => void;
 }
 
 function Form({ action, ready, submit, children }: { action: string; ready: boolean; submit: () => void; children: ReactNode }) {
