@@ -1,4 +1,4 @@
-.PHONY: check lint test clients run bench faults money replicas media fmt
+.PHONY: check lint test clients run bench faults money replicas media screenshots fmt
 
 check: lint test  ## what has to pass before a change is handed in
 
@@ -29,6 +29,9 @@ replicas:
 
 media:
 	uv run python benchmarks/videos.py
+
+screenshots:
+	./scripts/screenshots
 
 fmt:
 	uv run ruff check --fix .

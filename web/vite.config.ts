@@ -14,6 +14,7 @@ export default defineConfig({
     // The portal's CSP allows no code in the page itself, and no data: scripts or styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    manifest: "manifest.json",
     license: { fileName: "licenses.md" },
     reportCompressedSize: false,
     chunkSizeWarningLimit: 600,

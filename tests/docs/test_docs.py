@@ -29,10 +29,10 @@ MARKDOWN = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/*.md", "src/**/*.md")
     for path in ROOT.glob(pattern)
 )
-TABLES = {"server", "log", "ledger", "fetch", "files", "defaults", "video", "nodes", "prices", "models"}
+TABLES = {"server", "log", "ledger", "fetch", "files", "defaults", "video", "oidc", "nodes", "prices", "models"}
 VARIABLE = re.compile(r"\bMIRA_[A-Z_]+\b")
-#: read by the client's side of the examples and by the tests, not by the gateway
-CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_HYPOTHESIS", "MIRA_TEST_STEPS"}
+#: read by the client's side of the examples, by the tests and by the build, not by the gateway
+CLIENT_VARIABLES = {"MIRA_API_KEY", "MIRA_DEV_GATEWAY", "MIRA_HYPOTHESIS", "MIRA_PORTAL_BUILD", "MIRA_TEST_STEPS"}
 
 
 def text(name: str) -> str:
@@ -97,6 +97,7 @@ def test_every_setting_of_a_table_is_documented():
         "[ledger]": config.LedgerConfig,
         "[defaults]": config.DefaultsConfig,
         "[fetch]": config.FetchConfig,
+        "[oidc]": config.OidcConfig,
         "[[nodes]]": config.NodeConfig,
     }
     for name, shape in sections.items():

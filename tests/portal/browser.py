@@ -85,6 +85,12 @@ def settled(page: Page) -> None:
     """Waits until the page shows what it is for: a heading in its main part, and nothing that still loads."""
     page.locator("main h1").first.wait_for(timeout=PATIENCE_MS)
     page.wait_for_function("() => !document.querySelector('[aria-busy=true]')", timeout=PATIENCE_MS)
+    drawn(page)
+
+
+def drawn(page: Page) -> None:
+    """Waits until what scripts measure and colour after a change is drawn too."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def sideways_px(page: Page) -> int:

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from tests.support.gateway import UPSTREAM_KEY, Gateway, free_port, openai_node, price
+from tests.support.gateway import Gateway, free_port, openai_node, price
 from tests.support.upstream import Upstream, answers
 
 MODELS = ("gpt-4o-mini", "gpt-4o", "o4-mini")
@@ -25,11 +24,15 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A running gateway, the upstream behind its nodes, and the account that its first start printed."""
+    """A running gateway, the upstream behind its nodes, and the account that its first start printed.
+
+    `places` are what addresses of pages need: the name of a node, the id of a workspace, the token of an invitation.
+    """
 
     gateway: Gateway
     upstream: Upstream
     operator: Account
+    places: dict[str, str]
 
     @property
     def url(self) -> str:
@@ -38,7 +41,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def stage(home: Path, *, furnished: bool) -> Iterator[Stage]:
+def stage(home: Path, *, furnished: bool, **environ: str) -> Iterator[Stage]:
     """A first start; `furnished` with nodes and a little history, else with one node and nothing else."""
     upstream = Upstream([*MODELS, UNPRICED]).start()
     nodes = [openai_node(upstream.url, "openai-main", models=[*MODELS, UNPRICED])]
@@ -47,10 +50,11 @@ def stage(home: Path, *, furnished: bool) -> Iterator[Stage]:
             openai_node(upstream.url, "openai-spare", models=MODELS, weight=0.5),
             openai_node(f"http://127.0.0.1:{free_port()}/v1", "openai-gone", models=["gpt-4o"]),
         ]
-    gateway = Gateway(home, nodes=nodes, prices=[price(f"openai/{model}") for model in MODELS])
+    gateway = Gateway(home, nodes=nodes, prices=[price(f"openai/{model}") for model in MODELS], **environ)
     try:
         gateway.start()
-        made = Stage(gateway=gateway, upstream=upstream, operator=printed_account(gateway))
+        places = {"name": "openai-main", "id": "ws_default", "token": ""}
+        made = Stage(gateway=gateway, upstream=upstream, operator=printed_account(gateway), places=places)
         if furnished:
             furnish(made)
         yield made
@@ -74,6 +78,8 @@ def furnish(on: Stage) -> None:
     gateway.new_workspace(None, "Empty hall")
     for name in ("Ada", "Grace"):
         gateway.admin("POST", f"/workspaces/{studio}/members", {"name": name, "email": f"{name.lower()}@example.com"})
+    invited = gateway.admin("POST", f"/workspaces/{studio}/invitations", {"email": "mary@example.com"})
+    on.places["token"] = invited["url"].rpartition("/")[2]
     _, web_app = gateway.new_key(name="Web app")
     _, tight = gateway.new_key(name=TIGHT_KEY, models=[CHAT], rpm=600, budget={"amount": "0.5", "period": "month"})
     _, north = gateway.new_key(studio, name="Editors")
@@ -84,8 +90,3 @@ def furnish(on: Stage) -> None:
     on.upstream.script(UNWELL, answers({"error": {"message": "overloaded"}}, 503))
     assert gateway.chat(f"openai/{UNWELL}", "Whatever", key=web_app).status_code >= 500
     assert gateway.chat("openai/gpt-4o", "Not allowed", key=tight).status_code == 403
-
-
-def new_node(url: str, name: str) -> dict[str, Any]:
-    """What the wizard is told about a node."""
-    return {"name": name, "base_url": url, "api_key": UPSTREAM_KEY}

@@ -42,6 +42,10 @@ change of <code>web/</code>; a wheel has them already. Then start <code>mira ser
 
 async def index(services: Services, asked: Asked) -> Response:
     """The one page; what it shows it decides itself, by the part of the address that stays in the browser."""
+    asked_for = asked.request.scope.get("raw_path", b"/").decode("latin-1").partition("?")[0]
+    if not asked_for.endswith("/"):
+        # The prefix of a proxy without its slash: the page's own files are named relative to the folder.
+        return RedirectResponse(f"./{asked_for.rpartition('/')[2]}/", 307)
     try:
         page = _bundle().joinpath("index.html").read_text()
     except FileNotFoundError:
@@ -59,11 +63,6 @@ async def index(services: Services, asked: Asked) -> Response:
 async def to_index(_: Services, __: Asked) -> Response:
     """Leads from `/portal` to the page."""
     return RedirectResponse("./", 307)
-
-
-async def from_folder(_: Services, __: Asked) -> Response:
-    """Leads from `/portal/` to the page."""
-    return RedirectResponse("../", 307)
 
 
 async def asset(_: Services, asked: Asked) -> Response:

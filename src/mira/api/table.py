@@ -391,6 +391,5 @@ TABLE: tuple[Row, ...] = (
     _pages("GET", "/theme.js", portal_static.top_file, "Sets the portal's theme before it is drawn"),
     _pages("GET", "/icon.svg", portal_static.top_file, "The portal's icon"),
     _pages("GET", "/portal", portal_static.to_index, "The portal"),
-    _pages("GET", "/portal/", portal_static.from_folder, "The portal"),
 )
 # fmt: on

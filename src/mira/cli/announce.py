@@ -49,6 +49,7 @@ class PlainAnnouncer:
         """Prints addresses, nodes and notices, and on the first start the secrets."""
         self._base_url = base_url
         rows = [
+            ("portal", f"{base_url}/"),
             ("address", f"{base_url}/v1"),
             ("reference", docs_url),
             ("data", home),

@@ -238,8 +238,13 @@ def talkers(rows: Iterable[dict[str, Any]]) -> tuple[Model, ...]:
             images=bool(((row.get("capabilities") or {}).get("image_input") or {}).get("supported")),
         )
         for row in rows
-        if row.get("available") and row.get("pricing") and not _OTHER_KINDS.search(row["id"])
+        if row.get("available") and row.get("pricing") and _chats(row)
     )
+
+
+def _chats(row: dict[str, Any]) -> bool:
+    outputs = (row.get("architecture") or {}).get("output_modalities")
+    return "text" in outputs if outputs else not _OTHER_KINDS.search(row["id"])
 
 
 def _codex_row(model: Model, priority: int) -> dict[str, Any]:

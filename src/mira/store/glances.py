@@ -11,7 +11,7 @@ from mira.store.schema import transfer as transfers
 from mira.store.transfers import Transfer
 
 #: The newest calls that figures of time are made from: enough for a percentile, few enough to be read at once.
-SAMPLED = 2000
+SAMPLED = 1000
 
 
 class KeyUse(Struct, frozen=True):

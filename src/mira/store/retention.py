@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import Connection, Delete, delete, select, tuple_
 
 from mira.store.database import Database
-from mira.store.schema import answer, attempt, call, claim
+from mira.store.schema import answer, attempt, call, claim, session
 
 #: Rows of one transaction: a few milliseconds of the writer.
 AT_ONCE = 200
@@ -17,7 +17,8 @@ DAY_MS = 86_400_000
 
 
 class Retention:
-    """Sweeps calls with their attempts older than `keep_days` (None: kept for ever), and expired answers and claims.
+    """Sweeps calls with their attempts older than `keep_days` (None: kept for ever), and what has expired: answers,
+    claims, sessions.
 
     Sums of usage and transfers are never forgotten.
     """
@@ -43,8 +44,10 @@ class Retention:
         now_ms = self._now_ms()
         claims = select(claim.c.workspace_id, claim.c.key).where(claim.c.expires_at_ms <= now_ms).limit(AT_ONCE)
         answers = select(answer.c.workspace_id, answer.c.id).where(answer.c.expires_at_ms <= now_ms).limit(AT_ONCE)
+        ended = select(session.c.digest).where(session.c.expires_at_ms <= now_ms).limit(AT_ONCE)
         found: list[Callable[[Connection], int]] = [
             partial(_forget, delete(claim).where(tuple_(claim.c.workspace_id, claim.c.key).in_(claims))),
+            partial(_forget, delete(session).where(session.c.digest.in_(ended))),
             partial(_forget, delete(answer).where(tuple_(answer.c.workspace_id, answer.c.id).in_(answers))),
         ]
         if self._keep_days is not None:

@@ -136,6 +136,14 @@ call = Table(
     Index("call_model", "model", "started_at_ms"),
     Index("call_failed", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
     Index("call_status", "status", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
+    Index(
+        "call_workspace_failed",
+        "workspace_id",
+        "started_at_ms",
+        sqlite_where=text(FAILED),
+        postgresql_where=text(FAILED),
+    ),
+    Index("call_key_failed", "key_id", "started_at_ms", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
     sqlite_with_rowid=False,
 )
 

@@ -62,9 +62,9 @@ export function addressOf(path: string, query: Record<string, QueryValue> = {}):
 export async function request(
   method: string,
   path: string,
-  options: { query?: Record<string, QueryValue>; body?: unknown; signal?: AbortSignal | undefined } = {},
+  options: { query?: Record<string, QueryValue>; body?: unknown; signal?: AbortSignal | undefined; accept?: string } = {},
 ): Promise<Response> {
-  const headers = new Headers();
+  const headers = new Headers(options.accept === undefined ? {} : { accept: options.accept });
   if (method !== "GET") headers.set(CSRF_HEADER, csrfToken);
   const isForm = options.body instanceof FormData;
   // A form says its own type, with the boundary of its parts.

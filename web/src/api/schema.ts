@@ -22,6 +22,7 @@ export interface AttemptShown {
   outcome: string;
   started_at_ms: number;
   duration_ms: number;
+  protocol: string | null;
   cost: string | null;
 }
 
@@ -625,6 +626,7 @@ export interface NewNode {
   first_token_s?: number;
   provider?: string | null;
   endpoint?: "auto" | "chat" | "responses";
+  image_route?: "auto" | "chat" | "images";
 }
 
 export interface NewPortalKey {
@@ -665,6 +667,7 @@ export interface NodeChange {
   first_token_s?: number;
   reported_cost?: boolean;
   endpoint?: "auto" | "chat" | "responses";
+  image_route?: "auto" | "chat" | "images";
 }
 
 export interface NodeOfModel {

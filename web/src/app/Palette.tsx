@@ -1,6 +1,5 @@
 /** Goes to any page by its name: Ctrl K or ⌘ K. */
-import { Spotlight, type SpotlightActionData } from "@mantine/spotlight";
-import { createSpotlight } from "@mantine/spotlight";
+import { createSpotlight, Spotlight, type SpotlightActionData } from "@mantine/spotlight";
 import "@mantine/spotlight/styles.css";
 import { useEffect } from "react";
 import { useNavigate } from "react-router";
@@ -8,6 +7,7 @@ import { Icon } from "../components/Icon";
 import { navigation } from "./registry";
 import { useSession } from "./session";
 
+const MOST_SHOWN = 9;
 const [store, spotlight] = createSpotlight();
 
 export default function Palette({ close }: { close: () => void }) {
@@ -31,8 +31,8 @@ export default function Palette({ close }: { close: () => void }) {
       onSpotlightClose={close}
       nothingFound="No such page"
       highlightQuery
-      scrollable
-      maxHeight={420}
+      limit={MOST_SHOWN}
+      attributes={{ content: { "aria-label": "Go to a page" } }}
       searchProps={{ leftSection: <Icon name="search" />, placeholder: "Go to a page", "aria-label": "Go to a page" }}
     />
   );

@@ -1,16 +1,14 @@
 /** The frame of every page behind the sign-in: skip link, header, navigation, and the keys that work everywhere. */
-import { ActionIcon, Burger, Group, Menu, Text, UnstyledButton } from "@mantine/core";
+import { Burger, Group, UnstyledButton } from "@mantine/core";
 import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import { lazy, Suspense, useEffect, useRef } from "react";
-import { Link, Outlet, useLocation } from "react-router";
-import { call } from "../api/client";
+import { Outlet, useLocation } from "react-router";
 import { Icon } from "../components/Icon";
-import { tellFailure } from "../components/toasts";
 import { Mark } from "./Mark";
 import { Navigation } from "./Navigation";
-import { leaveSession, useSession } from "./session";
 import { PlainHttpWarning } from "./PlainHttpWarning";
 import { ThemeSwitch } from "./ThemeSwitch";
+import { UserMenu } from "./UserMenu";
 import { WorkspaceMenu } from "./WorkspaceMenu";
 
 const NavigationDrawer = lazy(() => import("./NavigationDrawer"));
@@ -73,41 +71,10 @@ function SearchButton({ open }: { open: () => void }) {
         <span>Go to…</span>
         <kbd>{navigator.platform.startsWith("Mac") ? "⌘K" : "Ctrl K"}</kbd>
       </UnstyledButton>
-      <ActionIcon hiddenFrom="sm" variant="subtle" color="gray" size="lg" onClick={open} aria-label="Go to a page">
+      <UnstyledButton className="header-button" hiddenFrom="sm" onClick={open} aria-label="Go to a page">
         <Icon name="search" />
-      </ActionIcon>
+      </UnstyledButton>
     </>
-  );
-}
-
-function UserMenu({ openHelp }: { openHelp: () => void }) {
-  const { user } = useSession();
-  const signOut = async () => {
-    try {
-      await call("DELETE /portal/v1/session");
-      await leaveSession();
-    } catch (error) {
-      tellFailure(error);
-    }
-  };
-  return (
-    <Menu position="bottom-end" width={240}>
-      <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Account of ${user.email}`}>
-          <Icon name="person" />
-        </ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <div className="menu-head">
-          <Text size="sm" fw={500} truncate>{user.name ?? user.email}</Text>
-          <Text size="xs" c="dimmed" truncate>{user.role === "operator" ? "Operator" : "Member"} · {user.email}</Text>
-        </div>
-        <Menu.Divider />
-        <Menu.Item component={Link} to="/account" leftSection={<Icon name="gear" />}>Account</Menu.Item>
-        <Menu.Item onClick={openHelp} leftSection={<Icon name="help" />}>Keyboard</Menu.Item>
-        <Menu.Item onClick={() => void signOut()} leftSection={<Icon name="exit" />}>Sign out</Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
   );
 }
 

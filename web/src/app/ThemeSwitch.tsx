@@ -1,5 +1,6 @@
-import { ActionIcon, Menu, useMantineColorScheme } from "@mantine/core";
+import { useMantineColorScheme } from "@mantine/core";
 import { Icon, type IconName } from "../components/Icon";
+import { HeaderMenu, HeaderMenuEntry } from "./HeaderMenu";
 
 const SCHEMES: { value: "auto" | "light" | "dark"; label: string; icon: IconName }[] = [
   { value: "auto", label: "As the system", icon: "screen" },
@@ -9,28 +10,12 @@ const SCHEMES: { value: "auto" | "light" | "dark"; label: string; icon: IconName
 
 export function ThemeSwitch() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
-  const chosen = SCHEMES.find((scheme) => scheme.value === colorScheme);
+  const chosen = SCHEMES.find(({ value }) => value === colorScheme);
   return (
-    <Menu position="bottom-end">
-      <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Theme: ${chosen?.label ?? ""}`}>
-          <Icon name={chosen?.icon ?? "screen"} />
-        </ActionIcon>
-      </Menu.Target>
-      <Menu.Dropdown>
-        {SCHEMES.map(({ value, label, icon }) => (
-          <Menu.Item
-            key={value}
-            role="menuitemradio"
-            aria-checked={value === colorScheme}
-            leftSection={<Icon name={icon} />}
-            rightSection={value === colorScheme ? <Icon name="check" /> : null}
-            onClick={() => setColorScheme(value)}
-          >
-            {label}
-          </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+    <HeaderMenu label={`Theme: ${chosen?.label ?? ""}`} edge="end" button={<Icon name={chosen?.icon ?? "screen"} />}>
+      {SCHEMES.map(({ value, label, icon }) => (
+        <HeaderMenuEntry key={value} icon={icon} chosen={value === colorScheme} onClick={() => setColorScheme(value)}>{label}</HeaderMenuEntry>
+      ))}
+    </HeaderMenu>
   );
 }

@@ -1,4 +1,7 @@
 import { AreaChart, BarChart, LineChart } from "@mantine/charts";
+// The legend is drawn with it; only charts need it.
+import "@mantine/core/styles/ColorSwatch.css";
+import "@mantine/core/styles/ColorSwatch.css";
 import "@mantine/charts/styles.css";
 import { useReducedMotion } from "@mantine/hooks";
 import type { ChartProps } from "./ChartWithTable";

@@ -34,13 +34,18 @@ interface ChartWithTableProps extends ChartProps {
   description?: string;
   /** What the rows are: "Day". */
   rowTitle: string;
+  /** What stands here when every figure is 0. */
+  nothing?: string;
 }
 
 const Chart = lazy(() => import("./Chart"));
 
-export function ChartWithTable({ title, description, rowTitle, ...chart }: ChartWithTableProps) {
+export function ChartWithTable({ title, description, rowTitle, nothing = "No calls in this time.", ...chart }: ChartWithTableProps) {
   const [shown, setShown] = useState("chart");
   const { height = 240 } = chart;
+  if (chart.rows.every(({ values }) => Object.values(values).every((value) => value === 0))) {
+    return <Section title={title} description={description}><p className="nothing">{nothing}</p></Section>;
+  }
   const control = (
     <SegmentedControl
       size="xs"

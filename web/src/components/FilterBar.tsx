@@ -1,4 +1,6 @@
 import { Button, Select, TextInput } from "@mantine/core";
+import { useDebouncedCallback } from "@mantine/hooks";
+import { useEffect, useState } from "react";
 import { Icon } from "./Icon";
 
 export type Filter =
@@ -19,14 +21,12 @@ export function FilterBar({ filters, values, set, clear, active }: FilterBarProp
     <div className="filter-bar" role="search">
       {filters.map((filter) =>
         filter.kind === "search" ? (
-          <TextInput
+          <SearchField
             key={filter.name}
-            type="search"
-            aria-label={filter.label}
+            label={filter.label}
             placeholder={filter.placeholder ?? filter.label}
-            leftSection={<Icon name="search" size={16} />}
             value={values[filter.name] ?? ""}
-            onChange={(event) => set({ [filter.name]: event.currentTarget.value })}
+            set={(value) => set({ [filter.name]: value })}
           />
         ) : (
           <Select
@@ -45,5 +45,27 @@ export function FilterBar({ filters, values, set, clear, active }: FilterBarProp
       )}
       {active && <Button variant="subtle" color="gray" onClick={clear}>Clear filters</Button>}
     </div>
+  );
+}
+
+const TYPING_MS = 250;
+
+/** Holds what is typed until the typing pauses: the address is not written with every letter, and no letter is lost. */
+function SearchField({ label, placeholder, value, set }: { label: string; placeholder: string; value: string; set: (value: string) => void }) {
+  const [typed, setTyped] = useState(value);
+  useEffect(() => setTyped(value), [value]);
+  const setLater = useDebouncedCallback(set, { delay: TYPING_MS, flushOnUnmount: false });
+  return (
+    <TextInput
+      type="search"
+      aria-label={label}
+      placeholder={placeholder}
+      leftSection={<Icon name="search" size={16} />}
+      value={typed}
+      onChange={(event) => {
+        setTyped(event.currentTarget.value);
+        setLater(event.currentTarget.value);
+      }}
+    />
   );
 }

@@ -1,3 +1,5 @@
+import { saveFile } from "./files.ts";
+
 type Cell = string | number | null;
 
 /** One line of CSV (RFC 4180). Text that a spreadsheet would run as a formula gets an apostrophe before it. */
@@ -15,15 +17,4 @@ function csvCell(cell: Cell): string {
 /** Saves a table as a file of the browser. */
 export function saveCsv(name: string, head: readonly string[], lines: readonly (readonly Cell[])[]): void {
   saveFile(name, new Blob([[csvLine(head), ...lines.map(csvLine), ""].join("\r\n")], { type: "text/csv" }));
-}
-
-/** Saves what the page has made or fetched. */
-export function saveFile(name: string, blob: Blob): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  // The download has taken its own reference by then.
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

@@ -11,6 +11,11 @@ from mira.api.portal.session import workspace_of
 from mira.api.portal.spans import bars, per_million, span_of
 from mira.api.services import Asked, Services
 from mira.api.usage import attempts_body, call_body, wanted
+from mira.codecs.chat import CHAT
+from mira.codecs.codec import NodeCodec
+from mira.codecs.embeddings import EMBEDDINGS
+from mira.codecs.messages import MESSAGES
+from mira.codecs.responses import RESPONSES
 from mira.core import pricing
 from mira.core.call import CallRecord
 from mira.core.fleet import Offer
@@ -21,6 +26,8 @@ from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 from mira.store.transfers import Transfer
 
+#: What clients speak.
+CODECS: tuple[NodeCodec, ...] = (CHAT, MESSAGES, RESPONSES, EMBEDDINGS)
 #: Classes of usage, each with what it is called, its price, and the prices that stand in where it has none.
 CLASSES = (
     ("input_tokens", "input", ("input_picocredits",)),
@@ -83,6 +90,7 @@ async def detail(services: Services, record: CallRecord, account: str | None) ->
         tried=[
             shapes.AttemptShown(
                 **{name: value for name, value in each.items() if name != "cost"},
+                protocol=_spoken(services, record.protocol, each["node"]),
                 cost=each["cost"] if account is None else None,
             )
             for each in attempts_body(record)
@@ -94,6 +102,16 @@ async def detail(services: Services, record: CallRecord, account: str | None) ->
             if account is None or account in (line.debit, line.credit)
         ],
     )
+
+
+def _spoken(services: Services, client: str, name: str) -> str | None:
+    """The protocol that a node was asked in: its name where every request of the client's protocol is asked so."""
+    codec = next((codec for codec in CODECS if codec.name == client), None)
+    node = next((node for node in services.fleet.nodes if node.name == name), None)
+    if codec is None or node is None:
+        return None
+    spoken: NodeCodec = node.codec_for(codec)
+    return spoken.name if node.codec_for(codec, responses=True) is spoken else None
 
 
 def shown_call(record: CallRecord, names: dict[str, str]) -> shapes.CallShown:

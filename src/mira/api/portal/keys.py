@@ -94,6 +94,9 @@ async def rotate_key(services: Services, asked: Asked) -> Response:
         member_id=known.member_id,
         also=noting(services, asked, lambda made: tenants.key_facts(known, made)),
     )
+    allow, block = await services.fetching.domains.get(known.id)
+    if allow is not None or block:
+        await services.fetching.domains.put(key.id, allow, block)
     ends_ms = now_ms + body.overlap_s * 1000
     if known.expires_at_ms is not None:
         ends_ms = min(ends_ms, known.expires_at_ms)

@@ -14,7 +14,7 @@ from mira.store.glances import Timing
 
 #: Figures are made of the newest calls of so long.
 MEASURED_MS = 7 * 24 * HOUR_MS
-MEASURED_CALLS = 5000
+MEASURED_CALLS = 2000
 
 
 async def list_models(services: Services, _: Asked) -> Response:

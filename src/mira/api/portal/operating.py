@@ -24,7 +24,7 @@ from mira.store.usage import Group
 
 HOUR_MS = 3_600_000
 #: The newest calls that rates are made of.
-RATED_CALLS = 5000
+RATED_CALLS = 2000
 MARGIN_GROUPS: tuple[Group, ...] = ("workspace", "model", "node", "day")
 SECRETS = frozenset({"secret_key", "admin_key", "bootstrap_key", "bootstrap_inference_key", "oidc.client_secret"})
 #: What SIGHUP reads again.

@@ -71,13 +71,17 @@ class CallPage(Struct, kw_only=True):
 
 
 class AttemptShown(Struct, kw_only=True):
-    """One attempt at a node. `outcome` is `ok` or the kind of the error. `cost` is what the node charged: operators."""
+    """One attempt at a node. `outcome` is `ok` or the kind of the error. `cost` is what the node charged: operators.
+
+    `protocol` is what was spoken with the node; null where it depended on the request, or the node is gone.
+    """
 
     number: int
     node: str
     outcome: str
     started_at_ms: int
     duration_ms: int
+    protocol: str | None
     cost: str | None
 
 

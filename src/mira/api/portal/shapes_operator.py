@@ -17,7 +17,7 @@ class Condition(Struct, kw_only=True):
 
 
 class NodeRow(Struct, kw_only=True):
-    """A node with its standing. Rates and times are those of the newest calls within the last hour, at most 5,000.
+    """A node with its standing. Rates and times are those of the newest calls within the last hour, at most 2,000.
 
     `returns_in_s`: when it is tried again. `last_check_at_ms`: when it was last asked for its models.
     """

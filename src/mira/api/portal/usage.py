@@ -1,5 +1,6 @@
 """A workspace's usage, credits and overview."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from mira.api.portal import shapes_calls as shapes
 from mira.api.portal.calls import shown_transfer
 from mira.api.portal.keys import MANAGED
 from mira.api.portal.session import workspace_of
-from mira.api.portal.spans import DAY_MS, HOUR_MS, bars, before, percentile, span_of, sums_of, totals
+from mira.api.portal.spans import DAY_MS, bars, before, percentile, span_of, sums_of, totals
 from mira.api.services import Asked, Services
 from mira.api.usage import groups_of, wanted
 from mira.core.ledger import workspace_account
@@ -28,6 +29,7 @@ LINES_AT_ONCE = 1000
 TOP_MODELS, TOP_KEYS = 8, 5
 #: What a spending rate is taken from.
 RATE_DAYS = 7
+MOST_DAYS = 40
 GROUPS: tuple[Group, ...] = ("model", "key", "node", "day", "hour")
 
 
@@ -79,19 +81,28 @@ async def get_overview(services: Services, asked: Asked) -> Response:
     workspace_id = workspace_of(asked)
     since_ms, until_ms = span_of(services, asked)
     sought = Wanted(workspace_id=workspace_id, since_ms=since_ms, until_ms=until_ms)
-    names = await services.glances.names_of_keys(workspace_id)
-    step, series = await bars(services, sought)
-    models = (await services.usage.page(sought, ("model",), limit=TOP_MODELS)).rows
-    top = (await services.usage.page(sought, ("key",), limit=TOP_KEYS)).rows
-    timings = await services.glances.timings(workspace_id, since_ms, until_ms)
+    # Side by side: each is a look of its own at the database.
+    (names, timings, credit, done), ((step, series), whole, earlier), (models, top) = await asyncio.gather(
+        asyncio.gather(
+            services.glances.names_of_keys(workspace_id),
+            services.glances.timings(workspace_id, since_ms, until_ms),
+            credits_of(services, workspace_id),
+            _checklist(services, workspace_id),
+        ),
+        asyncio.gather(bars(services, sought), totals(services, sought), totals(services, before(sought))),
+        asyncio.gather(
+            services.usage.page(sought, ("model",), limit=TOP_MODELS),
+            services.usage.page(sought, ("key",), limit=TOP_KEYS),
+        ),
+    )
     waits = [each.first_content_ms for each in timings if each.first_content_ms is not None and not each.failed]
     return answer(
         shapes.Overview(
             since_ms=since_ms,
             until_ms=until_ms,
-            credits=await credits_of(services, workspace_id),
-            totals=await totals(services, sought),
-            previous=await totals(services, before(sought)),
+            credits=credit,
+            totals=whole,
+            previous=earlier,
             p50_first_content_ms=percentile(waits, 0.5),
             p95_first_content_ms=percentile(waits, 0.95),
             sampled_calls=len(waits),
@@ -105,7 +116,7 @@ async def get_overview(services: Services, asked: Asked) -> Response:
                     total_tokens=row.prompt_tokens + row.completion_tokens,
                     cost=credits_text(row.billed_nanocredits),
                 )
-                for row in models
+                for row in models.rows
             ],
             top_keys=[
                 shapes.KeySpend(
@@ -114,9 +125,9 @@ async def get_overview(services: Services, asked: Asked) -> Response:
                     calls=row.calls,
                     cost=credits_text(row.billed_nanocredits),
                 )
-                for row in top
+                for row in top.rows
             ],
-            checklist=await _checklist(services, workspace_id),
+            checklist=done,
         )
     )
 
@@ -125,8 +136,15 @@ async def credits_of(services: Services, workspace_id: str) -> shapes.Credits:
     """The credits of a workspace, what is spent of them, and for how long they last at that rate."""
     posted, held = await services.ledger.balance(workspace_id)
     now_ms = services.now_ms()
-    week = await _spent(services, workspace_id, now_ms // HOUR_MS * HOUR_MS - RATE_DAYS * DAY_MS)
-    per_day = week // RATE_DAYS
+    today_ms, month_ms = period_start_ms("day", now_ms), period_start_ms("month", now_ms)
+    week_ms = today_ms - (RATE_DAYS - 1) * DAY_MS
+    sought = Wanted(workspace_id=workspace_id, since_ms=min(week_ms, month_ms))
+    days = (await services.usage.page(sought, ("day",), limit=MOST_DAYS)).rows
+
+    def since(at_ms: int) -> int:
+        return sum(row.billed_nanocredits for row in days if row.groups["day"] >= at_ms)
+
+    per_day = since(week_ms) // RATE_DAYS
     return shapes.Credits(
         balance=credits_text(posted),
         held=credits_text(held),
@@ -134,14 +152,9 @@ async def credits_of(services: Services, workspace_id: str) -> shapes.Credits:
         currency="credit",
         spend_per_day=credits_text(per_day),
         days_left=round((posted - held) / per_day, 1) if per_day > 0 else None,
-        spent_today=credits_text(await _spent(services, workspace_id, period_start_ms("day", now_ms))),
-        spent_this_month=credits_text(await _spent(services, workspace_id, period_start_ms("month", now_ms))),
+        spent_today=credits_text(since(today_ms)),
+        spent_this_month=credits_text(since(month_ms)),
     )
-
-
-async def _spent(services: Services, workspace_id: str, since_ms: int) -> int:
-    [row] = (await services.usage.page(Wanted(workspace_id=workspace_id, since_ms=since_ms), ())).rows
-    return int(row.billed_nanocredits)
 
 
 async def _checklist(services: Services, workspace_id: str) -> shapes.Checklist:

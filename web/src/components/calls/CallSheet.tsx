@@ -2,7 +2,7 @@
 import { Anchor, Drawer, Group, Stack, Text, Title } from "@mantine/core";
 import type { ReactNode } from "react";
 import type { UseQueryResult } from "@tanstack/react-query";
-import type { CallDetail } from "../../api/schema";
+import type { AttemptShown, CallDetail, CallShown } from "../../api/schema";
 import { formatCount, formatMilliseconds } from "../../format/number";
 import { CopyButton } from "../CopyButton";
 import { Money } from "../Money";
@@ -12,7 +12,7 @@ import { Arithmetic } from "./Arithmetic";
 import { CallStatus } from "./columns";
 import { Waterfall } from "./Waterfall";
 
-const PROTOCOLS: Record<string, string> = { chat: "Chat Completions", messages: "Messages", responses: "Responses", embeddings: "Embeddings" };
+const PROTOCOLS: Record<string, string> = { chat: "Chat Completions", messages: "Messages", responses: "Responses", embeddings: "Embeddings", gemini: "Gemini" };
 
 interface CallSheetProps {
   id: string;
@@ -45,7 +45,8 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
         ["Began", <Time key="began" at={call.started_at_ms} seconds />],
         ["Took", `${formatMilliseconds(call.duration_ms)}${call.first_content_ms === null ? "" : `, first word after ${formatMilliseconds(call.first_content_ms)}`}`],
         ["Model", call.model || "–"],
-        ["Protocol", `${PROTOCOLS[call.protocol] ?? call.protocol}${call.stream ? ", streamed" : ""} → ${call.node ?? "no node"}`],
+        ["Node", call.node ?? "none"],
+        ["Protocol", spoken(call, tried)],
         ["Key", call.key_name ?? call.key_id],
         ["Cost", <Money key="cost" credits={call.cost} unit />],
         ["Set aside before", <Money key="held" credits={call.held} unit />],
@@ -79,6 +80,13 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
       <Text size="sm" c="dimmed">What was asked and answered is not kept. <Anchor href="#/docs" size="sm">How calls are billed</Anchor></Text>
     </>
   );
+}
+
+/** What the client spoke, and what was spoken with the node. */
+function spoken(call: CallShown, tried: readonly AttemptShown[]): string {
+  const told = (protocol: string) => PROTOCOLS[protocol] ?? protocol;
+  const there = tried.at(-1)?.protocol ?? null;
+  return `${told(call.protocol)}${call.stream ? ", streamed" : ""}${there === null ? "" : ` → ${told(there)}`}`;
 }
 
 function Part({ title, children }: { title: string; children: ReactNode }) {

@@ -32,7 +32,7 @@ export function callColumns(open: (call: CallShown) => void, showKey = true): re
     {
       title: "Time",
       render: (call) => (
-        <Anchor component="button" type="button" onClick={() => open(call)} aria-label={`Open call ${call.id}`}>
+        <Anchor component="button" type="button" size="sm" onClick={() => open(call)} aria-label={`Open call ${call.id}`}>
           <Time at={call.started_at_ms} seconds />
         </Anchor>
       ),
@@ -41,7 +41,7 @@ export function callColumns(open: (call: CallShown) => void, showKey = true): re
       title: "Model",
       render: (call) => (
         <div>
-          <Text size="sm">{call.model || "–"}</Text>
+          <Text size="sm">{call.model || call.protocol.replaceAll("_", " ")}</Text>
           <Text size="xs" c="dimmed">{call.node ?? "no node"}</Text>
         </div>
       ),

@@ -1,5 +1,5 @@
 /** The fields of a key: its name, and behind a switch what it may do and spend. */
-import { Collapse, MultiSelect, NumberInput, Select, SegmentedControl, SimpleGrid, Stack, Switch, Text, TextInput } from "@mantine/core";
+import { Collapse, Input, MultiSelect, NumberInput, Select, SegmentedControl, SimpleGrid, Stack, Switch, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { useRoute } from "../../api/queries";
 import { type KeyForm, type Period, PERIODS } from "./limits";
@@ -25,7 +25,7 @@ export function KeyFields({ form, set, refused, withKind, open }: KeyFieldsProps
       />
       {withKind && (
         <div>
-          <Text size="sm" fw={500} id="key-kind" mb={4}>Opens</Text>
+          <Input.Label component="div" id="key-kind">Opens</Input.Label>
           <SegmentedControl
             aria-labelledby="key-kind" fullWidth value={form.kind}
             onChange={(kind) => set({ kind: kind as KeyForm["kind"] })}

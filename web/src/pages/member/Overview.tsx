@@ -1,13 +1,12 @@
 /** Where a member begins: the first key, what is left, and what was used. */
 import { Anchor, Button, SimpleGrid } from "@mantine/core";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { Link } from "react-router";
 import type { Answer } from "../../api/client";
 import { useRoute } from "../../api/queries";
 import { ChartWithTable } from "../../components/ChartWithTable";
 import { type Figure, Figures } from "../../components/Figures";
 import { Icon } from "../../components/Icon";
-import { NewKey } from "../../components/keys/NewKey";
 import { Money } from "../../components/Money";
 import { PageHeader } from "../../components/PageHeader";
 import { RangePicker } from "../../components/RangePicker";
@@ -15,9 +14,11 @@ import { useRange } from "../../components/range";
 import { Loaded } from "../../components/States";
 import { approximate, formatCredits } from "../../format/money";
 import { formatCount, formatDaysLeft, formatMilliseconds, formatShare } from "../../format/number";
-import { formatTime } from "../../format/time";
+import { formatTime, zoneName } from "../../format/time";
 import { FirstSteps } from "./overview/FirstSteps";
 import { Ranking } from "./overview/Ranking";
+
+const NewKey = lazy(() => import("../../components/keys/NewKey").then(({ NewKey }) => ({ default: NewKey })));
 
 type Data = Answer<"GET /portal/v1/overview">;
 
@@ -38,7 +39,7 @@ export default function Overview() {
             <RangePicker range={range} setRange={setRange} />
             <Figures label="Credits and use" figures={figuresOf(data)} />
             <ChartWithTable
-              title="Spend" description="Credits, by when the calls began" rowTitle={data.step === "hour" ? "Hour" : "Day"}
+              title="Spend" description={`Credits, by the ${data.step} in which the calls began (${data.step === "hour" ? zoneName() : "UTC"})`} rowTitle={data.step === "hour" ? `Hour (${zoneName()})` : "Day (UTC)"}
               kind="bar" height={220} formatValue={(value) => formatCredits(value.toFixed(6))}
               series={[{ name: "cost", label: "Credits", color: "indigo.6" }]}
               rows={data.series.map(({ begins_ms, cost }) => ({
@@ -60,7 +61,7 @@ export default function Overview() {
           </div>
         )}
       </Loaded>
-      {making && <NewKey onClose={() => setMaking(false)} />}
+      <Suspense fallback={null}>{making && <NewKey onClose={() => setMaking(false)} />}</Suspense>
     </>
   );
 }

@@ -32,7 +32,7 @@ export default function Usage() {
   const usage = useQuery({ queryKey: ["GET /portal/v1/usage", words, "whole"], queryFn: ({ signal }) => everyRow(words, signal) });
   return (
     <>
-      <PageHeader title="Usage" description={`Days and hours are those of UTC; times are shown in ${zoneName()}.`}>
+      <PageHeader title="Usage" description={`Days are those of UTC; hours are shown in ${zoneName()}.`}>
         <CopyButton text={location.href} label="Copy link" />
         <Button component="a" variant="default" leftSection={<Icon name="download" />} href={addressOf("portal/v1/usage", { ...words, format: "csv" })} download>Download CSV</Button>
       </PageHeader>

@@ -26,8 +26,8 @@ export default function Audit() {
         <RangePicker range={range} setRange={setRange} />
       </PageHeader>
       <FilterBar values={values} set={set} clear={clear} active={active} filters={[
-        { name: "action", label: "Action", kind: "search", placeholder: "Action, such as node.change" },
-        { name: "actor", label: "Who", kind: "search", placeholder: "Who: an id or an e-mail" },
+        { name: "action", label: "Action", kind: "search", placeholder: "Action" },
+        { name: "actor", label: "Who", kind: "search", placeholder: "Who" },
         { name: "workspace", label: "Workspace", kind: "choice", all: "Every workspace", options: (workspaces.data?.data ?? []).map(({ id, name }) => ({ value: id, label: name })) },
       ]} />
       <Section title="Changes" description="Newest first" padded={false}>
@@ -64,7 +64,8 @@ const COLUMNS: readonly Column<AuditEntry>[] = [
 
 /** Each changed field with what it was and what it is. */
 function Change({ entry: { before, after } }: { entry: AuditEntry }) {
-  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  // Of what was made, fields that hold nothing say nothing.
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])].filter((name) => before || holds(after?.[name]));
   if (names.length === 0) return <Text c="dimmed" size="sm">no fields</Text>;
   return (
     <ul className={classes.changes}>
@@ -76,6 +77,10 @@ function Change({ entry: { before, after } }: { entry: AuditEntry }) {
       ))}
     </ul>
   );
+}
+
+function holds(value: unknown): boolean {
+  return value !== null && value !== undefined && value !== false && value !== "";
 }
 
 function shown(value: unknown): string {

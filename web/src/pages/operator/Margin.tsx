@@ -2,7 +2,7 @@
 import { Button, Stack } from "@mantine/core";
 import { usePages, useRoute } from "../../api/queries";
 import type { MarginRow } from "../../api/schema";
-import { ChartWithTable } from "../../components/ChartWithTable";
+import { type ChartRow, ChartWithTable } from "../../components/ChartWithTable";
 import { type Column, DataTable } from "../../components/DataTable";
 import { Figures } from "../../components/Figures";
 import { FilterBar } from "../../components/FilterBar";
@@ -16,7 +16,7 @@ import { Section } from "../../components/Section";
 import { Empty, Loaded } from "../../components/States";
 import { approximate, formatCredits, sum } from "../../format/money";
 import { formatCount } from "../../format/number";
-import { saveCsv } from "./margin/csv";
+import { saveCsv } from "../../format/csv";
 
 const GROUPS = [
   { value: "workspace", label: "By workspace" },
@@ -25,6 +25,9 @@ const GROUPS = [
   { value: "workspace,model", label: "By workspace and model" },
   { value: "day", label: "By day" },
 ];
+
+const CSV_COLUMNS = ["workspace_id", "workspace_name", "model", "node", "day_ms", "calls", "failed", "total_tokens", "billed", "node_cost", "attempts", "overrun", "margin"] as const;
+const DAY_MS = 86_400_000;
 
 export default function Margin() {
   const { range, setRange, since_ms, until_ms } = useRange("30d");
@@ -44,21 +47,18 @@ export default function Margin() {
         <Loaded query={days} height={120}>{({ totals }) => <Totals totals={totals} />}</Loaded>
         <Loaded query={days} height={320}>
           {({ data }) => (
-            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={(value) => formatCredits(value.toFixed(4))}
-              rows={[...data].sort((a, b) => (a.day_ms ?? 0) - (b.day_ms ?? 0)).map((row) => ({
-                label: utcDay(row), values: { billed: approximate(row.billed), charged: approximate(charged(row)) },
-                texts: { billed: formatCredits(row.billed), charged: formatCredits(charged(row)) },
-              }))}
+            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={(value) => value.toLocaleString("en-US", { maximumSignificantDigits: 3 })}
+              rows={everyDay(data, since_ms, until_ms)}
               series={[{ name: "billed", label: "Billed", color: "indigo.6" }, { name: "charged", label: "Charged by nodes", color: "orange.6" }]} />
           )}
         </Loaded>
         <div>
-          <FilterBar values={{ ...values, group: group_by }} set={set} clear={clear} active={active} filters={[
-            { name: "group", label: "Group", kind: "choice", options: GROUPS },
+          <FilterBar values={values} set={set} clear={clear} active={active} filters={[
+            { name: "group", label: "Group", kind: "choice", all: "By workspace", options: GROUPS.slice(1) },
             { name: "workspace", label: "Workspace", kind: "choice", all: "Every workspace", options: (workspaces.data?.data ?? []).map(({ id, name }) => ({ value: id, label: name })) },
           ]} />
           <Section title={GROUPS.find(({ value }) => value === group_by)?.label ?? ""} padded={false} action={rows.rows && rows.rows.length > 0 && (
-            <Button variant="default" size="xs" leftSection={<Icon name="download" />} onClick={() => saveCsv(`mira-margin-${range}.csv`, rows.rows ?? [])}>CSV</Button>
+            <Button variant="default" size="xs" leftSection={<Icon name="download" />} onClick={() => saveCsv(`mira-margin-${range}.csv`, CSV_COLUMNS, (rows.rows ?? []).map((row) => CSV_COLUMNS.map((name) => row[name])))}>CSV</Button>
           )}>
             <DataTable label="Margin" columns={columns} pages={rows} rowKey={(row) => `${row.workspace_id} ${row.model} ${row.node} ${row.day_ms}`}
               empty={<Empty title="No calls">Nothing was called in this time.</Empty>} />
@@ -67,6 +67,21 @@ export default function Margin() {
       </Stack>
     </>
   );
+}
+
+/** A bar for every day of the span, also for those without calls. */
+function everyDay(data: readonly MarginRow[], since_ms: number, until_ms: number): ChartRow[] {
+  const found = new Map(data.map((row) => [row.day_ms, row]));
+  const first = Math.floor(since_ms / DAY_MS) * DAY_MS;
+  return Array.from({ length: Math.ceil((until_ms - first) / DAY_MS) }, (_, index) => {
+    const row = found.get(first + index * DAY_MS);
+    const [billed, paid] = row ? [row.billed, charged(row)] : ["0", "0"];
+    return {
+      label: new Date(first + index * DAY_MS).toISOString().slice(0, 10),
+      values: { billed: approximate(billed), charged: approximate(paid) },
+      texts: { billed: formatCredits(billed), charged: formatCredits(paid) },
+    };
+  });
 }
 
 function Totals({ totals }: { totals: MarginRow }) {

@@ -2,6 +2,7 @@
 import { Alert, Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
+import { flushSync } from "react-dom";
 import { useNavigate, useParams } from "react-router";
 import { type Answer, ApiError, call, messageOf } from "../../api/client";
 import { PublicPage } from "../../app/PublicPage";
@@ -14,12 +15,15 @@ const MIN_PASSWORD = 12;
 
 export default function Invitation() {
   const { token = "" } = useParams();
+  const [taken, setTaken] = useState(false);
   const seen = useQuery({
     queryKey: ["POST /portal/v1/invitations/look", token],
     queryFn: ({ signal }) => call("POST /portal/v1/invitations/look", { body: { token }, signal }),
     retry: false,
+    // Once it is taken there is none, and the session that begins forgets what was read before.
+    enabled: !taken,
   });
-  if (seen.data) return <Accept token={token} invitation={seen.data} />;
+  if (seen.data) return <Accept token={token} invitation={seen.data} onTaken={() => setTaken(true)} />;
   const gone = seen.error instanceof ApiError && seen.error.status === 404;
   return (
     <PublicPage title="Invitation">
@@ -34,7 +38,13 @@ export default function Invitation() {
   );
 }
 
-function Accept({ token, invitation }: { token: string; invitation: Answer<"POST /portal/v1/invitations/look"> }) {
+interface AcceptProps {
+  token: string;
+  invitation: Answer<"POST /portal/v1/invitations/look">;
+  onTaken: () => void;
+}
+
+function Accept({ token, invitation, onTaken }: AcceptProps) {
   const { email, workspace_name, has_account, expires_at_ms } = invitation;
   const navigate = useNavigate();
   const [name, setName] = useState("");
@@ -47,7 +57,9 @@ function Accept({ token, invitation }: { token: string; invitation: Answer<"POST
     setFailure(null);
     try {
       const body = { token, password, name: name.trim() || null };
-      enterSession(await call("POST /portal/v1/invitations/accept", { body }));
+      const session = await call("POST /portal/v1/invitations/accept", { body });
+      flushSync(onTaken);
+      enterSession(session);
       void navigate("/", { replace: true });
     } catch (error) {
       const wrong = error instanceof ApiError && error.status === 401;
@@ -59,7 +71,7 @@ function Accept({ token, invitation }: { token: string; invitation: Answer<"POST
     <PublicPage title={`Join ${workspace_name}`}>
       <form onSubmit={(event) => void submit(event)}>
         <Stack>
-          <Text c="dimmed">
+          <Text size="sm" c="dimmed">
             {has_account ? "You have an account already. Enter its password to join." : "Choose a password to make your account."}{" "}
             This invitation is open until <Time at={expires_at_ms} />.
           </Text>

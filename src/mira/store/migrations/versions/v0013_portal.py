@@ -6,6 +6,8 @@ from alembic import op
 revision = "0013"
 down_revision = "0012"
 
+FAILED = "(status >= 400 OR error IS NOT NULL)"
+
 
 def upgrade() -> None:
     """Makes the tables and columns."""
@@ -67,6 +69,10 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text, nullable=False),
     )
     op.create_index("audit_workspace", "audit", ["workspace_id", "id"])
+    # Only failed calls are in these, so that others cost nothing.
+    where = {"sqlite_where": sa.text(FAILED), "postgresql_where": sa.text(FAILED)}
+    for name in ("workspace", "key"):
+        op.create_index(f"call_{name}_failed", "call", [f"{name}_id", "started_at_ms"], **where)
     op.create_table(
         "price",
         sa.Column("model", sa.Text, primary_key=True),
@@ -77,6 +83,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Forgets all of it: users sign in with the operator API's key alone."""
+    for name in ("workspace", "key"):
+        op.drop_index(f"call_{name}_failed", "call")
     for table in ("price", "audit", "invitation", "sign_in", "session"):
         op.drop_table(table)
     op.drop_index("user_identity", "user")

@@ -1,4 +1,4 @@
-import { SegmentedControl, Select, Stack, Text, useMantineColorScheme } from "@mantine/core";
+import { Input, SegmentedControl, Select, Stack, useMantineColorScheme } from "@mantine/core";
 import { useState } from "react";
 import { Section } from "../../../components/Section";
 import { chooseTimeZone, chosenTimeZone, timeZone } from "../../../format/time";
@@ -19,7 +19,7 @@ export function Appearance() {
     <Section title="This browser">
       <Stack>
         <div>
-          <Text size="sm" fw={500} id="theme" mb={4}>Theme</Text>
+          <Input.Label component="div" id="theme">Theme</Input.Label>
           <SegmentedControl
             aria-labelledby="theme" fullWidth value={colorScheme} onChange={(value) => setColorScheme(value as "auto" | "light" | "dark")}
             data={[{ value: "auto", label: "As the system" }, { value: "light", label: "Light" }, { value: "dark", label: "Dark" }]}

@@ -3,6 +3,7 @@ import { ActionIcon, Button, CloseButton, FileButton, Group, Textarea } from "@m
 import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useState } from "react";
 import { Icon } from "../../../components/Icon";
 import { tell } from "../../../components/toasts";
+import { dataUrl } from "../../../format/files";
 import type { Picture, Turn } from "./chat";
 import styles from "./playground.module.css";
 
@@ -79,11 +80,6 @@ function isPicture(file: File): boolean {
   return false;
 }
 
-function asPicture(file: File): Promise<Picture> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve({ name: file.name, url: reader.result as string });
-    reader.onerror = () => reject(reader.error ?? new Error(`${file.name} cannot be read`));
-    reader.readAsDataURL(file);
-  });
+async function asPicture(file: File): Promise<Picture> {
+  return { name: file.name, url: await dataUrl(file) };
 }

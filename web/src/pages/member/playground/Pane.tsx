@@ -24,7 +24,10 @@ export function Pane({ label, model, setModel, chat, settings, remove }: PanePro
   const { base_url } = useSession();
   const end = useRef<HTMLDivElement>(null);
   const last = chat.turns.at(-1);
-  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), [last]);
+  useEffect(() => {
+    // Newer browsers answer with a promise, which is no way to clean up.
+    void end.current?.scrollIntoView({ block: "nearest" });
+  }, [last]);
   const copy = async (text: string, what: string) => {
     try {
       await navigator.clipboard.writeText(text);
@@ -72,7 +75,8 @@ export function Pane({ label, model, setModel, chat, settings, remove }: PanePro
 function announced(last: Turn | undefined, busy: boolean): string {
   if (last?.role !== "assistant") return "";
   if (busy) return "The answer is being written.";
-  return last.error ? `It did not work: ${last.error}` : `Answer: ${last.text}`;
+  // An error stands in an alert, which speaks for itself.
+  return last.error ? "" : `Answer: ${last.text}`;
 }
 
 function Said({ turn, busy, isLast, chat }: { turn: Turn; busy: boolean; isLast: boolean; chat: Chat }) {

@@ -8,7 +8,7 @@ import { Icon } from "../../../components/Icon";
 import { Money } from "../../../components/Money";
 import { StateBadge } from "../../../components/StateBadge";
 import { tell, tellFailure } from "../../../components/toasts";
-import { saveFile } from "../../../format/csv";
+import { saveFile } from "../../../format/files";
 import { formatCount, formatMilliseconds } from "../../../format/number";
 import { removeUpload } from "./kinds";
 import type { Output, Run } from "./runs";
@@ -18,7 +18,7 @@ export function RunCard({ run, stop }: { run: Run; stop: () => void }) {
   return (
     <article className={`surface ${styles.run}`} aria-label={run.title}>
       <Group justify="space-between" gap="xs" wrap="nowrap" align="flex-start">
-        <Text fw={500} lineClamp={2} style={{ overflowWrap: "anywhere" }}>{run.title}</Text>
+        <Text fw={500} size="sm" lineClamp={2} style={{ overflowWrap: "anywhere" }}>{run.title}</Text>
         <StateBadge state={run.state} tone={run.state === "stopped" ? "calm" : undefined} />
       </Group>
       {run.note && <Text size="sm" c="dimmed" style={{ overflowWrap: "anywhere" }}>{run.note}</Text>}
@@ -26,7 +26,7 @@ export function RunCard({ run, stop }: { run: Run; stop: () => void }) {
       {run.output && <Made output={run.output} />}
       <Group gap="md">
         {run.state === "running" && <Button variant="default" size="xs" leftSection={<Icon name="stop" size={14} />} onClick={stop}>Stop</Button>}
-        {run.cost && <Text size="xs" c="dimmed">Cost <Money credits={run.cost} unit /></Text>}
+        {run.cost && run.output?.kind !== "upload" && <Text size="xs" c="dimmed">Cost <Money credits={run.cost} unit /></Text>}
         {run.tookMs !== null && <Text size="xs" c="dimmed">{formatMilliseconds(run.tookMs)}</Text>}
         {run.requestId && run.output?.kind !== "upload" && <Anchor component={Link} to={`/logs?call=${run.requestId}`} size="xs">In the log</Anchor>}
       </Group>

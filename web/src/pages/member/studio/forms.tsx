@@ -1,13 +1,15 @@
 /** The forms of the studio, one for each kind of work. */
-import { Autocomplete, Button, FileButton, Group, Select, SimpleGrid, Text, Textarea, TextInput } from "@mantine/core";
+import { Autocomplete, Button, CloseButton, FileButton, Group, Select, SimpleGrid, Text, Textarea, TextInput } from "@mantine/core";
 import { type FormEvent, type ReactNode, useState } from "react";
-import { useRoute } from "../../../api/queries";
 import { Icon } from "../../../components/Icon";
+import { dataUrl } from "../../../format/files";
 import { given, image, page, speech, transcription, upload, video } from "./kinds";
-import type { Runs } from "./runs";
+import { type Made, useMakers } from "./models";
+import { priceOf } from "./prices";
+import type { Work } from "./runs";
 
 interface FormProps {
-  start: Runs["start"];
+  start: (title: string, work: Work) => void;
 }
 
 function Form({ action, ready, submit, children }: { action: string; ready: boolean; submit: () => void; children: ReactNode }) {
@@ -25,10 +27,13 @@ function Form({ action, ready, submit, children }: { action: string; ready: bool
   );
 }
 
-function ModelField({ value, set }: { value: string; set: (value: string) => void }) {
-  const models = useRoute("GET /portal/v1/models");
-  const ids = (models.data?.data ?? []).filter(({ available }) => available).map(({ id }) => id);
-  return <Autocomplete label="Model" placeholder="The gateway's own choice" data={ids} value={value} onChange={set} limit={20} />;
+function ModelField({ made, value, set }: { made: Made; value: string; set: (value: string) => void }) {
+  const models = useMakers(made);
+  const chosen = models.find(({ id }) => id === value);
+  return (
+    <Autocomplete label="Model" placeholder="The gateway's own choice" data={models.map(({ id }) => id)} value={value} onChange={set} limit={20}
+      inputWrapperOrder={["label", "input", "description"]} description={chosen ? priceOf(chosen) : undefined} />
+  );
 }
 
 function Choice({ label, value, set, data }: { label: string; value: string; set: (value: string) => void; data: string[] }) {
@@ -45,21 +50,28 @@ function Upload({ label, accept, file, set }: { label: string; accept: string; f
         {(props) => <Button {...props} variant="default" leftSection={<Icon name="upload" size={16} />}>{label}</Button>}
       </FileButton>
       <Text size="sm" c="dimmed" style={{ overflowWrap: "anywhere" }}>{file ? file.name : "Nothing chosen"}</Text>
+      {file && <CloseButton size="sm" aria-label={`Remove ${file.name}`} onClick={() => set(null)} />}
     </Group>
   );
 }
 
 export function ImageForm({ start }: FormProps) {
   const [form, setForm] = useState({ prompt: "", model: "", size: "", quality: "" });
+  const [file, setFile] = useState<File | null>(null);
   const set = (changes: Partial<typeof form>) => setForm({ ...form, ...changes });
+  const run = async () => {
+    const picture = file && (await dataUrl(file));
+    start(form.prompt, image(given({ ...form, image: picture })));
+  };
   return (
-    <Form action="Make image" ready={form.prompt.trim() !== ""} submit={() => start(form.prompt, image(given(form)))}>
+    <Form action={file ? "Change picture" : "Make image"} ready={form.prompt.trim() !== ""} submit={() => void run()}>
       <Textarea label="What it shows" required autosize minRows={3} maxRows={8} value={form.prompt} onChange={(event) => set({ prompt: event.currentTarget.value })} />
       <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
-        <ModelField value={form.model} set={(model) => set({ model })} />
+        <ModelField made="image" value={form.model} set={(model) => set({ model })} />
         <Choice label="Size" value={form.size} set={(size) => set({ size })} data={["1024x1024", "1536x1024", "1024x1536"]} />
         <Choice label="Quality" value={form.quality} set={(quality) => set({ quality })} data={["low", "medium", "high"]} />
       </SimpleGrid>
+      <Upload label="Picture to change" accept="image/*" file={file} set={setFile} />
     </Form>
   );
 }
@@ -67,16 +79,21 @@ export function ImageForm({ start }: FormProps) {
 export function VideoForm({ start }: FormProps) {
   const [form, setForm] = useState({ prompt: "", model: "", size: "", seconds: "" });
   const set = (changes: Partial<typeof form>) => setForm({ ...form, ...changes });
-  const body = () => given({ ...form, seconds: form.seconds === "" ? null : Number(form.seconds) });
+  const [file, setFile] = useState<File | null>(null);
+  const run = async () => {
+    const picture = file && (await dataUrl(file));
+    start(form.prompt, video(given({ ...form, seconds: form.seconds === "" ? null : Number(form.seconds), image: picture })));
+  };
   return (
-    <Form action="Make video" ready={form.prompt.trim() !== ""} submit={() => start(form.prompt, video(body()))}>
+    <Form action="Make video" ready={form.prompt.trim() !== ""} submit={() => void run()}>
       <Textarea label="What happens" required autosize minRows={3} maxRows={8} value={form.prompt} onChange={(event) => set({ prompt: event.currentTarget.value })} />
       <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
-        <ModelField value={form.model} set={(model) => set({ model })} />
+        <ModelField made="video" value={form.model} set={(model) => set({ model })} />
         <Choice label="Size" value={form.size} set={(size) => set({ size })} data={["1280x720", "720x1280", "1920x1080"]} />
         <Choice label="Seconds" value={form.seconds} set={(seconds) => set({ seconds })} data={["4", "6", "8", "12"]} />
       </SimpleGrid>
-      <Text size="sm" c="dimmed">A video takes minutes. It goes on when you leave this page, but is shown here only while the page is open.</Text>
+      <Upload label="Picture to begin from" accept="image/*" file={file} set={setFile} />
+      <Text size="sm" c="dimmed">A video takes minutes, and goes on when you leave this page.</Text>
     </Form>
   );
 }
@@ -88,7 +105,7 @@ export function SpeechForm({ start }: FormProps) {
     <Form action="Speak" ready={form.text.trim() !== ""} submit={() => start(form.text, speech(given(form)))}>
       <Textarea label="What is said" required autosize minRows={3} maxRows={10} value={form.text} onChange={(event) => set({ text: event.currentTarget.value })} />
       <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
-        <ModelField value={form.model} set={(model) => set({ model })} />
+        <ModelField made="speech" value={form.model} set={(model) => set({ model })} />
         <TextInput label="Voice" placeholder="The model's own" value={form.voice} onChange={(event) => set({ voice: event.currentTarget.value })} />
         <Choice label="Format" value={form.format} set={(format) => set({ format })} data={["mp3", "wav", "flac", "opus", "aac"]} />
       </SimpleGrid>
@@ -103,7 +120,7 @@ export function TranscriptionForm({ start }: FormProps) {
     <Form action="Write down" ready={file !== null} submit={() => file && start(file.name, transcription(file, given(form)))}>
       <Upload label="Choose sound" accept="audio/*,video/*" file={file} set={setFile} />
       <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="sm">
-        <ModelField value={form.model} set={(model) => setForm({ ...form, model })} />
+        <ModelField made="transcription" value={form.model} set={(model) => setForm({ ...form, model })} />
         <TextInput label="Language" placeholder="Found out by the model" value={form.language} onChange={(event) => setForm({ ...form, language: event.currentTarget.value })} />
       </SimpleGrid>
     </Form>

@@ -1,7 +1,8 @@
 /** How each kind of work is asked for, under the session. */
 import { ApiError, addressOf, request } from "../../../api/client";
+import { dataUrl } from "../../../format/files";
 import { decimalText } from "../../../format/money";
-import { costOf, type Told, type Work } from "./runs";
+import { costOf, LEFT, type Told, type Work } from "./runs";
 
 const PLAY = "portal/v1/play/";
 const LOOK_EVERY_MS = 2000;
@@ -26,9 +27,12 @@ export function image(body: Body): Work {
   };
 }
 
-interface Job {
+/** A job for a video. Times are Unix seconds. */
+export interface Job {
   id: string;
   status: string;
+  model?: string;
+  created_at?: number;
   progress?: number | null;
   error?: { message?: string } | null;
   usage?: { cost?: number | string | null } | null;
@@ -39,12 +43,17 @@ export function video(body: Body): Work {
     const response = await request("POST", `${PLAY}video`, { body, signal });
     const { requestId, cost } = costOf(response);
     let job = (await response.json()) as Job;
-    while (!["completed", "failed", "cancelled", "expired"].includes(job.status)) {
+    const cancel = () => {
+      if (signal.reason !== LEFT) void request("DELETE", `${PLAY}video/${job.id}`).catch(() => undefined);
+    };
+    signal.addEventListener("abort", cancel, { once: true });
+    while (job.status !== "completed" && job.status !== "failed") {
       tell({ requestId: requestId ?? null, note: job.progress ? `${job.status.replaceAll("_", " ")}, ${job.progress} %` : job.status.replaceAll("_", " ") });
       await wait(LOOK_EVERY_MS, signal);
       job = (await (await request("GET", `${PLAY}video/${job.id}`, { signal })).json()) as Job;
     }
-    if (job.status !== "completed") throw new ApiError(job.error?.message ?? `The video was ${job.status}.`, 502);
+    signal.removeEventListener("abort", cancel);
+    if (job.status === "failed") throw new ApiError(job.error?.message ?? "The video could not be made.", 502);
     const told: Told = { requestId: requestId ?? null, note: "", cost: job.usage?.cost === undefined || job.usage.cost === null ? (cost ?? null) : decimalText(job.usage.cost) };
     return { ...told, output: { kind: "film", name: `${job.id}.mp4`, url: addressOf(`${PLAY}video/${job.id}/content`) } };
   };
@@ -52,10 +61,10 @@ export function video(body: Body): Work {
 
 export function speech(body: Body): Work {
   return async (signal) => {
-    const response = await request("POST", `${PLAY}speech`, { body, signal });
-    const sound = await response.blob();
-    const ending = sound.type.includes("wav") ? "wav" : sound.type.includes("ogg") || sound.type.includes("opus") ? "ogg" : sound.type.includes("flac") ? "flac" : "mp3";
-    return { ...costOf(response), output: { kind: "sound", name: `speech.${ending}`, url: URL.createObjectURL(sound) } };
+    // As JSON, since bare sound is sent before its cost is known.
+    const response = await request("POST", `${PLAY}speech`, { body, signal, accept: "application/json" });
+    const made = (await response.json()) as { audio: string; format: string; mime_type: string };
+    return { ...costOf(response), output: { kind: "sound", name: `speech.${made.format}`, url: `data:${made.mime_type};base64,${made.audio}` } };
   };
 }
 
@@ -83,7 +92,7 @@ export function page(body: Body): Work {
 
 export function upload(file: File): Work {
   return async (signal) => {
-    const response = await request("POST", `${PLAY}upload`, { body: { data: await base64(file), mime_type: file.type || "application/octet-stream", filename: file.name }, signal });
+    const response = await request("POST", `${PLAY}upload`, { body: { data: await base64Of(file), mime_type: file.type || "application/octet-stream", filename: file.name }, signal });
     const kept = (await response.json()) as { id: string; url: string; mime_type: string; bytes: number };
     return { ...costOf(response), cost: "0", output: { kind: "upload", id: kept.id, address: kept.url, mimeType: kept.mime_type, bytes: kept.bytes } };
   };
@@ -94,13 +103,9 @@ export async function removeUpload(id: string): Promise<void> {
   await request("DELETE", `${PLAY}files/${id}`);
 }
 
-async function base64(file: File): Promise<string> {
-  const url = await new Promise<string>((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(reader.error ?? new Error(`${file.name} cannot be read`));
-    reader.readAsDataURL(file);
-  });
+
+async function base64Of(file: File): Promise<string> {
+  const url = await dataUrl(file);
   return url.slice(url.indexOf(",") + 1);
 }
 

@@ -8,6 +8,9 @@ export type Output =
   | { kind: "text"; name: string; text: string }
   | { kind: "upload"; id: string; address: string; mimeType: string; bytes: number };
 
+/** Why a run is given up: its page was left. Work that goes on at the gateway is not ended by that. */
+export const LEFT = new DOMException("The page was left.", "AbortError");
+
 /** What a run tells when it is done, or on its way: `note` says how it stands. */
 export interface Told {
   output?: Output;
@@ -18,6 +21,8 @@ export interface Told {
 
 export interface Run extends Told {
   id: number;
+  /** What it was run with: a kind of the studio. */
+  kind: string;
   title: string;
   state: "running" | "succeeded" | "failed" | "stopped";
   tookMs: number | null;
@@ -29,8 +34,7 @@ export type Work = (signal: AbortSignal, tell: (told: Told) => void) => Promise<
 
 export interface Runs {
   runs: readonly Run[];
-  busy: boolean;
-  start: (title: string, work: Work) => void;
+  start: (kind: string, title: string, work: Work) => void;
   stop: (id: number) => void;
 }
 
@@ -43,14 +47,14 @@ export function useRuns(): Runs {
   const [runs, setRuns] = useState<readonly Run[]>([]);
   const stoppers = useRef(new Map<number, AbortController>());
   const last = useRef(0);
-  useEffect(() => () => stoppers.current.forEach((stopper) => stopper.abort()), []);
-  const start = useCallback((title: string, work: Work) => {
+  useEffect(() => () => stoppers.current.forEach((stopper) => stopper.abort(LEFT)), []);
+  const start = useCallback((kind: string, title: string, work: Work) => {
     const id = ++last.current;
     const stopper = new AbortController();
     stoppers.current.set(id, stopper);
     const began = performance.now();
     const change = (changes: Partial<Run>) => setRuns((before) => before.map((run) => (run.id === id ? { ...run, ...changes } : run)));
-    setRuns((before) => [{ id, title, state: "running", tookMs: null }, ...before]);
+    setRuns((before) => [{ id, kind, title, state: "running", tookMs: null }, ...before]);
     void work(stopper.signal, change).then(
       (told) => change({ ...told, state: "succeeded", tookMs: performance.now() - began }),
       (error: unknown) => {
@@ -61,7 +65,6 @@ export function useRuns(): Runs {
   }, []);
   return {
     runs,
-    busy: runs.some(({ state }) => state === "running"),
     start,
     stop: (id) => stoppers.current.get(id)?.abort(),
   };

@@ -17,7 +17,7 @@ export function GroupTable({ group, metric, sums, before }: GroupTableProps) {
   const rows = [...sums].sort(byFigure(metric));
   const earlier = new Map((before ?? []).map((each) => [each.id, each]));
   const columns: Column<GroupSums>[] = [
-    { title: GROUPS[group], render: (row) => <Anchor component={Link} to={`/logs?${group}=${encodeURIComponent(row.id)}`}>{row.name}</Anchor> },
+    { title: GROUPS[group], render: (row) => <Anchor component={Link} size="sm" to={`/logs?${group}=${encodeURIComponent(row.id)}`}>{row.name}</Anchor> },
     { title: "Spend", align: "end", render: (row) => <Money credits={row.cost} /> },
     { title: "Calls", align: "end", render: (row) => formatCount(row.calls) },
     { title: "Failed", align: "end", render: (row) => (row.calls === 0 ? "–" : formatShare(row.failed / row.calls)) },

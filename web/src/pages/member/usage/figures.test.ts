@@ -26,5 +26,6 @@ test("a change is told in words", () => {
   assert.match(change("1.5", "1"), /^up 50\s% from 1\.00$/);
   assert.match(change(50, 100), /^down 50\s% from 100$/);
   assert.equal(change(1, 0), "nothing before");
-  assert.equal(change(0, 0), "as before: 0");
+  assert.equal(change(0, 0), "–");
+  assert.equal(change(3, 3), "as before: 3");
 });

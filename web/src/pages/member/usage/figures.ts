@@ -85,7 +85,7 @@ export function byFigure(metric: Metric): (a: UsageSums, b: UsageSums) => number
 export function change(now: string | number, before: string | number): string {
   const [x, y] = [Number(now), Number(before)];
   const told = typeof before === "string" ? formatCredits(before) : formatCount(before);
-  if (x === y) return `as before: ${told}`;
+  if (x === y) return x === 0 ? "–" : `as before: ${told}`;
   if (y === 0) return "nothing before";
   return `${x > y ? "up" : "down"} ${formatShare(Math.abs(x - y) / y)} from ${told}`;
 }

@@ -19,19 +19,24 @@ export default function AddNode({ close }: { close: () => void }) {
   const [prices, setPrices] = useState<Record<string, PriceGiven>>({});
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
+  const [isThere, setIsThere] = useState(false);
   const models = reached ? reached.models.filter((model) => chosen === EVERY_MODEL || chosen.has(model.id)) : [];
   const add = async () => {
     if (!reached) return;
     setBusy(true);
     setError(null);
     try {
-      await addNode(reached, chosen, models, prices);
+      // A price can only be set of a model that is served. Where one is refused, the node is there and stays.
+      if (!isThere) await call("POST /admin/v1/nodes", { body: { ...reached.node, models: chosen === EVERY_MODEL ? null : models.map(({ id }) => id) } });
+      setIsThere(true);
+      await setPricesOf(models, prices);
       await forget(...FLEET, "GET /admin/v1/prices", "GET /portal/v1/models");
       tell(`${reached.node.name} is part of the fleet.`);
       close();
     } catch (reason) {
       setError(reason);
       setBusy(false);
+      void forget(...FLEET);
     }
   };
   return (
@@ -44,9 +49,9 @@ export default function AddNode({ close }: { close: () => void }) {
           {step === 2 && <PriceModels models={models} prices={prices} setPrices={setPrices} />}
           {error !== null && <Text c="var(--mantine-color-error)" role="alert">{messageOf(error)}</Text>}
           <Group justify="flex-end">
-            <Button variant="default" onClick={() => { setError(null); setStep(step - 1); }}>Back</Button>
+            <Button variant="default" disabled={isThere} onClick={() => { setError(null); setStep(step - 1); }}>Back</Button>
             {step === 1 && <Button disabled={models.length === 0} onClick={() => setStep(2)}>Continue</Button>}
-            {step === 2 && <Button loading={busy} onClick={() => void add()}>Add node</Button>}
+            {step === 2 && <Button loading={busy} onClick={() => void add()}>{isThere ? "Set prices" : "Add node"}</Button>}
           </Group>
         </Stack>
       )}
@@ -54,12 +59,9 @@ export default function AddNode({ close }: { close: () => void }) {
   );
 }
 
-/** Prices first, so that the node serves nothing that is not priced as was said here. */
-async function addNode(reached: Reached, chosen: Chosen, models: readonly ModelFound[], prices: Record<string, PriceGiven>) {
+async function setPricesOf(models: readonly ModelFound[], prices: Record<string, PriceGiven>) {
   for (const model of models) {
     const body = model.pricing === null ? bodyOf(prices[model.id]) : null;
     if (body) await call("PUT /admin/v1/prices/{model}", { path: { model: model.id }, body });
   }
-  const listed = chosen === EVERY_MODEL ? null : models.map((model) => model.id);
-  await call("POST /admin/v1/nodes", { body: { ...reached.node, models: listed } });
 }

@@ -17,7 +17,7 @@ export function Invite({ workspaceId, close }: { workspaceId: string; close: () 
   const save = async (event: FormEvent) => {
     event.preventDefault();
     const body: NewInvitation = { email: email.trim(), role };
-    await invite.mutateAsync({ path: { id: workspaceId }, body }).then((answer) => setMade(answer as InvitationMade), () => undefined);
+    await invite.mutateAsync({ path: { id: workspaceId }, body }).then(setMade, () => undefined);
   };
   if (made) {
     return (

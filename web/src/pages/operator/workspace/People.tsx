@@ -1,6 +1,6 @@
 import { ActionIcon, Button, Menu, Text } from "@mantine/core";
 import { useState } from "react";
-import { type Pages, useChange, useList } from "../../../api/queries";
+import { useChange, useList } from "../../../api/queries";
 import type { InvitationShown, MemberLine } from "../../../api/schema";
 import { ConfirmDialog } from "../../../components/ConfirmDialog";
 import { type Column, DataTable } from "../../../components/DataTable";
@@ -18,7 +18,7 @@ import { INVITATIONS, MEMBERS } from "./routes";
 export function People({ workspaceId }: { workspaceId: string }) {
   const path = { id: workspaceId };
   const members = useList("GET /admin/v1/workspaces/{id}/members", { path });
-  const invitations = useList("GET /admin/v1/workspaces/{id}/invitations", { path }) as Pages<InvitationShown>;
+  const invitations = useList("GET /admin/v1/workspaces/{id}/invitations", { path });
   const [limiting, setLimiting] = useState<MemberLine | null>(null);
   const [withdrawing, setWithdrawing] = useState<InvitationShown | null>(null);
   const [inviting, setInviting] = useState(false);
