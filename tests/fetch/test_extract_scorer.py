@@ -138,3 +138,12 @@ def test_words_of_another_text_are_found_in_blocks_short_ones_by_their_neighbour
         [],
     ]
     assert chosen(blocks, text) == [True, False, True, True, False]
+
+
+def test_code_and_short_gaps_between_chosen_text_belong_to_it() -> None:
+    blocks = blocks_in("<p>before and more of it</p><pre>x = 1</pre><p>gap</p>" + "<p>a long text behind it</p>" * 3)
+    scores = np.array([0.9, 0.15, 0.35, 0.9, 0.9, 0.9])
+    keep = scores > 0.5
+    assert mended(blocks, scores, keep).tolist() == [True] * 6
+    assert mended(blocks, scores, keep, strictly=True).tolist() == [True, True, False, True, True, True]
+    assert mended(blocks, scores / 10, keep).tolist() == keep.tolist()

@@ -36,7 +36,7 @@ def choose(
     """Which blocks are content; there is at least one block."""
     page = signals(document, blocks, nodes, vote=vote, second=second, told=told)
     scores = whole_units(blocks, model.forest.scores(features(page, model.lexicon)))
-    return mended(blocks, scores, decide(page, scores))
+    return mended(blocks, scores, decide(page, scores), strictly=_is_article(page))
 
 
 def decide(page: Signals, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -46,12 +46,16 @@ def decide(page: Signals, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     headings that would be.
     """
     weights = np.maximum(np.expm1(page.raw[:, 0]), 0.5).astype(np.float64)
-    is_article = bool(page.page[_ARTICLE_MARKS].any())
+    is_article = _is_article(page)
     keep = select(scores, weights, page.vote > 0, is_article=is_article)
     body = page.told[:, _BODY] > 0
     if is_article and weights[keep & body].sum() >= _TOLD * weights[keep].sum():
         keep = body | (keep & under_heading(page))
     return keep
+
+
+def _is_article(page: Signals) -> bool:
+    return bool(page.page[_ARTICLE_MARKS].any())
 
 
 def select(

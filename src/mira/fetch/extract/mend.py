@@ -24,16 +24,21 @@ _NEAR = 2
 #: What stands between chosen blocks needs a lower score than what stands alone. Found by cross-validation: code and
 #: tables are hardly ever anything but content there; gaps are filled if they are short beside the whole.
 _LEAST_INSIDE = {"pre": 0.1, "table": 0.1, "ul": 0.3, "ol": 0.3}
+_STRICTLY_INSIDE = {"pre": 0.1, "table": 0.1}
 _LEAST_GAP_SCORE = 0.3
 _GAP_LINK_SHARE = 0.4
 _GAP_SHARE = 0.1
 _BEFORE_HEADING = 4
 
 
-def mended(blocks: Sequence[Block], scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The choice with what belongs to it."""
+def mended(
+    blocks: Sequence[Block], scores: NDArray[np.float64], keep: NDArray[np.bool_], *, strictly: bool = False
+) -> NDArray[np.bool_]:
+    """The choice with what belongs to it; `strictly` takes only code, tables, lists and headings along."""
     sizes = np.array([max(len(block.words), 1) for block in blocks], float)
-    keep = _with_gaps(blocks, scores, sizes, _with_inside(blocks, scores, keep))
+    keep = _with_inside(blocks, scores, keep, _STRICTLY_INSIDE if strictly else _LEAST_INSIDE)
+    if not strictly:
+        keep = _with_gaps(blocks, scores, sizes, keep)
     for unit, members in _units(blocks).items():
         places = np.array(members)
         if keep[places].all() or (unit.tag == "table" and is_layout(unit)):
@@ -51,17 +56,19 @@ def mended(blocks: Sequence[Block], scores: NDArray[np.float64], keep: NDArray[n
     return keep
 
 
-def _with_inside(blocks: Sequence[Block], scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _with_inside(
+    blocks: Sequence[Block], scores: NDArray[np.float64], keep: NDArray[np.bool_], least_scores: dict[str, float]
+) -> NDArray[np.bool_]:
     """The choice with code, tables and items of lists between the first and the last chosen block."""
     keep = keep.copy()
     chosen = np.flatnonzero(keep)
-    known: dict[str, dict[Element, Element | None]] = {tag: {} for tag in _LEAST_INSIDE}
+    known: dict[str, dict[Element, Element | None]] = {tag: {} for tag in least_scores}
     layout: dict[Element, bool] = {}
     for place in range(chosen[0], chosen[-1]) if len(chosen) else ():
         if keep[place]:
             continue
         block = blocks[place]
-        for tag, least in _LEAST_INSIDE.items():
+        for tag, least in least_scores.items():
             if scores[place] < least:
                 continue
             unit = unit_of(block.node.element, frozenset((tag,)), known[tag])
