@@ -33,6 +33,8 @@ PORTS = 8
 TIMEOUT_MS = 3000
 #: An answer may be this much later than its deadline: the timers of the client and of the machine are in it.
 SLACK_S = 1.0
+#: Fetches between two looks at the gateway's memory, and how long it has nothing to do before.
+ROUND, REST_S = 250, 2.0
 MODEL = "openai/gpt-4o-mini"
 GOOD = (
     "<html><head><title>Rivers</title></head><body><nav><a href='/'>Home</a></nav><main><h1>Rivers</h1>"
@@ -173,7 +175,8 @@ def soak(fetches: int) -> bool:
     draw = random.Random(1)
     with sites() as places, gateway(places, Upstream(("gpt-4o-mini",)).start()) as running:
         keys = [PROXY_KEY, running.new_key()[1]]
-        work = [draw.choice(HOSTILE) if draw.random() < 0.4 else "" for _ in range(fetches)]
+        names = [draw.choice(HOSTILE) if draw.random() < 0.4 else "" for _ in range(fetches)]
+        work: list[tuple[int, str]] = []
         statuses: Counter[tuple[str, int]] = Counter()
         late: list[float] = []
         taken: list[float] = []
@@ -186,8 +189,8 @@ def soak(fetches: int) -> bool:
                 with lock:
                     if not work:
                         return
-                    name, left = work.pop(), len(work)
-                body = {"url": f"http://{places[left % PORTS]}/{name}?{left}", "timeout_ms": TIMEOUT_MS}
+                    place, name = work.pop()
+                body = {"url": f"http://{places[place % PORTS]}/{name}?{place}", "timeout_ms": TIMEOUT_MS}
                 began_s = time.monotonic()
                 status = running.post("/v1/fetch", body, key=keys[number % 2]).status_code
                 took_s = time.monotonic() - began_s
@@ -204,26 +207,28 @@ def soak(fetches: int) -> bool:
 
         watching = threading.Thread(target=watcher)
         watching.start()
-        threads = [threading.Thread(target=fetcher, args=(number,)) for number in range(8)]
-        began_s = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        spent_s = time.monotonic() - began_s
+        spent_s = 0.0
+        rests = [resident_mb(running.pid)]
+        for start in range(0, fetches, ROUND):
+            work.extend(enumerate(names[start : start + ROUND], start))
+            threads = [threading.Thread(target=fetcher, args=(number,)) for number in range(8)]
+            began_s = time.monotonic()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            spent_s += time.monotonic() - began_s
+            time.sleep(REST_S)
+            rests.append(resident_mb(running.pid))
         over.set()
         watching.join()
         for (name, status), count in sorted(statuses.items()):
             print(f"  {name:12s} {status}  {count}")
-        quarter = max(len(memory) // 4, 1)
-        first, last = memory[quarter : 2 * quarter], memory[-quarter:]
         print(
             f"{fetches} fetches in {spent_s:.0f} s; longest {max(taken):.2f} s, {max(late):+.2f} s beside its deadline"
         )
-        print(
-            f"gateway RSS MB: start {memory[0][0]:.0f}, second quarter {statistics.mean(m for m, _ in first):.0f}, "
-            f"last quarter {statistics.mean(m for m, _ in last):.0f}, most {max(m for m, _ in memory):.0f}"
-        )
+        print(f"gateway RSS MB at rest, every {ROUND} fetches: " + ", ".join(f"{rest:.0f}" for rest in rests))
+        print(f"gateway RSS MB, most: {max(m for m, _ in memory):.0f}")
         print(f"children RSS MB: most {max(tree for _, tree in memory):.0f}")
         print(f"/ready: {len(unready)} asked, {sum(status != 200 for status in unready)} not 200")
         print(f"processes at the end: {sorted(children(running.pid).values())}")

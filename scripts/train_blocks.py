@@ -31,14 +31,17 @@ import lightgbm
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from trafilatura import extract
 
 from mira.fetch.extract.caps import cut_down
 from mira.fetch.extract.charset import decode
-from mira.fetch.extract.choose import select
+from mira.fetch.extract.choose import decide
 from mira.fetch.extract.dom import blocks_of, body_of, drop_unseen, parse, words_of
 from mira.fetch.extract.features import features
 from mira.fetch.extract.forest import LEXICON_STEP
-from mira.fetch.extract.signals import PAGE, Floats, Signals, signals
+from mira.fetch.extract.metadata import linked_data
+from mira.fetch.extract.signals import Floats, Signals, says_article, signals
+from mira.fetch.extract.told import told_of
 from mira.fetch.extract.vote import chosen, second_vote, vote
 
 WEIGHTS = Path(__file__).parent.parent / "src/mira/fetch/extract/data/blocks.npz"
@@ -58,6 +61,9 @@ PARAMETERS = {
     "bagging_freq": 1,
     "lambda_l2": 5.0,
     "seed": 1,
+    # The same weights wherever they are fitted, on however many cores.
+    "deterministic": True,
+    "force_row_wise": True,
     "verbose": -1,
 }
 #: A piece of a name or a word counts once this many domains use it.
@@ -152,15 +158,23 @@ def read(corpus: Path, item: Item) -> Page | None:
     blocks, nodes = blocks_of(body)
     if not blocks:
         return None
-    first, second = vote(document, item.url), second_vote(html)
+    first = vote(document, item.url, is_article=says_article(document))
     words = [block.words for block in blocks]
-    numbers = signals(document, blocks, nodes, chosen(words, first), chosen(words, second))
+    numbers = signals(
+        document,
+        blocks,
+        nodes,
+        vote=chosen(words, first),
+        second=chosen(words, second_vote(html)),
+        told=told_of(document, list(linked_data(document)), words),
+    )
+    peer = extract(html, url=item.url, include_comments=False) or ""
     return Page(
         item=item,
         numbers=numbers,
         labels=labels(numbers, item.ref),
         tokens=[Counter(words_of(block.text)) for block in blocks],
-        peer_f1=f1(Counter(words_of(first)), Counter(words_of(item.ref))),
+        peer_f1=f1(Counter(words_of(peer)), Counter(words_of(item.ref))),
     )
 
 
@@ -320,11 +334,8 @@ def cross_validated(pages: Sequence[Page], folds: int, pool: ProcessPoolExecutor
 def table(pages: Sequence[Page], scores: Sequence[NDArray[np.float64]]) -> dict[str, dict[str, float]]:
     """F1 of the chosen blocks' words, of all that the labels allow, and of trafilatura's text, by type of page."""
     rows = defaultdict(list)
-    marks = [PAGE.index(name) for name in ("og_article", "ld_article")]
     for page, judged in zip(pages, scores, strict=True):
-        sizes = np.maximum(np.expm1(page.numbers.raw[:, 0]), 0.5).astype(np.float64)
-        is_article = bool(page.numbers.page[marks].any())
-        kept = select(judged, sizes, page.numbers.vote > 0, is_article=is_article)
+        kept = decide(page.numbers, judged)
         reference = Counter(words_of(page.item.ref))
         row = (f1(joined(page, kept), reference), f1(joined(page, page.labels > 0), reference), page.peer_f1)
         rows[page.item.type].append(row)

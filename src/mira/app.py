@@ -53,6 +53,7 @@ from mira.nodes.reconciler import Reconciler
 from mira.observe import log
 from mira.observe.calls import Observer
 from mira.observe.lag import LoopLag
+from mira.observe.memory import give_back_large
 from mira.observe.metrics import Metrics, Standing
 from mira.relay import Relay
 from mira.store.answers import Answers
@@ -316,6 +317,7 @@ def serve(config: Config, announcer: Announcer) -> int:
     import uvloop  # noqa: PLC0415 - only a gateway needs it
 
     log.configure(config.log.format, config.log.level)
+    give_back_large()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config, announcer))
 

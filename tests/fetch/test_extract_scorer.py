@@ -4,13 +4,14 @@ from importlib.resources import files
 
 import numpy as np
 
-from mira.fetch.extract.choose import select
+from mira.fetch.extract.choose import decide, select
 from mira.fetch.extract.dom import blocks_of, body_of, parse
 from mira.fetch.extract.features import features
 from mira.fetch.extract.forest import load
 from mira.fetch.extract.mend import mended
 from mira.fetch.extract.prune import whole_units
-from mira.fetch.extract.signals import signals
+from mira.fetch.extract.signals import TOLD, signals
+from mira.fetch.extract.told import told_of
 from mira.fetch.extract.vote import chosen
 
 
@@ -33,11 +34,18 @@ def test_all_trees_at_once_give_what_a_walk_through_each_gives() -> None:
     assert len(set(np.round(expected, 3))) > 10
 
 
+def numbers_of(document, blocks, nodes, body=0.0):
+    told = np.zeros((len(blocks), len(TOLD)), np.float32)
+    told[:, TOLD.index("body")] = body
+    nobody = [False] * len(blocks)
+    return signals(document, blocks, nodes, vote=nobody, second=nobody, told=told)
+
+
 def test_the_weights_fit_the_features_and_the_package() -> None:
     document = parse("<html><body><main><h1>One</h1><p>Two, three and four.</p></main></body></html>")
     assert document is not None
     blocks, nodes = blocks_of(body_of(document))
-    rows = features(signals(document, blocks, nodes, [True, True], [False, True]), load().lexicon)
+    rows = features(numbers_of(document, blocks, nodes), load().lexicon)
     assert rows.shape[0] == 2
     assert load().forest.feature.max() < rows.shape[1]
     assert np.isfinite(rows).all()
@@ -60,6 +68,40 @@ def test_an_article_that_says_so_is_read_strictly() -> None:
     vote = np.array([True, True, False])
     assert select(scores, sizes, vote, is_article=False).tolist() == [True, True, True]
     assert select(scores, sizes, vote, is_article=True).tolist() == [True, True, False]
+
+
+def test_an_article_that_gives_its_text_as_data_is_taken_at_its_word() -> None:
+    text = "The river rises in the hills above the town and reaches the sea after two days."
+    html = "<html><head>{}</head><body><main><h2>One</h2><p>{}</p><p>The caption of a picture.</p></main></body></html>"
+    scores = np.array([0.9, 0.9, 0.9])
+    for head, chosen_blocks in (
+        ('<meta property="og:type" content="article">', [True, True, False]),
+        ("", [True, True, True]),
+    ):
+        document = parse(html.format(head, text * 2))
+        assert document is not None
+        blocks, nodes = blocks_of(body_of(document))
+        page = numbers_of(document, blocks, nodes, body=np.array([0, 1, 0]))
+        assert decide(page, scores).tolist() == chosen_blocks
+
+
+def test_data_tell_of_the_body_of_descriptions_and_of_reviews() -> None:
+    document = parse("<html><head><meta name='description' content='All about the rivers of the north.'></head></html>")
+    assert document is not None
+    data = [
+        {"articleBody": "<p>Water flows downhill &amp; to the sea.</p>"},
+        {"reviewBody": "I liked the rivers very much, and so did we all.", "text": 7},
+    ]
+    words = [
+        block.split()
+        for block in (
+            "all about the rivers of the north",
+            "water flows downhill to the sea",
+            "i liked the rivers very much and so did we all",
+            "nobody says this of any river",
+        )
+    ]
+    assert told_of(document, data, words).tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
 def blocks_in(html: str):
@@ -96,3 +138,12 @@ def test_words_of_another_text_are_found_in_blocks_short_ones_by_their_neighbour
         [],
     ]
     assert chosen(blocks, text) == [True, False, True, True, False]
+
+
+def test_code_and_short_gaps_between_chosen_text_belong_to_it() -> None:
+    blocks = blocks_in("<p>before and more of it</p><pre>x = 1</pre><p>gap</p>" + "<p>a long text behind it</p>" * 3)
+    scores = np.array([0.9, 0.15, 0.35, 0.9, 0.9, 0.9])
+    keep = scores > 0.5
+    assert mended(blocks, scores, keep).tolist() == [True] * 6
+    assert mended(blocks, scores, keep, strictly=True).tolist() == [True, True, False, True, True, True]
+    assert mended(blocks, scores / 10, keep).tolist() == keep.tolist()

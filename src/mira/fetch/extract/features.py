@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from mira.fetch.extract.names import NAME_GROUPS, Names
-from mira.fetch.extract.signals import ANCESTORS, PAGE, RAW, Floats, Ints, Signals, by_depth
+from mira.fetch.extract.signals import ANCESTORS, PAGE, RAW, TOLD, Floats, Ints, Signals, by_depth
 
 LEVELS = 6
 _WORDS, _CHARS, _LINK_SHARE, _LINKS = (RAW.index(name) for name in ("log_words", "log_chars", "link_share", "links"))
@@ -19,6 +20,8 @@ _STOP_END, _COMMON, _TITLE = (RAW.index(name) for name in ("stop_end", "common_s
 _PRICE, _DATE, _TRADE, _TALK = (RAW.index(name) for name in ("price", "date", "trade", "talk"))
 _HEADINGS = [ANCESTORS.index(tag) for tag in ("h1", "h2", "h3")]
 _H1 = ANCESTORS.index("h1")
+#: Of `TOLD`, the body and the description.
+_OF_CONTENT = 2
 _REACH = (-3, -2, -1, 1, 2, 3)
 _WINDOWS = (3, 8, 20)
 
@@ -43,6 +46,7 @@ class _Sums(Struct, frozen=True):
     long: Floats
     voted: Floats
     second: Floats
+    told: Floats
     prices: Floats
     dates: Floats
     headings: Floats
@@ -79,7 +83,7 @@ def _sums(page: Signals) -> _Sums:
     words = _word_counts(page)
     chars = np.expm1(raw[:, _CHARS])
     linked = chars * raw[:, _LINK_SHARE]
-    heading = page.nearness[page.node_of][:, _HEADINGS].max(axis=1) > 0
+    heading = under_heading(page)
     own = np.stack(
         [
             words,
@@ -89,6 +93,7 @@ def _sums(page: Signals) -> _Sums:
             (words >= 12) & (raw[:, _LINK_SHARE] < 0.4),
             words * page.vote,
             words * page.second,
+            words * page.told[:, :_OF_CONTENT].max(axis=1),
             raw[:, _PRICE],
             raw[:, _DATE],
             heading,
@@ -100,6 +105,12 @@ def _sums(page: Signals) -> _Sums:
     for nodes in reversed(by_depth(page.depths)):
         np.add.at(total, page.parents[nodes], total[nodes])
     return _Sums(*total.T.astype(np.float32))
+
+
+def under_heading(page: Signals) -> NDArray[np.bool_]:
+    """Which blocks stand in a heading of the first three levels."""
+    found: NDArray[np.bool_] = page.nearness[page.node_of][:, _HEADINGS].max(axis=1) > 0
+    return found
 
 
 def _ancestors(page: Signals) -> list[Ints]:
@@ -157,6 +168,7 @@ def _places(page: Signals) -> Floats:
             (last - place) / count,
             page.vote,
             page.second,
+            *page.told.T,
         ],
         axis=1,
     )
@@ -175,6 +187,7 @@ def _levels(page: Signals, sums: _Sums, above: list[Ints], names: Floats) -> Flo
             sums.words / np.maximum(sums.blocks, 1),
             sums.voted / np.maximum(sums.words, 0.5),
             sums.second / np.maximum(sums.words, 0.5),
+            sums.told / np.maximum(sums.words, 0.5),
             np.log1p(sums.prices),
             np.log1p(sums.dates),
             sums.headings / np.maximum(sums.blocks, 1),
@@ -291,6 +304,7 @@ def _page_votes(page: Signals) -> Floats:
             both / max(float(either), 0.5),
             np.log1p((words * page.vote).sum()),
             np.log1p((words * page.second).sum()),
+            *np.log1p(words @ page.told),
             (words * page.raw[:, _TRADE]).sum() / total,
             (words * page.raw[:, _TALK]).sum() / total,
         ],
@@ -298,4 +312,4 @@ def _page_votes(page: Signals) -> Floats:
     )
 
 
-FEATURES_OF_PAGE = len(PAGE) + 7
+FEATURES_OF_PAGE = len(PAGE) + 7 + len(TOLD)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,8 @@ from mira.fetch.extract.metadata import linked_data, metadata_of, objects_in, ti
 from mira.fetch.extract.prune import drop_empty, prune
 from mira.fetch.extract.render import link_target, settle_images, settle_links, to_html, to_markdown, to_text
 from mira.fetch.extract.shapes import Caveat, Extracted, Link, Options
+from mira.fetch.extract.signals import says_article
+from mira.fetch.extract.told import told_of
 from mira.fetch.extract.vote import chosen, second_vote, vote
 
 #: Fewer words than these are hardly a page.
@@ -37,11 +40,12 @@ def convert_html(text: str, url: str, options: Options) -> Extracted:
     document = parse(html)
     if document is None:
         return Extracted(content="", format=options.format, warnings=["thin_content"])
-    title, metadata = title_of(document), metadata_of(document, url)
+    data = list(linked_data(document))
+    title, metadata = title_of(document), metadata_of(document, url, data)
     body = _selected(document, options)
     main = options.main_content and not options.include_selectors
     if main:
-        _keep_main_content(document, body, html, url)
+        _keep_main_content(document, body, html, url, data)
     warnings: list[Caveat] = []
     if (words := _words(body)) < THIN_WORDS:
         warnings.append("thin_content")
@@ -67,17 +71,26 @@ def _selected(document: Element, options: Options) -> Element:
     return body
 
 
-def _keep_main_content(document: Element, body: Element, html: str, url: str) -> None:
+def _keep_main_content(document: Element, body: Element, html: str, url: str, data: Sequence[dict[str, Any]]) -> None:
     blocks, nodes = blocks_of(body)
     if not blocks:
         return
     words = [block.words for block in blocks]
     second = second_vote(html)
-    first = vote(document, url) if len(blocks) <= _VOTED_BLOCKS else second
+    voted = len(blocks) <= _VOTED_BLOCKS
+    first = vote(document, url, is_article=says_article(document)) if voted else second
     if len(blocks) > _JUDGED_BLOCKS:
         prune(body, blocks, np.array(chosen(words, second)))
         return
-    keep = choose(load(), document, blocks, nodes, vote=chosen(words, first), second=chosen(words, second))
+    keep = choose(
+        load(),
+        document,
+        blocks,
+        nodes,
+        vote=chosen(words, first),
+        second=chosen(words, second),
+        told=told_of(document, data, words),
+    )
     prune(body, blocks, keep)
 
 

@@ -1,7 +1,7 @@
 """What a page says of itself: title, author, date, address."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mira.fetch.extract.dom import Element
@@ -26,10 +26,9 @@ def title_of(document: Element) -> str | None:
     return None
 
 
-def metadata_of(document: Element, url: str) -> Metadata:
-    """The rest, from `meta`, JSON-LD and `html`; must be read before the tree is pruned."""
+def metadata_of(document: Element, url: str, data: Sequence[dict[str, Any]]) -> Metadata:
+    """The rest, from `meta`, `html` and `data`, its JSON-LD; must be read before the tree is pruned."""
     meta = meta_of(document)
-    data = list(linked_data(document))
 
     def first(*names: str) -> str | None:
         return next((line for name in names if (line := _line(meta.get(name, "")))), None)
@@ -73,14 +72,14 @@ def objects_in(value: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
             yield from objects_in(inner, depth + 1)
 
 
-def _text(data: list[dict[str, Any]], name: str) -> str | None:
+def _text(data: Sequence[dict[str, Any]], name: str) -> str | None:
     for entry in data:
         if isinstance(value := entry.get(name), str) and value.strip():
             return _line(value)
     return None
 
 
-def _author(data: list[dict[str, Any]]) -> str | None:
+def _author(data: Sequence[dict[str, Any]]) -> str | None:
     for entry in data:
         authors = entry.get("author")
         names = []
@@ -93,7 +92,7 @@ def _author(data: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _publisher(data: list[dict[str, Any]]) -> str | None:
+def _publisher(data: Sequence[dict[str, Any]]) -> str | None:
     for entry in data:
         publisher = entry.get("publisher")
         if isinstance(publisher, dict) and isinstance(name := publisher.get("name"), str) and name.strip():

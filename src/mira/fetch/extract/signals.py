@@ -86,6 +86,8 @@ _COMMON = frozenset(
     " das ist von mit den nicht ein eine de la le les et des en un une est que pour el los las por con para del"
     " se al no es su il di che per".split()
 )
+#: What a page's data may say of a block: that it is of the text itself, of a description, of a review.
+TOLD = ("body", "description", "review")
 _HEAD_CHARS = 500
 _START_CHARS = 200
 
@@ -94,7 +96,7 @@ class Signals(Struct, frozen=True, kw_only=True):
     """A page in numbers. `raw` has a row per block, `page` one for all; nodes are block-level elements.
 
     `node_of` tells each block's node; `parents` each node's parent (-1 for the first); `vote` and `second` are 0 or 1
-    per block; `names` belong to nodes, `words` to blocks.
+    per block, `told` has a row for each of `TOLD`; `names` belong to nodes, `words` to blocks.
     """
 
     raw: Floats
@@ -111,11 +113,18 @@ class Signals(Struct, frozen=True, kw_only=True):
     nearness: Floats
     vote: Floats
     second: Floats
+    told: Floats
     page: Floats
 
 
 def signals(
-    document: Element, blocks: Sequence[Block], nodes: Sequence[Node], vote: Sequence[bool], second: Sequence[bool]
+    document: Element,
+    blocks: Sequence[Block],
+    nodes: Sequence[Node],
+    *,
+    vote: Sequence[bool],
+    second: Sequence[bool],
+    told: Floats,
 ) -> Signals:
     """The page in numbers; there is at least one block."""
     known: dict[str, Names] = {}
@@ -141,6 +150,7 @@ def signals(
         nearness=_nearness(parents, depths, ancestors),
         vote=np.array(vote, np.float32),
         second=np.array(second, np.float32),
+        told=told,
         page=page_row(document, blocks, raw),
     )
 
@@ -296,9 +306,7 @@ _PATHS = (
 def page_row(document: Element, blocks: Sequence[Block], raw: Floats) -> Floats:
     """What the page as a whole is like, in the order of `PAGE`; `raw` are the blocks' rows."""
     meta = meta_of(document)
-    data = " ".join(
-        (script.text or "")[:20000] for script in document.iter("script") if "ld+json" in (script.get("type") or "")
-    )
+    data = _data_of(document)
     counts = Counter(map(attrgetter("tag"), document.iter("*")))
     chars = sum(len(block.text) for block in blocks) or 1
     count = len(blocks) or 1
@@ -314,12 +322,12 @@ def page_row(document: Element, blocks: Sequence[Block], raw: Floats) -> Floats:
             sum(block.link_chars for block in blocks) / chars,
             np.log1p(count),
             sum(len(block.words) >= 20 for block in blocks) / count,
-            "article" in kind,
+            _OG_ARTICLE in kind,
             "product" in kind,
             "website" in kind,
             not kind,
             '"Product"' in data,
-            'Article"' in data or 'BlogPosting"' in data,
+            any(mark in data for mark in _LD_ARTICLE),
             'DiscussionForumPosting"' in data or 'QAPage"' in data,
             'ItemList"' in data or 'CollectionPage"' in data,
             'FAQPage"' in data or 'Service"' in data,
@@ -341,6 +349,22 @@ def page_row(document: Element, blocks: Sequence[Block], raw: Floats) -> Floats:
             sum(map(str.isdigit, path)),
         ],
         np.float32,
+    )
+
+
+_OG_ARTICLE = "article"
+_LD_ARTICLE = ('Article"', 'BlogPosting"')
+
+
+def says_article(document: Element) -> bool:
+    """Whether the page says of itself that it is an article."""
+    data = _data_of(document)
+    return _OG_ARTICLE in meta_of(document).get("og:type", "") or any(mark in data for mark in _LD_ARTICLE)
+
+
+def _data_of(document: Element) -> str:
+    return " ".join(
+        (script.text or "")[:20000] for script in document.iter("script") if "ld+json" in (script.get("type") or "")
     )
 
 

@@ -9,13 +9,17 @@ _GRAM = 4
 _SHARE = 0.6
 
 
-def vote(document: Element, url: str) -> str:
-    """The text that trafilatura takes for the main content, without comments; empty where it finds none."""
+def vote(document: Element, url: str, *, is_article: bool) -> str:
+    """The text that trafilatura takes for the main content, without comments; empty where it finds none.
+
+    Where the page is no article it is asked for all it may find at once: else it would go over the page up to three
+    times, and mostly find no better text.
+    """
     from trafilatura import extract  # noqa: PLC0415 - 40 MB, 0.5 s: only workers need it
 
     try:
         # It works on a copy of its own.
-        return extract(document, url=url, include_comments=False, deduplicate=False) or ""
+        return extract(document, url=url, include_comments=False, deduplicate=False, favor_recall=not is_article) or ""
     except Exception:  # noqa: BLE001 - what it cannot read has no vote
         return ""
 
