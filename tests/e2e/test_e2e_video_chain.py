@@ -112,3 +112,19 @@ def test_a_result_at_a_private_address_is_not_fetched_and_not_charged(far: Gatew
     job = far.post("/v1/video?wait=30", {"prompt": "On"}).json()
     assert (job["status"], job["error"]["code"]) == ("failed", "upstream_error")
     assert balance(far) == before
+
+
+def test_a_job_that_is_not_done_in_time_is_given_up_and_refunded(
+    upstream: VideoUpstream, make_gateway: Callable[..., Gateway]
+) -> None:
+    upstream.polls_until_done = 10_000
+    gateway = make_gateway(
+        nodes=upstream.nodes("sora"), prices=PRICES, tables={"video": {"poll_s": 0.05, "deadline_s": 1}}
+    )
+    before = balance(gateway)
+    job = gateway.post("/v1/video?wait=20", {"prompt": "On"}).json()
+    assert (job["status"], job["error"]["code"]) == ("failed", "expired")
+    assert upstream.deleted == list(upstream.works)
+    assert balance(gateway) == before
+    assert gateway.balance()["held"] == "0"
+    gateway.check_ledger()

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Protocol, cast
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,9 @@ from mira.core.call import CallRecord
 from mira.core.jobs import Chosen, Job, Kept, Ready, Rules, State, step
 from mira.core.ledger import Answered, Claim, Opening, Reserve, StoredAnswer
 from mira.errors import Kind, MiraError
+from mira.files.objects import Objects
+from mira.jobs.runner import Runner
+from mira.jobs.worker import Worker
 from mira.store.batch import DEAD_AFTER_MS
 from mira.store.database import Database
 from mira.store.jobs import Jobs
@@ -231,3 +235,23 @@ async def test_only_ended_jobs_are_forgotten(ledger: Ledger, jobs: Jobs, clock: 
     assert [each.id for each in await jobs.expired(9)] == [job.id]
     await jobs.remove(job.id)
     assert await jobs.find(job.id) is None
+
+
+async def test_ended_jobs_are_forgotten_with_their_results_when_their_time_is_over(
+    ledger: Ledger, jobs: Jobs, clock: Clock, tmp_path: Path
+) -> None:
+    async def once() -> AsyncIterator[bytes]:
+        yield b"a video"
+
+    objects = Objects.open((tmp_path / "files").as_uri())
+    for name, expires_at_ms in (("old", LONG_AGO_MS), ("new", 2**60)):
+        job = new_job(name)
+        await begin(ledger, clock, job)
+        await objects.put(job.id, once())
+        await ledger.settle(job.hold_id, 0, None, job=replace(ended(job), expires_at_ms=expires_at_ms))
+    await begin(ledger, clock, new_job("going"))
+    assert await Runner(jobs, cast("Worker", None), objects).sweep() == 1
+    assert await jobs.counts() == {"completed": 1, "queued": 1}
+    assert await objects.read("video_new") == b"a video"
+    with pytest.raises(MiraError):
+        await objects.read("video_old")

@@ -4,7 +4,7 @@ import base64
 import json
 import struct
 import zlib
-from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from tests.support.upstream import Moment, Piece, Script, Turn, answers, streams
@@ -100,10 +100,18 @@ def draws(**more: Any) -> Script:
     return script
 
 
-def draws_for(upstream: Any, models: Iterable[str]) -> None:
-    """Scripts all these models to draw."""
-    for model in models:
-        upstream.script(model, draws())
+def check_bill(gateway: Any, answer: Any, cost: Decimal) -> dict[str, Any]:
+    """The cost is the same in the answer, its header, its record and the ledger; returns the record."""
+    assert answer.status_code == 200, answer.text
+    assert Decimal(answer.headers["x-mira-cost"]) == cost
+    body = json.loads(answer.text, parse_float=Decimal)
+    assert body["cost"] == body["usage"]["cost"] == cost
+    record: dict[str, Any] = gateway.call(answer.headers["x-request-id"])
+    assert Decimal(record["cost"]) == cost
+    charged = [line for line in record["transfers"] if line["credit"] == "revenue"]
+    assert sum(Decimal(line["amount"]) for line in charged) == cost
+    assert Decimal(gateway.balance()["held"]) == 0
+    return record
 
 
 def _event(kind: str, **fields: Any) -> bytes:

@@ -218,7 +218,9 @@ async def _begin(services: Services, asked: Asked, call: MediaCall, wanted: Want
         deadline_at_ms=now_ms + videos.deadline_ms,
         webhook_url=body.webhook,
     )
-    sealed = msgspec.json.encode(Sealed(video, call.via)).decode()
+    text = msgspec.json.encode(Sealed(video, call.via)).decode()
+    # With a large picture this takes longer than other calls should wait.
+    sealed = await asyncio.to_thread(videos.box.seal, text, job.id)
     response = _answer(services, caller, job, 202)
     hold = await services.ledger.reserve(
         Reserve(
@@ -232,7 +234,7 @@ async def _begin(services: Services, asked: Asked, call: MediaCall, wanted: Want
             model=job.model,
             opening=Opening(
                 job,
-                videos.box.seal(sealed, job.id),
+                sealed,
                 job.deadline_at_ms + HOLD_SURPLUS_MS,
                 StoredAnswer(202, lines(response.raw_headers), bytes(response.body)),
             ),

@@ -233,7 +233,8 @@ class Worker:
         if sealed is None:
             return None
         try:
-            return msgspec.json.decode(self._box.open(sealed, job.id), type=Asked)
+            text = await asyncio.to_thread(self._box.open, sealed, job.id)
+            return msgspec.json.decode(text, type=Asked)
         except (ValueError, msgspec.DecodeError):
             return None
 

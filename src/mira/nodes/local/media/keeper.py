@@ -116,6 +116,8 @@ class Keeper:
 
     def _check(self, pack: Pack) -> None:
         """MiraError where a pack is not here, or what runs it."""
+        if pack.name in self._complete:
+            return
         missing = [name for name in self._needed[pack.use] if find_spec(name) is None]
         if missing:
             raise MiraError(
@@ -124,10 +126,9 @@ class Keeper:
                 "install Mira with the extra: pip install 'mira[local]'",
                 code="runtime_missing",
             )
-        if pack.name not in self._complete:
-            if not pack.is_complete(self._cache_dir):
-                raise self._refusal(self._fetch(pack))
-            self._complete.add(pack.name)
+        if not pack.is_complete(self._cache_dir):
+            raise self._refusal(self._fetch(pack))
+        self._complete.add(pack.name)
 
     async def lost(self, address: Address) -> None:
         """Nobody answers there any more: the next call starts another child."""

@@ -14,20 +14,25 @@ _CLAUSE = re.compile(r"[,;:—–]\s+")
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})\b")
 
 
-def check_script(text: str) -> None:
-    """MiraError BAD_REQUEST where the text has letters that an English voice cannot read, or nothing to read."""
+def readable(text: str) -> str:
+    """The text with plain letters in place of their variants (full width, mathematical).
+
+    MiraError BAD_REQUEST where it has letters that an English voice cannot read, or nothing to read.
+    """
+    text = unicodedata.normalize("NFKC", text)
     spoken = False
     for letter in text:
         if not letter.isalnum():
             continue
         name = unicodedata.name(letter, "")
-        if letter.isalpha() and not name.startswith(("LATIN", "FEMININE", "MASCULINE", "MODIFIER")):
+        if letter.isalpha() and not name.startswith(("LATIN", "MODIFIER")):
             words = f"{name.split(' ')[0].capitalize() or 'unknown'} letters"
             message = f"mira/speech reads English alone; the text has {words}. Name a model that reads this language"
             raise MiraError(Kind.BAD_REQUEST, f"input: {message}", param="input")
         spoken = True
     if not spoken:
         raise MiraError(Kind.BAD_REQUEST, "input: there is no word to speak in the text", param="input")
+    return text
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from mira.codecs.chat.errors import render_error
 from mira.core.media_types import HEAD_BYTES
 from mira.errors import Kind, MiraError
 from mira.nodes.local.media.models import Models, Watch
-from mira.nodes.local.media.sentences import check_script
+from mira.nodes.local.media.sentences import readable
 from mira.nodes.local.media.voices import DEFAULT_VOICE, own_voice
 from mira.nodes.local.packs import KOKORO, MINILM, WHISPER, Pack
 
@@ -35,7 +35,6 @@ FORMATS = {
 }
 MOST_CHARACTERS = 4096
 MOST_TEXTS = 2048
-MOST_FILE_BYTES = 26 * 2**20
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 ENCODED_AT_ONCE = SPEECH_RATE_HZ * 2
 
@@ -98,9 +97,9 @@ class Service:
         asked = _decoded(await request.body(), SpeechRequest)
         _check(asked.model, KOKORO)
         voice = own_voice(asked.voice if isinstance(asked.voice, str) else asked.voice.id)
-        check_script(asked.input)
+        text = readable(asked.input)
         kokoro = await self._work(self._models.kokoro)
-        spoken = kokoro.speak(asked.input, voice, asked.speed)
+        spoken = kokoro.speak(text, voice, asked.speed)
         first = await self._work(lambda: next(spoken, None))
         encoder = await self._encoder(asked.response_format)
 
@@ -140,7 +139,7 @@ class Service:
             part = form.get("file")
             if not isinstance(part, UploadFile):
                 raise MiraError(Kind.BAD_REQUEST, "file: the form needs a part with the sound", param="file")
-            data = await part.read(MOST_FILE_BYTES)
+            data = await part.read()
             fields = {name: str(value) for name, value in form.multi_items() if name != "file"}
             grains = {str(value) for name, value in form.multi_items() if name.startswith("timestamp_granularities")}
         _check(fields.get("model", ""), WHISPER)
