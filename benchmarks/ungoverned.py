@@ -9,10 +9,12 @@ import sys
 
 import uvloop
 
-from mira import app as composition
+from mira.api.server import listen
+from mira.app import open_app
 from mira.config import load
 from mira.core.call import CallRecord
 from mira.core.ledger import Reserve
+from mira.process import make_server
 from mira.store.operations import Hold
 
 
@@ -35,15 +37,15 @@ class YesLedger:
     def record(self, record: CallRecord):
         return self.durable
 
-    def checkpoint(self, hold_id: str, amount_nanocredits: int) -> None:
+    def checkpoint(self, hold_id: str, amount_nanocredits: int, node=None, answer_id=None) -> None:
         pass
 
 
 async def main() -> None:
     config = load(os.environ)
-    async with composition.open_app(config) as app:
+    async with open_app(config) as app:
         app.services.relay.ledger = YesLedger(asyncio.get_running_loop())
-        server, sockets = composition.make_server(config, app, composition.listen(config.host, config.port))
+        server, sockets = make_server(config, app, listen(config.host, config.port), None)
         with server.signals():
             await server.serve(sockets=sockets)
 

@@ -18,9 +18,9 @@ def serve(config: Config, announcer: Announcer) -> int:
         status = supervisor.supervise(config)
         announcer.stopped()
         return status
-    from mira import app  # noqa: PLC0415 - half a second that most commands need not wait for
+    from mira import process  # noqa: PLC0415 - half a second that most commands need not wait for
 
-    return app.serve(config, announcer)
+    return process.serve(config, announcer)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mira import app
+from mira import app, process
 from mira.cli.main import mira
 from mira.cli.program import Program
 
@@ -102,7 +102,7 @@ class Mira:
 
 
 def run_command(arguments: tuple[str, ...], env: dict[str, Any], stdin: str | None = None) -> Result:
-    program = Program(serve=app.serve, application=app.open_application, migrate=app.migrate)
+    program = Program(serve=process.serve, application=app.open_application, migrate=app.migrate)
     return CliRunner().invoke(mira, list(arguments), obj=program, env=env, input=stdin, catch_exceptions=False)
 
 
