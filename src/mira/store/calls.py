@@ -53,7 +53,7 @@ class Calls:
         query = _query(wanted, position).limit(most)
 
         owner = wanted.workspace_id is not None or wanted.key_id is not None
-        narrowed = wanted.node is not None or (wanted.model is not None and owner)
+        narrowed = wanted.node is not None or (owner and (wanted.model is not None or _failing(wanted)))
 
         def read(connection: Connection) -> list[CallRecord]:
             if not narrowed:
@@ -137,7 +137,7 @@ def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(column == value)
-    if wanted.failed or (wanted.status is not None and wanted.status >= 400):
+    if _failing(wanted):
         query = query.where(text(FAILED))
     elif wanted.failed is not None:
         query = query.where(text(f"NOT {FAILED}"))
@@ -154,6 +154,11 @@ def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
     return query
 
 
+def _failing(wanted: Wanted) -> bool:
+    """Whether only calls are wanted that the sums count as failed."""
+    return bool(wanted.failed) or (wanted.status is not None and wanted.status >= 400)
+
+
 def _spans(connection: Connection, wanted: Wanted, position: tuple[int, str] | None) -> list[tuple[int, int]]:
     """The days, newest first, in which there are calls that may be wanted; days side by side are one span."""
     sums = usage_day.c
@@ -166,6 +171,8 @@ def _spans(connection: Connection, wanted: Wanted, position: tuple[int, str] | N
     ):
         if value is not None:
             query = query.where(column == value)
+    if _failing(wanted):
+        query = query.where(sums.failed > 0)
     until_ms = min(wanted.until_ms if wanted.until_ms is not None else 2**62, position[0] + 1 if position else 2**62)
     query = query.where(sums.begins_ms < until_ms, sums.begins_ms > (wanted.since_ms or 0) - DAY_MS)
     spans: list[tuple[int, int]] = []
