@@ -1,7 +1,9 @@
 """Coding agents after `mira connect`, run by the line that it prints. `make clients` runs these."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,14 +63,25 @@ def test_a_client_that_was_connected_gets_an_answer(
     }
     command = [sys.executable, "-m", "mira", "connect", client, "--url", gateway.url, "--model", MODEL, "--json"]
     told = json.loads(subprocess.run(command, env=environ, capture_output=True, check=True, timeout=PATIENCE_S).stdout)
-    ran = subprocess.run(
-        ["bash", "-c", told["run"]],
-        cwd=project,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert WORDS in ran.stdout + ran.stderr
+    try:
+        ran = subprocess.run(
+            ["bash", "-c", told["run"]],
+            cwd=project,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert WORDS in ran.stdout + ran.stderr
+    finally:
+        end_what_lives_in(tmp_path)
+
+
+def end_what_lives_in(home: Path) -> None:
+    """Ends what a client left running (Cline keeps a process of its own), known by its home folder."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGTERM)
