@@ -122,11 +122,3 @@ def test_the_way_there_carries_state_nonce_and_a_challenge_and_no_secret(gateway
     assert SECRET not in sent
     assert SECRET not in gateway.log
     assert SECRET not in str(gateway.admin("GET", "/settings"))
-
-
-def test_a_provider_that_is_away_is_told_as_such(tmp_path):
-    oidc = {"issuer": "http://127.0.0.1:9", "client_id": "mira", "client_secret": SECRET}
-    gateway = Gateway(tmp_path, tables={"oidc": oidc}).start()
-    assert code_of(gateway.http.get("/portal/v1/oidc/start")) == "oidc_failed"
-    gateway.stop()
-    gateway.close()

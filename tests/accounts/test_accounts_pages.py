@@ -59,7 +59,8 @@ def test_nothing_beside_the_bundle_is_served(people, visitor):
 
 def test_the_portal_works_under_a_path_and_knows_its_address(tmp_path):
     public = "https://gate.test/mira"
-    gateway = Gateway(tmp_path, MIRA_PUBLIC_URL=public).start()
+    oidc = {"issuer": "http://127.0.0.1:9", "client_id": "mira", "client_secret": "of nobody"}
+    gateway = Gateway(tmp_path, tables={"oidc": oidc}, MIRA_PUBLIC_URL=public).start()
     line = re.search(r"(\S+@\S+)\s+password (\S+)", gateway.says(lambda text: "sign-in" in text))
     gateway.says(lambda text: re.search(rf"portal\s+{public}/$", text) is not None)
     host = {"host": "gate.test"}
@@ -76,6 +77,8 @@ def test_the_portal_works_under_a_path_and_knows_its_address(tmp_path):
     assert gateway.http.get("/mira/portal/v1/play/models", headers=headers).status_code == 200
     made = gateway.http.post("/mira/portal/v1/invitations", json={"email": "a@b"}, headers=headers).json()
     assert made["url"].startswith(f"{public}/#/join/")
+    away = gateway.http.get("/mira/portal/v1/oidc/start", headers=host)
+    assert (away.status_code, away.headers["location"]) == (303, f"{public}/#/sign-in?error=oidc_failed")
     gateway.stop()
     gateway.close()
 

@@ -105,6 +105,14 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(people, visitor):
     assert answer.json()["secure"] is False
 
 
+def test_nothing_of_a_session_stays_in_a_cache(people, newcomer):
+    browser = newcomer("cached@one.test")
+    made = browser.ask("POST", "/portal/v1/keys", {"name": "uncached"})
+    for answer in (made, browser.ask("GET", "/portal/v1/session"), browser.ask("GET", "/portal/v1/overview")):
+        assert answer.headers["cache-control"] == "no-store"
+    assert people.operator.ask("GET", "/admin/v1/nodes").headers["cache-control"] == "no-store"
+
+
 def test_the_database_holds_no_token_and_no_password(people, newcomer):
     browser = newcomer("canary@one.test")
     secret = browser.change("POST", "/portal/v1/keys", {"name": "canary"})["secret"]

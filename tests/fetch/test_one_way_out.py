@@ -16,9 +16,11 @@ OPENERS = {
         "api/lent.py",
         "api/server.py",
         "api/supervisor.py",
-        "app.py",
         "cli/client.py",
         "cli/doctor.py",
+        # Listens on the loopback for the gateway that started it.
+        "nodes/local/media/program.py",
+        "process.py",
         "store/postgres_writer.py",
         "transport/resolver.py",
     },

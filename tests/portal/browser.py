@@ -16,7 +16,7 @@ ARGUMENTS = ("--disable-gpu", "--disable-background-networking", "--disable-comp
 TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", event =>
   console.error(`CSP: ${event.violatedDirective} refused ${event.blockedURI}`))"""
 WIDTHS_PX = {"wide": 1440, "phone": 390, "narrow": 360}
-PATIENCE_MS = 10_000.0
+PATIENCE_MS = 30_000.0
 
 
 def chromium_path() -> str | None:
@@ -64,8 +64,9 @@ class Watch:
         self._expected.append(re.compile(pattern))
 
     def check(self) -> None:
-        """Fails with all that went wrong."""
+        """Fails with all that went wrong since the last check."""
         faults = [fault for fault in self.faults if not any(known.search(fault) for known in self._expected)]
+        self.faults = []
         assert not faults, "\n".join(faults)
 
     def _fault(self, what: str) -> None:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import msgspec
 from playwright.sync_api import Page
-from tests.portal.browser import settled
+from tests.portal.browser import PATIENCE_MS, settled
 from tests.portal.stage import Account
 
 REGISTRY = Path(__file__).parents[2] / "web" / "src" / "pages.json"
+
+#: The heading of another page than the one that is gone to is not taken for its heading.
+MARK_OTHER = """path => {
+  if ((location.hash || "#/") !== path) document.querySelector("main h1")?.setAttribute("data-before", "");
+}"""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -30,8 +35,10 @@ PAGES = [msgspec.convert(row, Entry) for row in json.loads(REGISTRY.read_text())
 
 
 def go(page: Page, portal: str, path: str) -> None:
-    """Opens a page of the portal (`#/keys`) and waits until it is there."""
+    """Opens a page of the portal (`#/keys`) and waits until it is there, also where another one was before."""
+    page.evaluate(MARK_OTHER, path)
     page.goto(f"{portal}/{path}")
+    page.locator("main h1:not([data-before])").first.wait_for(timeout=PATIENCE_MS)
     settled(page)
 
 

@@ -30,7 +30,8 @@ def fresh(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def run_as_printed(page: Page, client: str) -> str:
     """Runs what the Connect page prints for a client, in a shell or a Python of its own; what it wrote."""
     page.get_by_role("tab", name=client, exact=True).click()
-    panel = page.get_by_role("tabpanel")
+    panel = page.get_by_role("tabpanel", name=client, exact=True)
+    panel.get_by_test_id("snippet").first.wait_for()
     texts = panel.get_by_test_id("snippet").all_inner_texts()
     assert texts
     code = "\n".join(text for text in texts if not text.startswith("pip install"))

@@ -197,7 +197,7 @@ def test_a_file_is_kept_and_removed_in_the_studio(played: Stage, page: Page, tmp
     kept.wait_for()
     page.wait_for_function("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert axe.violations(page) == []
-    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
     page.get_by_text("Removed.", exact=True).wait_for()
 
 

@@ -147,7 +147,11 @@ async def test_calls_are_found_by_every_filter_and_in_pages(database, ledger, se
     assert await found(model="rare") == ["r33", "r23", "r13", "r03"]
     assert await found(1, model="rare", workspace_id="w", key_id="k") == ["r33", "r23", "r13", "r03"]
     assert await found(node="n") == everything[::2]
-    assert await found(status=500) == await found(failed=True) == ["r37", "r27", "r17", "r07"]
+    found_failed = ["r37", "r27", "r17", "r07"]
+    assert await found(status=500) == await found(failed=True) == found_failed
+    assert await found(1, status=500, workspace_id="w") == await found(failed=True, key_id="k") == found_failed
+    assert await found(status=418, workspace_id="w") == await found(failed=True, workspace_id="v") == []
+    assert await found(failed=True, workspace_id="w", since_ms=MIDNIGHT_MS + 5 * HOUR_MS) == found_failed[:2]
     assert await found(failed=False) == [name for name in everything if name[2] != "7"]
     assert await found(status=200, model="rare", since_ms=MIDNIGHT_MS + HOUR_MS) == ["r33", "r23", "r13"]
     assert await found(model="rare", until_ms=MIDNIGHT_MS + HOUR_MS) == ["r03"]

@@ -115,6 +115,7 @@ class _Application:
 def _starlette_route(services: Services, row: Row) -> Route:
     endpoint = row.endpoint
     assert endpoint is not None
+    private = row.policy in (Policy.SESSION, Policy.OPERATOR) or row.path.startswith("/portal/v1/")
 
     async def handle(request: Request) -> Response:
         request_id = services.new_id("req")
@@ -134,6 +135,10 @@ def _starlette_route(services: Services, row: Row) -> Route:
             return _error(failure, request_id, protocol)
         for name in _request_id_headers(protocol):
             response.headers[name.decode()] = request_id
+        if private:
+            # Nothing of a session stays in a browser's cache, a new key's secret least of all.
+            response.headers["cache-control"] = "no-store"
+            response.headers["x-content-type-options"] = "nosniff"
         return response
 
     return Route(row.path, handle, methods=[row.method])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, Select, func, or_, select, text
 
 from mira.core.call import CallRecord, Tried
@@ -52,17 +53,17 @@ class Calls:
         """
         position = _position(after) if after is not None else None
         most = size(limit) + 1
-        query = _query(wanted, position).limit(most)
-
         owner = wanted.workspace_id is not None or wanted.key_id is not None
-        narrowed = wanted.node is not None or (wanted.model is not None and owner)
+        narrowed = wanted.node is not None or (owner and (wanted.model is not None or _failing(wanted)))
 
         def read(connection: Connection) -> list[CallRecord]:
             if not narrowed:
-                return [_record(row) for row in connection.execute(query)]
+                return [_record(row) for row in connection.execute(_query(wanted, position).limit(most))]
             found: list[CallRecord] = []
             for first_ms, last_ms in _spans(connection, wanted, position):
-                span = query.where(call.c.started_at_ms >= first_ms, call.c.started_at_ms < last_ms)
+                since_ms = max(first_ms, wanted.since_ms or 0)
+                until_ms = last_ms if wanted.until_ms is None else min(last_ms, wanted.until_ms)
+                span = _query(replace(wanted, since_ms=since_ms, until_ms=until_ms), position)
                 found += [_record(row) for row in connection.execute(span.limit(most - len(found)))]
                 if len(found) >= most:
                     break
@@ -140,21 +141,26 @@ def _query(wanted: Wanted, position: tuple[int, str] | None) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(column == value)
-    if wanted.failed or (wanted.status is not None and wanted.status >= 400):
+    if _failing(wanted):
         query = query.where(text(FAILED))
     elif wanted.failed is not None:
         query = query.where(text(f"NOT {FAILED}"))
     if wanted.since_ms is not None:
         query = query.where(call.c.started_at_ms >= wanted.since_ms)
-    if wanted.until_ms is not None:
-        query = query.where(call.c.started_at_ms < wanted.until_ms)
+    until_ms = wanted.until_ms
     if position is not None:
         started_ms, request_id = position
-        query = query.where(
-            call.c.started_at_ms <= started_ms,
-            or_(call.c.started_at_ms < started_ms, call.c.request_id < request_id),
-        )
+        # One bound on each side: of two SQLite seeks by the first and only filters by the other.
+        until_ms = started_ms + 1 if until_ms is None else min(until_ms, started_ms + 1)
+        query = query.where(or_(call.c.started_at_ms < started_ms, call.c.request_id < request_id))
+    if until_ms is not None:
+        query = query.where(call.c.started_at_ms < until_ms)
     return query
+
+
+def _failing(wanted: Wanted) -> bool:
+    """Whether only calls are wanted that the sums count as failed."""
+    return bool(wanted.failed) or (wanted.status is not None and wanted.status >= 400)
 
 
 def _spans(connection: Connection, wanted: Wanted, position: tuple[int, str] | None) -> list[tuple[int, int]]:
@@ -169,6 +175,8 @@ def _spans(connection: Connection, wanted: Wanted, position: tuple[int, str] | N
     ):
         if value is not None:
             query = query.where(column == value)
+    if _failing(wanted):
+        query = query.where(sums.failed > 0)
     until_ms = min(wanted.until_ms if wanted.until_ms is not None else 2**62, position[0] + 1 if position else 2**62)
     query = query.where(sums.begins_ms < until_ms, sums.begins_ms > (wanted.since_ms or 0) - DAY_MS)
     spans: list[tuple[int, int]] = []

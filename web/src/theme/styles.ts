@@ -50,3 +50,6 @@ import "@mantine/core/styles/Title.css";
 import "@mantine/core/styles/Tooltip.css";
 
 import "./portal.css";
+import "./table.css";
+import "./shell.css";
+import "./parts.css";

@@ -122,7 +122,7 @@ function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (m
 function Price({ model: { pricing, id }, name }: { model: ModelShown; name: "input" | "output" }) {
   const { operator_pages } = useSession();
   if (pricing === null) {
-    return name === "input" && operator_pages ? <Anchor component={Link} to={`/prices?search=${encodeURIComponent(id)}`} inherit>Set a price</Anchor> : <>–</>;
+    return name === "input" && operator_pages ? <Anchor component={Link} to={`/prices?model=${encodeURIComponent(id)}`} inherit>Set a price</Anchor> : <>–</>;
   }
   if (pricing.free) return <>free</>;
   return <Money credits={pricing[name]} />;

@@ -70,10 +70,10 @@ def upgrade() -> None:
     )
     op.create_index("audit_workspace", "audit", ["workspace_id", "id"])
     # Only failed calls are in these, so that others cost nothing.
-    where = sa.text(FAILED)
+    failed = sa.text(FAILED)
     for name in ("workspace", "key"):
         columns = [f"{name}_id", "started_at_ms"]
-        op.create_index(f"call_{name}_failed", "call", columns, sqlite_where=where, postgresql_where=where)
+        op.create_index(f"call_{name}_failed", "call", columns, sqlite_where=failed, postgresql_where=failed)
     op.create_table(
         "price",
         sa.Column("model", sa.Text, primary_key=True),
