@@ -35,7 +35,7 @@ OPENERS = {
     "mira.transport.pinned": {"app.py", "transport/pools.py"},
     "mira.transport.client": {"transport/pools.py", "transport/pinned.py"},
     # The guard and what goes through it; the route knows only the shapes and the service that has the guard.
-    "mira.fetch": {"app.py", "api/fetch.py", "api/services.py", "api/table.py"},
+    "mira.fetch": {"app.py", "process.py", "api/fetch.py", "api/services.py", "api/table.py"},
     "mira.fetch.egress": {"app.py"},
     "mira.fetch.urls": set(),
 }
