@@ -10,7 +10,8 @@ from tests.support.gateway import Gateway
 
 def mira(gateway: Gateway, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mira", *words]
-    return subprocess.run(  # noqa: PLW1510 - tests look at the statuscommand, check=False, env=gateway.environ, cwd=gateway.home, capture_output=True, text=True)
+    command = [sys.executable, "-m", "mira", *words]
+    return subprocess.run(command, check=False, env=gateway.environ, cwd=gateway.home, capture_output=True, text=True)
 
 
 def test_a_lost_password_is_replaced_from_the_command_line_with_and_without_a_gateway(tmp_path):
