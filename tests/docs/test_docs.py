@@ -10,7 +10,7 @@ import click
 import msgspec
 import pytest
 
-from mira import __version__, config
+from mira import __version__, config, config_tables
 from mira.api.application import build
 from mira.api.reference import describe
 from mira.api.table import TABLE
@@ -92,13 +92,13 @@ def test_no_document_names_a_variable_that_does_not_exist(name):
 def test_every_setting_of_a_table_is_documented():
     documented = text("docs/configuration.md")
     sections = {
-        "[server]": config.ServerConfig,
-        "[log]": config.LogConfig,
-        "[ledger]": config.LedgerConfig,
-        "[defaults]": config.DefaultsConfig,
-        "[fetch]": config.FetchConfig,
-        "[oidc]": config.OidcConfig,
-        "[[nodes]]": config.NodeConfig,
+        "[server]": config_tables.ServerConfig,
+        "[log]": config_tables.LogConfig,
+        "[ledger]": config_tables.LedgerConfig,
+        "[defaults]": config_tables.DefaultsConfig,
+        "[fetch]": config_tables.FetchConfig,
+        "[oidc]": config_tables.OidcConfig,
+        "[[nodes]]": config_tables.NodeConfig,
     }
     for name, shape in sections.items():
         section = re.split(r"^##", documented.partition(f"# `{name}`")[2], maxsplit=1, flags=re.MULTILINE)[0]
@@ -139,9 +139,9 @@ def test_every_dialect_is_documented_and_can_be_configured():
                 "provider": "",
                 **more,
             }
-            assert dialect_of(msgspec.convert(node, config.NodeConfig)) == name, more
+            assert dialect_of(msgspec.convert(node, config_tables.NodeConfig)) == name, more
         assert kinds or hosts or providers or name in ("", "local")
-    assert dialect_of(config.NodeConfig(name="n", kind="local")) == "local"
+    assert dialect_of(config_tables.NodeConfig(name="n", kind="local")) == "local"
     assert {*HOSTS.values(), *PROVIDERS.values()} <= DIALECTS.keys()
 
 

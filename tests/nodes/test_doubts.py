@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 from mira.core.ledger import Doubt
 from mira.core.pricing import parse_markup
 from mira.nodes.doubts import Doubts

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 from mira.core.pricing import PAR
 from mira.errors import Kind, MiraError
 from mira.nodes.fleet import Fleet, local_listing

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 from mira.core.pricing import PAR
 from mira.errors import Kind, MiraError
 from mira.nodes.accounts import available, statement

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from mira.config import VideoConfig
+from mira.config_tables import VideoConfig
 from mira.core.jobs import Rules
 from mira.files.objects import Objects
 from mira.jobs.content import WayOut

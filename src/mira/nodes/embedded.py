@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 from mira.core.conversation import Answer, Conversation
 from mira.core.pricing import PAR
 from mira.nodes.fleet import Fleet, local_listing

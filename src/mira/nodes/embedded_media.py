@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 from mira.core.pricing import FREE, PAR
 from mira.errors import Kind, MiraError
 from mira.nodes.fleet import Fleet

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mira.config import NodeConfig, check_node
+from mira.config import check_node
+from mira.config_tables import NodeConfig
 from mira.core.media import SOURCE as MEDIA_SOURCE
 from mira.core.media import TEXT, list_price, outputs_of
 from mira.core.models import NO_ROWS, Table

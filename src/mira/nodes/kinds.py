@@ -11,7 +11,7 @@ from mira.codecs.embeddings import EMBEDDINGS
 from mira.codecs.gemini import GEMINI
 from mira.codecs.messages import MESSAGES
 from mira.codecs.responses import RESPONSES
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 
 
 class Way(Struct, frozen=True):

@@ -9,7 +9,7 @@ from mira.codecs.codec import NodeCodec
 from mira.codecs.media.shape import Shape
 from mira.codecs.media.video import Looking
 from mira.codecs.responses import RESPONSES
-from mira.config import NodeConfig
+from mira.config_tables import NodeConfig
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
 from mira.core.health import Health, Standing
 from mira.core.pricing import Markup, Price

@@ -29,7 +29,7 @@ from mira.store.caps import Caps
 from mira.store.claims import Claims
 from mira.store.job_rows import ended_row, opened_row
 from mira.store.ledger_sql import JOBS_EPOCH, SWEEP_LIMIT, Statements, attempt_rows, row_of
-from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
+from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp, lost_call
 from mira.store.statements import Driver
 from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
 
@@ -338,7 +338,7 @@ class Batch:
         else:
             self._claims.close(op, found, billed)
         if op.swept and billed and op.record is None and isinstance(found, FoundHold):
-            self._record(_lost_call(hold_id, found, billed, self.now_ms), 0, 0)
+            self._record(lost_call(hold_id, found, billed, self.now_ms), 0, 0)
         if charge.overrun_nanocredits or op.attempt_cost_nanocredits:
             self.losses.append((hold_id, charge.overrun_nanocredits, op.attempt_cost_nanocredits))
         self._answer(op, billed, charge.overrun_nanocredits)
@@ -423,23 +423,6 @@ class Batch:
 def _found(workspace_id: str, amount_nanocredits: int, caps: str | None, *others: Any) -> FoundHold:
     """A hold of its row's columns."""
     return FoundHold(workspace_id, amount_nanocredits, tuple(caps.split()) if caps else (), *others)
-
-
-def _lost_call(hold_id: str, hold: FoundHold, billed_nanocredits: int, now_ms: int) -> CallRecord:
-    """All that is known of a call whose process died: enough to tell its customer what it paid for."""
-    return CallRecord(
-        request_id=hold_id,
-        workspace_id=hold.workspace_id,
-        key_id=hold.key_id,
-        face="",
-        protocol="",
-        model=hold.model,
-        started_at_ms=now_ms,
-        status=500,
-        error="lost",
-        held_nanocredits=hold.amount_nanocredits,
-        billed_nanocredits=billed_nanocredits,
-    )
 
 
 def _used_tokens(record: CallRecord | None) -> int:

@@ -102,3 +102,20 @@ class MaintainOp(Struct):
 
 
 Op = ReserveOp | CloseOp | RecordOp | TopUpOp | MaintainOp
+
+
+def lost_call(hold_id: str, hold: FoundHold, billed_nanocredits: int, now_ms: int) -> CallRecord:
+    """All that is known of a call whose process died: enough to tell its customer what it paid for."""
+    return CallRecord(
+        request_id=hold_id,
+        workspace_id=hold.workspace_id,
+        key_id=hold.key_id,
+        face="",
+        protocol="",
+        model=hold.model,
+        started_at_ms=now_ms,
+        status=500,
+        error="lost",
+        held_nanocredits=hold.amount_nanocredits,
+        billed_nanocredits=billed_nanocredits,
+    )

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from msgspec import Struct
 
-from mira.config import OidcConfig
+from mira.config_tables import OidcConfig
 
 #: Signatures with keys that the provider publishes; none with a shared secret, and none at all.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
