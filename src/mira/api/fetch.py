@@ -79,7 +79,7 @@ async def fetch(services: Services, asked: Asked) -> Response:
         record.duration_ms = int((services.monotonic_s() - began_s) * 1000)
 
     try:
-        return await _charged(services, asked, caller, charge, time_it)
+        return await _charged(services, asked, charge, record, time_it)
     except MiraError as error:
         time_it()
         await charge.close(status=error.status, error=error.kind.name.lower())
@@ -133,7 +133,9 @@ async def put_domains(services: Services, asked: Asked) -> Response:
     return json_answer(KeyDomains(None if allow is None else list(allow), list(block)))
 
 
-async def _charged(services: Services, asked: Asked, caller: Caller, charge: Charge, time_it: Any) -> Response:
+async def _charged(services: Services, asked: Asked, charge: Charge, record: CallRecord, time_it: Any) -> Response:
+    caller = asked.caller
+    assert caller is not None
     body = await read_raw(asked)
     request = decode(body, FetchRequest)
     if not caller.may_use(MODEL):
@@ -165,6 +167,7 @@ async def _charged(services: Services, asked: Asked, caller: Caller, charge: Cha
         return StoredAnswer(200, lines(response.raw_headers), bytes(response.body))
 
     time_it()
+    record.usage = Usage(pages=int(succeeded))
     cost_nanocredits = price_nanocredits if succeeded else 0
     return respond(await charge.settle(cost_nanocredits, status=200, render=keep if claim else None))
 

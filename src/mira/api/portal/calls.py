@@ -1,14 +1,13 @@
 """A workspace's calls: one by one, and how the cost of each adds up."""
 
-from typing import Any
-
 import msgspec
 from starlette.responses import Response
 
 from mira.api.bodies import answer, page_limit
 from mira.api.portal import shapes_calls as shapes
+from mira.api.portal.arithmetic import arithmetic
 from mira.api.portal.session import workspace_of
-from mira.api.portal.spans import bars, per_million, span_of
+from mira.api.portal.spans import bars, span_of
 from mira.api.services import Asked, Services
 from mira.api.usage import attempts_body, call_body, wanted
 from mira.codecs.chat import CHAT
@@ -16,35 +15,14 @@ from mira.codecs.codec import NodeCodec
 from mira.codecs.embeddings import EMBEDDINGS
 from mira.codecs.messages import MESSAGES
 from mira.codecs.responses import RESPONSES
-from mira.core import pricing
 from mira.core.call import CallRecord
-from mira.core.fleet import Offer
 from mira.core.ledger import workspace_account
 from mira.core.money import credits_text
-from mira.core.pricing import Price
-from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 from mira.store.transfers import Transfer
 
 #: What clients speak.
 CODECS: tuple[NodeCodec, ...] = (CHAT, MESSAGES, RESPONSES, EMBEDDINGS)
-#: Classes of usage, each with what it is called, its price, and the prices that stand in where it has none.
-CLASSES = (
-    ("input_tokens", "input", ("input_picocredits",)),
-    ("cache_read_tokens", "cache read", ("cache_read_picocredits", "input_picocredits")),
-    ("cache_write_5m_tokens", "cache write", ("cache_write_5m_picocredits", "input_picocredits")),
-    (
-        "cache_write_1h_tokens",
-        "cache write, one hour",
-        ("cache_write_1h_picocredits", "cache_write_5m_picocredits", "input_picocredits"),
-    ),
-    ("audio_input_tokens", "audio input", ("audio_input_picocredits", "input_picocredits")),
-    ("image_input_tokens", "image input", ("image_input_picocredits", "input_picocredits")),
-    ("output_tokens", "output", ("output_picocredits",)),
-    ("reasoning_tokens", "reasoning", ("reasoning_picocredits", "output_picocredits")),
-    ("audio_output_tokens", "audio output", ("audio_output_picocredits", "output_picocredits")),
-    ("image_output_tokens", "image output", ("image_output_picocredits", "output_picocredits")),
-)
 
 
 async def list_calls(services: Services, asked: Asked) -> Response:
@@ -95,7 +73,7 @@ async def detail(services: Services, record: CallRecord, account: str | None) ->
             )
             for each in attempts_body(record)
         ],
-        arithmetic=_arithmetic(services, record),
+        arithmetic=arithmetic(services, record),
         transfers=[
             shown_transfer(line, account or workspace_account(record.workspace_id), None)
             for line in lines
@@ -137,63 +115,3 @@ def shown_transfer(line: Transfer, account: str, balance_nanocredits: int | None
         balance=credits_text(balance_nanocredits) if balance_nanocredits is not None else None,
         created_at_ms=line.created_at_ms,
     )
-
-
-def _arithmetic(services: Services, record: CallRecord) -> shapes.Arithmetic:
-    billed = record.billed_nanocredits
-    offer = _offer(services, record)
-    if offer is None or offer.price is None or (not billed and not record.usage.prompt_tokens):
-        return _no_lines("none", billed)
-    if offer.price.free:
-        return _no_lines("free", billed)
-    price = pricing.reached(offer.price, record.usage.prompt_tokens)
-    lines = _lines(record.usage, price, offer.markup)
-    total = pricing.cost_nanocredits(record.usage, offer.price, offer.markup)
-    reported = record.reported_nanocredits is not None and offer.node.trusts_cost
-    return shapes.Arithmetic(
-        rule="reported" if reported else "price",
-        lines=lines,
-        total=credits_text(total),
-        billed=credits_text(billed),
-        exact=not reported and total == billed,
-    )
-
-
-def _no_lines(rule: Any, billed: int) -> shapes.Arithmetic:
-    return shapes.Arithmetic(rule=rule, lines=[], total="0", billed=credits_text(billed), exact=billed == 0)
-
-
-def _lines(usage: Usage, price: Price, markup: pricing.Markup) -> list[shapes.CostLine]:
-    lines: list[shapes.CostLine] = []
-    for field, name, prices in CLASSES:
-        quantity = getattr(usage, field)
-        if quantity > 0:
-            rate = next(found for each in prices if (found := getattr(price, each)) is not None)
-            # Each line is shown exact, in pico-credits; only their sum is rounded, once, up to a nano-credit.
-            lines.append(
-                shapes.CostLine(
-                    name=name,
-                    quantity=quantity,
-                    price_per_million=per_million(rate, markup),
-                    cost=per_million(rate * quantity, markup, 10**12),
-                )
-            )
-    if usage.web_searches > 0 and price.web_search_picocredits:
-        rate = price.web_search_picocredits
-        lines.append(
-            shapes.CostLine(
-                name="web searches",
-                quantity=usage.web_searches,
-                price_per_million=per_million(rate, markup),
-                cost=per_million(rate * usage.web_searches, markup, 10**12),
-            )
-        )
-    return lines
-
-
-def _offer(services: Services, record: CallRecord) -> Offer | None:
-    """The offer that the call was made on, where its node still makes it."""
-    route = services.fleet.catalog.routes.get(record.model)
-    if route is None:
-        return None
-    return next((offer for offer in route.offers if offer.node.name == record.node), None)

@@ -1,14 +1,18 @@
 """The models of the fleet as members choose among them, with prices and what was measured."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from starlette.responses import Response
 
 from mira.api.bodies import answer
 from mira.api.portal import shapes_models as shapes
+from mira.api.portal.arithmetic import BY_THE_MILLION, MILLION
 from mira.api.portal.spans import HOUR_MS, per_million, percentile
 from mira.api.services import Asked, Services
 from mira.core.fleet import Route
+from mira.core.media import OUTPUTS
+from mira.core.price_rows import PIECES
 from mira.core.pricing import PAR, Markup, Price
 from mira.store.glances import Timing
 
@@ -54,7 +58,20 @@ def pricing_of(price: Price, markup: Markup = PAR) -> shapes.Pricing:
             )
             for tier in price.tiers
         ],
+        units=[found for unit in PIECES if (found := _by_piece(price, unit, markup)) is not None],
     )
+
+
+def _by_piece(price: Price, unit: Any, markup: Markup) -> shapes.PricingUnit | None:
+    """What a piece costs, in credits for one, of characters for a million; None where it has no price."""
+    amounts = [variant.picocredits for variant in price.variants if variant.unit == unit]
+    base = getattr(price, f"{unit}_picocredits")
+    amounts += [base] if base else []
+    if not amounts:
+        return None
+    per = MILLION if unit in BY_THE_MILLION else 1
+    least, most = (per_million(amount, markup, 10**12 // per) for amount in (min(amounts), max(amounts)))
+    return shapes.PricingUnit(unit=unit, per=per, least=least, most=most)
 
 
 def measured(timings: Iterable[Timing]) -> shapes.Measured | None:
@@ -88,9 +105,10 @@ def _shown(route: Route, timings: list[Timing], now_s: float) -> shapes.ModelSho
         name=route.model.partition("/")[2] or route.model,
         context_length=route.max_input_tokens,
         max_output_tokens=route.max_output_tokens,
+        outputs=[output for output in OUTPUTS if output in route.outputs],
         abilities=shapes.Abilities(
             images=can.images,
-            tools=True,
+            tools="text" in route.outputs,
             reasoning=can.reasoning,
             structured_output=can.structured_output,
             sampling=can.sampling,

@@ -86,11 +86,16 @@ class AttemptShown(Struct, kw_only=True):
 
 
 class CostLine(Struct, kw_only=True):
-    """One class of tokens: how many, at what price per million (markup included), and what they come to."""
+    """One class of tokens or pieces: how many (decimal text), at what price (markup included), what they come to.
+
+    The price is of `per` units: of a million tokens or characters, of one of the others.
+    """
 
     name: str
-    quantity: int
-    price_per_million: str
+    quantity: str
+    unit: Literal["token", "search", "image", "second", "character", "page"]
+    per: int
+    price: str
     cost: str
 
 

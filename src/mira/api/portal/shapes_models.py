@@ -1,12 +1,16 @@
 """What the portal tells of models and of its API. Prices are decimal credits as text."""
 
+from typing import Literal
+
 from msgspec import Struct
+
+from mira.core.media import Output
 
 
 class Pricing(Struct, kw_only=True):
     """Credits per million tokens (`web_search` per search), markup included; null: as its base class, or not sold.
 
-    `tiers`: prompts of more than `above` tokens cost that instead.
+    `tiers`: prompts of more than `above` tokens cost that instead. `units` are prices by the piece, beside tokens.
     """
 
     input: str
@@ -18,6 +22,7 @@ class Pricing(Struct, kw_only=True):
     free: bool
     source: str
     tiers: list["PricingTier"]
+    units: list["PricingUnit"]
 
 
 class PricingTier(Struct, kw_only=True):
@@ -26,6 +31,15 @@ class PricingTier(Struct, kw_only=True):
     above: int
     input: str
     output: str
+
+
+class PricingUnit(Struct, kw_only=True):
+    """Credits for `per` pieces of a kind; from `least` to `most` where that differs by quality, size or resolution."""
+
+    unit: Literal["image", "second", "character", "page"]
+    per: int
+    least: str
+    most: str
 
 
 class Abilities(Struct, kw_only=True):
@@ -56,13 +70,17 @@ class NodeOfModel(Struct, kw_only=True):
 
 
 class ModelShown(Struct, kw_only=True):
-    """A model. Without `pricing` it is refused until the operator sets a price."""
+    """A model. Without `pricing` it is refused until the operator sets a price.
+
+    `outputs` is what it makes: `text` by chat, else images, videos, speech, transcriptions or embeddings.
+    """
 
     id: str
     provider: str
     name: str
     context_length: int | None
     max_output_tokens: int | None
+    outputs: list[Output]
     abilities: Abilities
     pricing: Pricing | None
     available: bool
