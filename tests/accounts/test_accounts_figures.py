@@ -51,7 +51,7 @@ def test_the_lines_of_a_call_come_to_its_cost_and_its_cost_to_its_transfer(peopl
         assert (sums["rule"], sums["exact"]) == ("price", True)
         assert sum(Decimal(line["cost"]) for line in sums["lines"]) == Decimal(sums["total"])
         for line in sums["lines"]:
-            assert Decimal(line["price_per_million"]) * line["quantity"] == Decimal(line["cost"]) * 10**6
+            assert Decimal(line["price"]) * Decimal(line["quantity"]) == Decimal(line["cost"]) * line["per"]
         assert sums["total"] == sums["billed"] == detail["call"]["cost"]
         [transfer] = detail["transfers"]
         assert (transfer["kind"], transfer["call_id"]) == ("call", request_id)

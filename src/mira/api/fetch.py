@@ -23,6 +23,7 @@ from mira.core.call import CallRecord
 from mira.core.caller import Caller
 from mira.core.ledger import Answered, StoredAnswer
 from mira.core.money import NANO_PER_CREDIT, credits_text
+from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 from mira.fetch.domains import MAX_DOMAINS, Domains, parse_domain
 from mira.fetch.service import Who

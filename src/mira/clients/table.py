@@ -1,15 +1,12 @@
 """The clients, and what each of them has to be told. Tried with the versions that `docs/clients.md` names."""
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from mira.clients.shapes import KEY_VARIABLE, Default, File, Model, Plan, Rows, Snippet, Target
 
 EXAMPLE = "Say hello."
-#: Words in the ids of models that do not chat.
-_OTHER_KINDS = re.compile(r"embed|whisper|tts|dall-e|image|veo|sora|speech|transcri|rerank|moderation", re.IGNORECASE)
 #: Codex refuses a catalogue without instructions, and Mira may not hand on those that Codex brings for OpenAI's models.
 _CODEX_INSTRUCTIONS = (
     "You are Codex, a coding agent in the user's terminal. Read the code that matters before you change it, keep to "
@@ -243,8 +240,7 @@ def talkers(rows: Iterable[dict[str, Any]]) -> tuple[Model, ...]:
 
 
 def _chats(row: dict[str, Any]) -> bool:
-    outputs = (row.get("architecture") or {}).get("output_modalities")
-    return "text" in outputs if outputs else not _OTHER_KINDS.search(row["id"])
+    return "text" in ((row.get("architecture") or {}).get("output_modalities") or ())
 
 
 def _codex_row(model: Model, priority: int) -> dict[str, Any]:

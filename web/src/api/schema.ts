@@ -220,8 +220,10 @@ export interface ConnectSnippet {
 
 export interface CostLine {
   name: string;
-  quantity: number;
-  price_per_million: string;
+  quantity: string;
+  unit: "character" | "image" | "page" | "search" | "second" | "token";
+  per: number;
+  price: string;
   cost: string;
 }
 
@@ -560,6 +562,7 @@ export interface ModelShown {
   name: string;
   context_length: number | null;
   max_output_tokens: number | null;
+  outputs: ("embedding" | "image" | "speech" | "text" | "transcription" | "video")[];
   abilities: Abilities;
   pricing: Pricing | null;
   available: boolean;
@@ -779,12 +782,20 @@ export interface Pricing {
   free: boolean;
   source: string;
   tiers: PricingTier[];
+  units: PricingUnit[];
 }
 
 export interface PricingTier {
   above: number;
   input: string;
   output: string;
+}
+
+export interface PricingUnit {
+  unit: "character" | "image" | "page" | "second";
+  per: number;
+  least: string;
+  most: string;
 }
 
 export interface Profile {

@@ -1,5 +1,6 @@
 import { Select } from "@mantine/core";
 import { useRoute } from "../api/queries";
+import type { ModelShown } from "../api/schema";
 
 interface ModelSelectProps {
   label: string;
@@ -7,10 +8,10 @@ interface ModelSelectProps {
   onChange: (model: string) => void;
 }
 
-/** Chooses one of the models that can answer now. */
+/** Chooses one of the models that can answer a chat now. */
 export function ModelSelect({ label, value, onChange }: ModelSelectProps) {
   const models = useRoute("GET /portal/v1/models");
-  const ids = (models.data?.data ?? []).filter(({ available, pricing }) => available && pricing).map(({ id }) => id);
+  const ids = (models.data?.data ?? []).filter(canChat).map(({ id }) => id);
   return (
     <Select
       aria-label={label}
@@ -24,4 +25,9 @@ export function ModelSelect({ label, value, onChange }: ModelSelectProps) {
       style={{ flex: 1, minWidth: 0 }}
     />
   );
+}
+
+/** Whether a model can answer a chat now. */
+export function canChat({ available, pricing, outputs }: ModelShown): boolean {
+  return available && pricing !== null && outputs.includes("text");
 }

@@ -32,7 +32,8 @@ async def docs(services: Services, asked: Asked) -> Response:
     able = [
         model
         for model, route in sorted(services.fleet.catalog.routes.items())
-        if any(offer.price is not None and offer.node.obstacle is None for offer in route.offers)
+        if "text" in route.outputs
+        and any(offer.price is not None and offer.node.obstacle is None for offer in route.offers)
     ]
     local = next((model for model in able if model.startswith("mira/local")), None)
     told = Docs(

@@ -1,10 +1,10 @@
 import { Text } from "@mantine/core";
-import type { Arithmetic as Sum } from "../../api/schema";
+import type { Arithmetic as Sum, CostLine } from "../../api/schema";
 import { formatCount } from "../../format/number";
 import { Money } from "../Money";
 
 const RULES: Record<Sum["rule"], string> = {
-  price: "By the price table: each kind of token at its price, the node's markup included.",
+  price: "By the price table: each kind of token and piece at its price, markup included.",
   reported: "The node said what it charged, and is trusted to.",
   free: "This model is free.",
   none: "Nothing was charged.",
@@ -21,8 +21,8 @@ export function Arithmetic({ sum }: { sum: Sum }) {
             <thead role="rowgroup">
               <tr role="row">
                 <th role="columnheader" scope="col">What</th>
-                <th role="columnheader" scope="col" data-align="end">Tokens</th>
-                <th role="columnheader" scope="col" data-align="end">Per million</th>
+                <th role="columnheader" scope="col" data-align="end">Quantity</th>
+                <th role="columnheader" scope="col" data-align="end">Price</th>
                 <th role="columnheader" scope="col" data-align="end">Credits</th>
               </tr>
             </thead>
@@ -30,8 +30,8 @@ export function Arithmetic({ sum }: { sum: Sum }) {
               {sum.lines.map((line) => (
                 <tr key={line.name} role="row">
                   <td role="cell" data-label="What">{line.name.replaceAll("_", " ")}</td>
-                  <td role="cell" data-align="end" data-label="Tokens">{formatCount(line.quantity)}</td>
-                  <td role="cell" data-align="end" data-label="Per million"><Money credits={line.price_per_million} /></td>
+                  <td role="cell" data-align="end" data-label="Quantity">{formatCount(Number(line.quantity))} {many(line)}</td>
+                  <td role="cell" data-align="end" data-label="Price"><Money credits={line.price} /> {line.per === 1 ? `a ${line.unit}`.replace("a i", "an i") : `a million ${line.unit}s`}</td>
                   <td role="cell" data-align="end" data-label="Credits"><Money credits={line.cost} /></td>
                 </tr>
               ))}
@@ -46,8 +46,12 @@ export function Arithmetic({ sum }: { sum: Sum }) {
         </div>
       )}
       {sum.rule === "price" && !sum.exact && (
-        <Text size="sm">At today's prices the lines come to <Money credits={sum.total} />: the price has changed since, or the call was capped by what was set aside.</Text>
+        <Text size="sm">At today's prices the lines come to <Money credits={sum.total} />: the price has changed since or depends on quality and size, which are not kept, or the call was capped by what was set aside.</Text>
       )}
     </>
   );
+}
+
+function many({ unit, quantity }: CostLine): string {
+  return quantity === "1" ? unit : unit === "search" ? "searches" : `${unit}s`;
 }

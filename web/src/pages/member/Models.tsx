@@ -12,6 +12,7 @@ import { useFilters } from "../../components/filters";
 import { Icon } from "../../components/Icon";
 import { Money } from "../../components/Money";
 import { PageHeader } from "../../components/PageHeader";
+import { isByPieceOnly, PieceUnits } from "../../components/PieceUnits";
 import { StateBadge } from "../../components/StateBadge";
 import { Empty } from "../../components/States";
 import { formatMilliseconds, formatShare, formatTokens } from "../../format/number";
@@ -21,6 +22,9 @@ import { ModelSnippet } from "./models/ModelSnippet";
 import classes from "./models/models.module.css";
 
 const MOST_COMPARED = 4;
+const MADE: Record<ModelShown["outputs"][number], string> = {
+  text: "text", image: "images", video: "videos", speech: "speech", transcription: "transcriptions", embedding: "embeddings",
+};
 
 export default function Models() {
   const { operator_pages } = useSession();
@@ -35,7 +39,7 @@ export default function Models() {
     setChosen(chosen.includes(id) ? chosen.filter((each) => each !== id) : [...chosen, id].slice(-MOST_COMPARED));
   return (
     <>
-      <PageHeader title="Models" description="Prices are credits per million tokens; one credit is one US dollar. Speed is measured over this gateway's own calls.">
+      <PageHeader title="Models" description="Prices are credits per million tokens, or by the piece where it says so; one credit is one US dollar. Speed is measured over this gateway's own calls.">
         {chosen.length > 1 && <Button variant="default" onClick={() => setComparing(true)}>Compare {chosen.length}</Button>}
       </PageHeader>
       <FilterBar
@@ -86,7 +90,7 @@ function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (m
     { title: "Input", align: "end", render: (model) => <Price model={model} name="input" /> },
     { title: "Output", align: "end", render: (model) => <Price model={model} name="output" /> },
     { title: "Cached", align: "end", render: ({ pricing }) => (pricing?.cache_read && !pricing.free ? <Money credits={pricing.cache_read} /> : "–") },
-    { title: "Can", render: ({ abilities }) => <span className={classes.abilities}>{ABILITIES.filter(({ value }) => abilities[value]).map(({ label }) => label).join(", ") || "text"}</span> },
+    { title: "Can", render: ({ abilities, outputs }) => <span className={classes.abilities}>{[...ABILITIES.filter(({ value }) => abilities[value]).map(({ label }) => label), ...outputs.filter((made) => made !== "text").map((made) => `makes ${MADE[made]}`)].join(", ") || "text"}</span> },
     {
       title: "Measured",
       render: ({ measured }) =>
@@ -108,9 +112,15 @@ function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (m
             <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${model.id}`}><Icon name="dots" /></ActionIcon>
           </Menu.Target>
           <Menu.Dropdown>
-            <Menu.Item leftSection={<Icon name="copy" />} onClick={() => showSnippet(model)}>Show a snippet</Menu.Item>
-            <Menu.Item component={Link} to={`/connect?model=${encodeURIComponent(model.id)}`} leftSection={<Icon name="plug" />}>Connect a client</Menu.Item>
-            <Menu.Item component={Link} to={`/playground?model=${encodeURIComponent(model.id)}`} leftSection={<Icon name="chat" />}>Try it</Menu.Item>
+            {model.outputs.includes("text") && <Menu.Item leftSection={<Icon name="copy" />} onClick={() => showSnippet(model)}>Show a snippet</Menu.Item>}
+            {model.outputs.includes("text") ? (
+              <>
+                <Menu.Item component={Link} to={`/connect?model=${encodeURIComponent(model.id)}`} leftSection={<Icon name="plug" />}>Connect a client</Menu.Item>
+                <Menu.Item component={Link} to={`/playground?model=${encodeURIComponent(model.id)}`} leftSection={<Icon name="chat" />}>Try it</Menu.Item>
+              </>
+            ) : !model.outputs.includes("embedding") && (
+              <Menu.Item component={Link} to="/studio" leftSection={<Icon name="image" />}>Open the studio</Menu.Item>
+            )}
             <Menu.Item component={Link} to={`/logs?model=${encodeURIComponent(model.id)}`} leftSection={<Icon name="list" />}>Show its calls</Menu.Item>
           </Menu.Dropdown>
         </Menu>
@@ -125,5 +135,10 @@ function Price({ model: { pricing, id }, name }: { model: ModelShown; name: "inp
     return name === "input" && operator_pages ? <Anchor component={Link} to={`/prices?model=${encodeURIComponent(id)}`} inherit>Set a price</Anchor> : <>–</>;
   }
   if (pricing.free) return <>free</>;
-  return <Money credits={pricing[name]} />;
+  return (
+    <>
+      {isByPieceOnly(pricing) ? name === "input" && "–" : <Money credits={pricing[name]} />}
+      {name === "output" && <PieceUnits units={pricing.units} />}
+    </>
+  );
 }

@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import { useRoute } from "../../api/queries";
 import { useFilters } from "../../components/filters";
 import { Icon } from "../../components/Icon";
+import { canChat } from "../../components/ModelSelect";
 import { PageHeader } from "../../components/PageHeader";
 import type { Turn } from "./playground/chat";
 import { NO_SETTINGS, type Settings } from "./playground/chat";
@@ -16,7 +17,7 @@ import { useChat } from "./playground/useChat";
 export default function Playground() {
   const { values, set } = useFilters(["model", "beside"]);
   const models = useRoute("GET /portal/v1/models");
-  const able = (models.data?.data ?? []).filter(({ available, pricing }) => available && pricing);
+  const able = (models.data?.data ?? []).filter(canChat);
   const first = values.model || (able[0]?.id ?? "");
   const second = values.beside;
   const [settings, setSettings] = useState<Settings>(NO_SETTINGS);

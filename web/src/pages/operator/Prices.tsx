@@ -8,6 +8,7 @@ import { FilterBar } from "../../components/FilterBar";
 import { useFilters } from "../../components/filters";
 import { Icon } from "../../components/Icon";
 import { PageHeader } from "../../components/PageHeader";
+import { isByPieceOnly, PieceUnits } from "../../components/PieceUnits";
 import { Section } from "../../components/Section";
 import { StateBadge } from "../../components/StateBadge";
 import { Empty } from "../../components/States";
@@ -24,7 +25,7 @@ export default function Prices() {
   const unpriced = prices.first?.unpriced ?? 0;
   return (
     <>
-      <PageHeader title="Models & prices" description="What customers pay, in credits per million tokens with the markup of the node. One credit is one US dollar." />
+      <PageHeader title="Models & prices" description="What customers pay, in credits per million tokens or by the piece, with the markup of the node. One credit is one US dollar." />
       {unpriced > 0 && (
         <Alert variant="default" className="notice" icon={<Icon name="warning" />} mb="md"
           title={unpriced === 1 ? "1 model has no price" : `${formatCount(unpriced)} models have no price`}>
@@ -79,7 +80,8 @@ function Priced({ sale, cost, of }: { sale: Pricing | null; cost: Pricing | null
   if (sale?.free) return <>free</>;
   return (
     <div>
-      {paid ?? "–"}
+      {sale && isByPieceOnly(sale) ? of !== "output" && "–" : paid ?? "–"}
+      {of === "output" && sale && <PieceUnits units={sale.units} />}
       {sale && sale.tiers.length > 0 && of !== "cache_read" && <Text size="xs" c="dimmed">more above {formatCount(sale.tiers[0]?.above ?? 0)}</Text>}
       {asked && asked !== paid && <Text size="xs" c="dimmed">costs {asked}</Text>}
     </div>

@@ -2,6 +2,7 @@ import { Modal } from "@mantine/core";
 import type { ReactNode } from "react";
 import type { ModelShown } from "../../../api/schema";
 import { Money } from "../../../components/Money";
+import { PieceUnits } from "../../../components/PieceUnits";
 import { formatMilliseconds, formatShare, formatTokens } from "../../../format/number";
 import { ABILITIES } from "./filters";
 
@@ -10,6 +11,7 @@ const ROWS: [string, (model: ModelShown) => ReactNode][] = [
   ["Longest answer", ({ max_output_tokens }) => (max_output_tokens === null ? "–" : formatTokens(max_output_tokens))],
   ["Input", ({ pricing }) => price(pricing?.input, pricing?.free)],
   ["Output", ({ pricing }) => price(pricing?.output, pricing?.free)],
+  ["By the piece", ({ pricing }) => (pricing?.units.length ? <PieceUnits units={pricing.units} /> : "–")],
   ["Cache read", ({ pricing }) => price(pricing?.cache_read, pricing?.free)],
   ["Cache write", ({ pricing }) => price(pricing?.cache_write, pricing?.free)],
   ...ABILITIES.map(({ value, label }): [string, (model: ModelShown) => ReactNode] => [

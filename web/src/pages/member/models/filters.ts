@@ -1,4 +1,5 @@
 import type { ModelShown } from "../../../api/schema";
+import { isByPieceOnly } from "../../../components/PieceUnits";
 import { compare } from "../../../format/money";
 
 export const MODEL_FILTERS = ["search", "provider", "can", "context", "price"] as const;
@@ -34,7 +35,7 @@ export function matching(models: readonly ModelShown[], filters: Record<(typeof 
       (filters.provider === "" || provider === filters.provider) &&
       (filters.can === "" || abilities[filters.can as keyof ModelShown["abilities"]]) &&
       (filters.context === "" || (context_length ?? 0) >= Number(filters.context)) &&
-      (filters.price === "" || (pricing !== null && (pricing.free || compare(pricing.input, filters.price) <= 0)))
+      (filters.price === "" || (pricing !== null && (pricing.free || (!isByPieceOnly(pricing) && compare(pricing.input, filters.price) <= 0))))
     );
   });
 }
