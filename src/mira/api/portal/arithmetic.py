@@ -108,11 +108,12 @@ def _decided(price: Price, usage: Usage) -> tuple[Price, bool]:
 
 
 def _lines(usage: Usage, price: Price, markup: pricing.Markup) -> list[shapes.CostLine]:
+    """A line for each count that costs something: tokens of a model that is priced by the piece alone cost nothing."""
     lines: list[shapes.CostLine] = []
     for field, name, prices in CLASSES:
         count = getattr(usage, field)
-        if count > 0:
-            rate = next(found for each in prices if (found := getattr(price, each)) is not None)
+        rate = next(found for each in prices if (found := getattr(price, each)) is not None)
+        if count > 0 and rate:
             lines.append(_line(name, "token", Decimal(count), rate, markup))
     for field, name, each, unit, scale in COUNTED:
         count, rate = getattr(usage, field), getattr(price, each)

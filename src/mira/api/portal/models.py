@@ -96,7 +96,7 @@ def measured(timings: Iterable[Timing]) -> shapes.Measured | None:
 
 
 def _shown(route: Route, timings: list[Timing], now_s: float) -> shapes.ModelShown:
-    can = route.capabilities
+    can, chats = route.capabilities, "text" in route.outputs
     offer = next((offer for offer in route.offers if offer.price is not None), None)
     listings = [offer.node.models.get(route.model) for offer in route.offers]
     return shapes.ModelShown(
@@ -107,11 +107,11 @@ def _shown(route: Route, timings: list[Timing], now_s: float) -> shapes.ModelSho
         max_output_tokens=route.max_output_tokens,
         outputs=[output for output in OUTPUTS if output in route.outputs],
         abilities=shapes.Abilities(
-            images=can.images,
-            tools="text" in route.outputs,
-            reasoning=can.reasoning,
-            structured_output=can.structured_output,
-            sampling=can.sampling,
+            images=chats and can.images,
+            tools=chats,
+            reasoning=chats and can.reasoning,
+            structured_output=chats and can.structured_output,
+            sampling=chats and can.sampling,
         ),
         pricing=pricing_of(offer.price, offer.markup) if offer is not None and offer.price is not None else None,
         available=any(offer.node.obstacle is None for offer in route.offers),

@@ -43,7 +43,7 @@ class PricingUnit(Struct, kw_only=True):
 
 
 class Abilities(Struct, kw_only=True):
-    """What a model can do."""
+    """What a model can do in a chat: nothing where it makes no text."""
 
     images: bool
     tools: bool

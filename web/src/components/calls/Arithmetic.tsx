@@ -46,7 +46,10 @@ export function Arithmetic({ sum }: { sum: Sum }) {
         </div>
       )}
       {sum.rule === "price" && !sum.exact && (
-        <Text size="sm">At today's prices the lines come to <Money credits={sum.total} />: the price has changed since or depends on quality and size, which are not kept, or the call was capped by what was set aside.</Text>
+        <Text size="sm">
+          {sum.lines.length > 0 && <>At today's prices the lines come to <Money credits={sum.total} />: </>}
+          {sum.lines.length > 0 ? "the" : "The"} price has changed since or depends on quality and size, which are not kept, or the call was capped by what was set aside.
+        </Text>
       )}
     </>
   );

@@ -93,12 +93,12 @@ function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (m
     { title: "Can", render: ({ abilities, outputs }) => <span className={classes.abilities}>{[...ABILITIES.filter(({ value }) => abilities[value]).map(({ label }) => label), ...outputs.filter((made) => made !== "text").map((made) => `makes ${MADE[made]}`)].join(", ") || "text"}</span> },
     {
       title: "Measured",
-      render: ({ measured }) =>
+      render: ({ measured, outputs }) =>
         measured === null ? (
           <Text size="sm" c="dimmed">No calls yet</Text>
         ) : (
           <span className={classes.measured}>
-            {measured.p50_first_content_ms !== null && <>{formatMilliseconds(measured.p50_first_content_ms)} to first token<br /></>}
+            {measured.p50_first_content_ms !== null && <>{formatMilliseconds(measured.p50_first_content_ms)} to {outputs.includes("text") ? "first token" : "its answer"}<br /></>}
             {measured.tokens_per_s !== null && `${Math.round(measured.tokens_per_s)} tokens/s, `}
             {formatShare(measured.success)} ok
           </span>
