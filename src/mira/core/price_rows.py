@@ -15,7 +15,7 @@ stands alone: a row that prices everything at 0 without saying so is refused.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from mira.core.money import picocredits, picocredits_per_token
 from mira.core.pricing import FREE, PRICE_FIELDS, Price, Tier, Variant
@@ -24,7 +24,7 @@ from mira.core.pricing import FREE, PRICE_FIELDS, Price, Tier, Variant
 FIELDS = {name.removesuffix("_picocredits"): name for name in PRICE_FIELDS}
 #: What is priced by the piece, and which of these may have prices by variant.
 PIECES = ("image", "second", "character", "page")
-VARIED = ("image", "second")
+VARIED: tuple[Literal["image", "second"], ...] = ("image", "second")
 EACH = {"web_search", *PIECES}
 
 
@@ -51,9 +51,9 @@ def price_row(row: Mapping[str, Any], where: str = "prices", source: str = "oper
         return FREE
     pieces = [field for field in PIECES if field in row]
     variants: list[Variant] = []
-    for field in VARIED:
-        if isinstance(row.get(field), Mapping):
-            row[field], found = _varied(field, row[field], f"{where}.{field}")
+    for unit in VARIED:
+        if isinstance(row.get(unit), Mapping):
+            row[unit], found = _varied(unit, row[unit], f"{where}.{unit}")
             variants += found
     row = {name: value for name, value in row.items() if value is not None}
     for field in ("input", "output"):

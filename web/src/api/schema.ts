@@ -650,7 +650,16 @@ export interface NewPrice {
   cache_write_5m?: string | null;
   cache_write_1h?: string | null;
   reasoning?: string | null;
+  audio_input?: string | null;
+  audio_output?: string | null;
+  image_input?: string | null;
+  image_output?: string | null;
   web_search?: string | null;
+  image?: string | null;
+  second?: string | null;
+  character?: string | null;
+  page?: string | null;
+  tiers?: (Record<string, string | number>)[] | null;
   free?: boolean | null;
 }
 
@@ -764,6 +773,8 @@ export interface PriceRow {
   editable: boolean;
   sale: Pricing | null;
   cost: Pricing | null;
+  in_force: NewPrice | null;
+  varied: ("image" | "second")[];
 }
 
 export interface Prices {

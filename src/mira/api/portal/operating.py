@@ -11,6 +11,7 @@ from mira.api.auditing import Facts, noted
 from mira.api.bodies import answer, page_limit, read
 from mira.api.portal import shapes_operator as shapes
 from mira.api.portal.models import pricing_of
+from mira.api.portal.price_words import check_pieces, in_words, varied_of
 from mira.api.portal.spans import percentile, span_of
 from mira.api.services import Asked, Services
 from mira.api.usage import groups_of
@@ -72,10 +73,12 @@ async def list_prices(services: Services, _: Asked) -> Response:
 
 
 async def put_price(services: Services, asked: Asked) -> Response:
-    """Sets the price of a model."""
+    """Sets the price of a model, all of it: what is left out has no price any more."""
     body = await read(asked, shapes.NewPrice)
     route = _route(services, asked)
-    row = {name: value for name, value in msgspec.to_builtins(body).items() if value is not None}
+    if not services.fleet.price_in_file(route.model):
+        check_pieces((offer.price for offer in route.offers if offer.price is not None), body)
+    row = msgspec.to_builtins(body)
     before = _told(_price(services, route))
     await services.fleet.set_price(route.model, row)
     await noted(services, asked, Facts("price", route.model, route.model, None, before, row))
@@ -184,11 +187,13 @@ def _price(services: Services, route: Route) -> shapes.PriceRow:
         editable=not in_file,
         sale=pricing_of(price, offer.markup) if price is not None and offer is not None else None,
         cost=pricing_of(own) if own is not None else None,
+        in_force=in_words(price) if price is not None else None,
+        varied=varied_of(price) if price is not None else [],
     )
 
 
 def _told(row: shapes.PriceRow) -> dict[str, Any] | None:
-    return None if row.sale is None else {"input": row.sale.input, "output": row.sale.output, "source": row.source}
+    return None if row.in_force is None else {**msgspec.to_builtins(row.in_force), "source": row.source}
 
 
 def _margin(row: Any, names: dict[str, str]) -> shapes.MarginRow:

@@ -93,7 +93,8 @@ class PriceRow(Struct, kw_only=True):
     """The price of a model. `source`: `file`, `portal`, `node`, a public list, or null: unpriced.
 
     `editable`: no row of the file stands above what is set here. `sale` is with the markup of its first node, `cost`
-    what that node asks, where it says so.
+    what that node asks, where it says so. `in_force` is the price before the markup, in the words that set one, without
+    the pieces in `varied`: these have prices by quality, size or resolution, which the file alone can set.
     """
 
     model: str
@@ -102,6 +103,8 @@ class PriceRow(Struct, kw_only=True):
     editable: bool
     sale: Pricing | None
     cost: Pricing | None
+    in_force: "NewPrice | None"
+    varied: list[Literal["image", "second"]]
 
 
 class Prices(Struct, kw_only=True):
@@ -112,8 +115,12 @@ class Prices(Struct, kw_only=True):
     object: str = "list"
 
 
-class NewPrice(Struct, forbid_unknown_fields=True):
-    """`PUT /admin/v1/prices/{model}`: the words of `[[prices]]`, credits per million tokens; or `free` alone."""
+class NewPrice(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """`PUT /admin/v1/prices/{model}`: the words of `[[prices]]`, all that the model is to cost; or `free` alone.
+
+    Credits per million tokens; `web_search`, `image`, `second`, `character` and `page` are credits for one. What is
+    left out has no price any more. A price by the piece needs no `input` and `output`.
+    """
 
     input: str | None = None
     output: str | None = None
@@ -121,7 +128,16 @@ class NewPrice(Struct, forbid_unknown_fields=True):
     cache_write_5m: str | None = None
     cache_write_1h: str | None = None
     reasoning: str | None = None
+    audio_input: str | None = None
+    audio_output: str | None = None
+    image_input: str | None = None
+    image_output: str | None = None
     web_search: str | None = None
+    image: str | None = None
+    second: str | None = None
+    character: str | None = None
+    page: str | None = None
+    tiers: list[dict[str, str | int]] | None = None
     free: bool | None = None
 
 
