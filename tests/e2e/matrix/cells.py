@@ -93,6 +93,10 @@ def check_record(
         "cache_read_tokens": counts.cache_read,
         "cache_write_tokens": counts.cache_write,
         "reasoning_tokens": counts.reasoning,
+        "images": 0,
+        "seconds": 0,
+        "characters": 0,
+        "pages": 0,
         "estimated": estimated,
     }
     assert nanocredits(record["cost"]) == cost
