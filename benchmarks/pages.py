@@ -55,7 +55,7 @@ SELECT 'req_' || (:begins + n * :step), NULL, 'ws_' || (n * 7 % 20), 'key_' || (
     CASE WHEN n % 50021 = 0 THEN 'openai/rare' ELSE 'openai/model-' || (n * 7 % 200 * 3 % 11 + n % 2) END,
     'node-' || (n * 7 % 200 * 5 % 4), {false}, :begins + n * :step, 100, 900, 1,
     CASE WHEN n % 100 = 0 THEN 500 ELSE 200 END, CASE WHEN n % 100 = 0 THEN 'upstream_failed' ELSE NULL END,
-    1000, 200, 0, 0, 300, 50, 0, 0, 0, 0, 0, {false}, NULL, 5000, 1234, NULL, 1234
+    1000, 200, 0, 0, 300, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, {false}, NULL, 5000, 1234, NULL, 1234
 FROM number
 """
 
