@@ -188,9 +188,10 @@ class Relay:
         route = await admit(self.ledger, call, route)
         hold = call.hold
         assert hold is not None
-        if self.wait_for_durable_hold or call.claim is not None:
+        # One that is done may be lost: its batch can fail before the task that asked runs again.
+        if self.wait_for_durable_hold or call.claim is not None or hold.durable.done():
             await asyncio.shield(hold.durable)
-        elif not hold.durable.done():
+        else:
             hold.durable.add_done_callback(
                 lambda _: call.exchange.cancel() if call.hold is hold and is_lost(hold) else None
             )

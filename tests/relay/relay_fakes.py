@@ -263,12 +263,13 @@ class FakeMemory:
 
 
 class FakeLedger:
-    """A workspace with `funds`; holds are durable at once unless `durable_at_once` is False."""
+    """A workspace with `funds`; holds are durable at once unless `durable_at_once` is False, or lost so with `loses`."""
 
     def __init__(self, diary: list[str], funds: int = 10**9) -> None:
         self.diary = diary
         self.funds = funds
         self.durable_at_once = True
+        self.loses = False
         self.capped = False
         self.attempt_costs = 0
         self.settle_fault: Exception | None = None
@@ -286,7 +287,9 @@ class FakeLedger:
             raise MiraError(Kind.NO_CREDITS, "Not enough credits.", details={"needed": "1"})
         hold = FakeHold(request.hold_id, granted, request.tokens)
         self.holds.append(hold)
-        if self.durable_at_once:
+        if self.loses:
+            self.fail()
+        elif self.durable_at_once:
             hold.durable.set_result(None)
         await asyncio.sleep(0)
         return hold

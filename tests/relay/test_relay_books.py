@@ -157,6 +157,19 @@ async def test_a_hold_that_could_not_be_written_ends_in_503_and_cancels_the_upst
     assert books(world) == ("void", 0, 503, "store_down")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_hold_that_is_lost_before_its_caller_hears_of_it_sends_nothing(stream):
+    """Decided, and not written, before the task that asked for it ran again."""
+    world = World()
+    world.ledger.loses = True
+    (node,) = world.serve(says(completion()))
+    exchange = world.ask(stream=stream)
+    await over(exchange)
+    assert (exchange.status, exchange.json["error"]["code"]) == (503, "store_unavailable")
+    assert not node.bodies
+    assert books(world) == ("void", 0, 503, "store_down")
+
+
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_lost_hold_gives_no_content_away(whole):
     world = World()
