@@ -1,8 +1,8 @@
 """Hints of sick nodes between processes that share a database (see `mira.core.hints`).
 
 A process replaces its own rows when its observations change and counts their version up, so that the others, which poll
-the versions anyway, read the table only then. Nothing that is slow or lost here matters: statements are cut by the
-server after 50 ms, and rows end by themselves.
+the versions anyway, read the table only then. Nothing that is slow or lost here matters: the server cuts each statement
+short, and rows end by themselves.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,18 +15,28 @@ from mira.store.schema import hint
 from mira.store.statements import now_ms
 from mira.store.versions import HINTS, changed
 
-PATIENCE = text("SET LOCAL statement_timeout = 50")
-#: The whole look at the table, with a connection that may have to be made first.
-READ_TIMEOUT_S = 0.5
+#: How long the server may take for one statement.
+STATEMENT_TIMEOUT_MS = 50
+#: The whole look at the table in statements' times, for a connection may have to be made first.
+LOOK = 10
 
 
 class Hints:
     """The table of hints. `epoch_id` names this process, `monotonic_s` is the steady clock of its hints."""
 
-    def __init__(self, database: Database, *, epoch_id: str, monotonic_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        epoch_id: str,
+        monotonic_s: Callable[[], float],
+        statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    ) -> None:
         self._database = database
         self._epoch_id = epoch_id
         self._monotonic_s = monotonic_s
+        self._patience = text(f"SET LOCAL statement_timeout = {statement_timeout_ms:d}")
+        self._look_s = LOOK * statement_timeout_ms / 1000
 
     async def tell(self, hints: Iterable[Hint]) -> None:
         """Replaces what this process said, and removes what has ended; MiraError STORE_DOWN where that takes long."""
@@ -34,7 +44,7 @@ class Hints:
         told = list(hints)
 
         def write(connection: Connection) -> None:
-            connection.execute(PATIENCE)
+            connection.execute(self._patience)
             now = now_ms(connection)
             connection.execute(delete(hint).where(or_(hint.c.epoch == self._epoch_id, hint.c.until_at_ms <= now)))
             rows = [
@@ -60,7 +70,7 @@ class Hints:
         said = (hint.c.node, hint.c.model, hint.c.state, hint.c.reason, hint.c.since_at_ms, hint.c.until_at_ms)
 
         def read(connection: Connection) -> list[Hint]:
-            connection.execute(PATIENCE)
+            connection.execute(self._patience)
             now, now_s = now_ms(connection), self._monotonic_s()
             query = select(*said).where(hint.c.epoch != self._epoch_id, hint.c.until_at_ms > now)
             return [
@@ -68,4 +78,4 @@ class Hints:
                 for node, model, state, reason, since, until in connection.execute(query)
             ]
 
-        return await self._database.read(read, READ_TIMEOUT_S)
+        return await self._database.read(read, self._look_s)
