@@ -1,0 +1,5 @@
+"""The one list that every table is entered in."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()
