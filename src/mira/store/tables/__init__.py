@@ -1,1 +1,1 @@
-"""The tables, one module per noun; `mira.store.schema` gathers them. Import them from there, so that none is missing."""
+"""The tables, one module per noun. Import them from `mira.store.schema`, which gathers them so that none is missing."""
