@@ -20,6 +20,7 @@ from typing import Any
 from mira.calls.admission import admit
 from mira.calls.attaching import attach
 from mira.calls.authentication import authenticate
+from mira.calls.body import json_body
 from mira.calls.books import Books, was_late
 from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
 from mira.calls.endings import left, stopping, unwritten
@@ -59,7 +60,6 @@ from mira.core.money import credits_text
 from mira.core.retrying import MAX_ATTEMPTS
 from mira.errors import Kind, MiraError
 
-MAX_BODY_BYTES = 32 * 2**20
 MAX_ANSWER_BYTES = 64 * 2**20
 HELD_BACK_BYTES = 64 * 1024
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -153,17 +153,10 @@ class Relay:
     # 2 decode
 
     async def _decode(self, call: Call) -> Route:
-        exchange = call.exchange
-        encoding = exchange.header(b"content-encoding")
-        if encoding and encoding.lower() != "identity":
-            raise MiraError(Kind.BAD_MEDIA_TYPE, f"content-encoding {encoding[:20]!r} is not accepted; send plain JSON")
-        content_type = (exchange.header(b"content-type") or "").lower()
-        if content_type.startswith(("multipart/", "image/", "audio/", "video/")):
-            raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a JSON body; send content-type: application/json")
-        body = await exchange.body(MAX_BODY_BYTES)
+        body = await json_body(call.exchange)
         call.claim = claim_of(call, body)
         if call.claim is not None:
-            call.exchange = Keeping(exchange)
+            call.exchange = Keeping(call.exchange)
         envelope = call.opened = call.surface.codec.open_request(body)
         call.record.stream = envelope.stream
         call.record.model = envelope.model[:200]
