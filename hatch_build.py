@@ -26,7 +26,7 @@ BUNDLE = Path("src/mira/portal/dist")
 NOT_SOURCE = {"node_modules"}
 
 
-class PortalBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class PortalBuildHook(BuildHookInterface):
     """Makes the bundle where it has to be made."""
 
     PLUGIN_NAME = "custom"

@@ -54,6 +54,10 @@ class WireProtocol(HttpToolsProtocol):
     (`public`, `admin` or `socket`).
     """
 
+    #: Uvicorn types them as its own configuration and as ASGI's scope: ours have more.
+    config: Any
+    scope: Any
+
     head_timeout_s = HEAD_TIMEOUT_S
     linger_s = LINGER_S
     whole_request_s = WHOLE_REQUEST_S
@@ -75,14 +79,12 @@ class WireProtocol(HttpToolsProtocol):
     _peer: str | None = None
     _draining = False
 
-    # Uvicorn narrows asyncio's argument in the same way, types its configuration as its own and its scope as ASGI's.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """A client connected; its first request head must arrive in time."""
         super().connection_made(transport)
-        config: Any = self.config
-        self.listener = config.listener_of(transport.get_extra_info("sockname"))
-        self._peer = config.peers.name_of(self.client)
-        if self._peer is not None and not config.peers.came(self._peer):
+        self.listener = self.config.listener_of(transport.get_extra_info("sockname"))
+        self._peer = self.config.peers.name_of(self.client)
+        if self._peer is not None and not self.config.peers.came(self._peer):
             self._peer = None
             transport.write(TOO_MANY_CONNECTIONS % (len(TOO_MANY_BODY), TOO_MANY_BODY))
             transport.close()
@@ -93,7 +95,7 @@ class WireProtocol(HttpToolsProtocol):
         """The client is gone: whoever answers it hears of it at once."""
         self.lost = True
         if self._peer is not None:
-            self.config.peers.left(self._peer)  # type: ignore[attr-defined]
+            self.config.peers.left(self._peer)
         self._stop_head_timer()
         for timer in (self._body_timer, self._stall_timer):
             if timer is not None:
@@ -145,12 +147,12 @@ class WireProtocol(HttpToolsProtocol):
             self._refuse_head()
         if self.transport.is_closing():
             return
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope = self.scope
         scope["mira.wire"] = self
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
         scope["mira.cycle"] = self.cycle
-        if self._draining or self.config.draining:  # type: ignore[attr-defined]
+        if self._draining or self.config.draining:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -201,8 +203,7 @@ class WireProtocol(HttpToolsProtocol):
             self.loop.call_later(self.leave_s, self._leave, idle)
 
     def _is_idle(self) -> bool:
-        # Uvicorn types its cycle without the None that it is before the first request.
-        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
 
     def _unsupported_upgrade_warning(self) -> None:
         """Says nothing: any client can ask for another protocol, and is answered in this one."""

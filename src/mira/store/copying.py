@@ -6,10 +6,11 @@ takes the target for a Mira of its own.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Table, func, select, text, tuple_
+from sqlalchemy import Connection, Select, Table, func, select, text, tuple_
 
 from mira.errors import ConfigError
 from mira.store import invariants, schema
@@ -68,14 +69,16 @@ async def _copy(source: Database, target: Database, table: Table) -> None:
         query = select(table).order_by(*key).limit(PIECE)
         if last is not None:
             query = query.where(tuple_(*key) > tuple_(*last))
-        rows = await source.read(
-            lambda connection, query=query: [dict(row) for row in connection.execute(query).mappings()]  # type: ignore[misc]
-        )
+        rows = await source.read(partial(_rows, query=query))
         if rows:
-            await target.write(lambda connection, rows=rows: _insert(connection, table, rows))  # type: ignore[misc]
+            await target.write(partial(_insert, table=table, rows=rows))
         if len(rows) < PIECE:
             return
         last = tuple(rows[-1][column.name] for column in key)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

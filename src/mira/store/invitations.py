@@ -13,7 +13,7 @@ from sqlalchemy.sql import ColumnElement
 from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.schema import invitation, member, user, workspace
-from mira.store.users import User
+from mira.store.users import Role, User
 from mira.store.versions import KEYS, USERS, changed
 
 TOKEN_BYTES = 32
@@ -26,7 +26,7 @@ class Invitation(Struct, frozen=True):
     id: str
     workspace_id: str
     email: str
-    role: str
+    role: Role
     invited_by: str | None
     created_at_ms: int
     expires_at_ms: int
@@ -54,7 +54,7 @@ class Invitations:
         self._new_id = new_id
 
     async def create(
-        self, workspace_id: str, email: str, role: str, invited_by: str | None, lasts_ms: int, *, also: Also = nothing
+        self, workspace_id: str, email: str, role: Role, invited_by: str | None, lasts_ms: int, *, also: Also = nothing
     ) -> tuple[str, Invitation]:
         """A new invitation: (token, invitation)."""
         token, now_ms = secrets.token_urlsafe(TOKEN_BYTES), self._now_ms()

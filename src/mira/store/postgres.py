@@ -29,7 +29,7 @@ from mira.store.writer import Job
 T = TypeVar("T")
 
 #: One for all databases, so that what is compiled for it is compiled once; parameters go by position.
-DIALECT = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
+DIALECT = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
 READERS, WRITERS = 4, 2
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 30.0
@@ -133,7 +133,7 @@ class PostgresEngine:
         return running.result()
 
     def _connect(self) -> "psycopg.Connection[Any]":
-        _, options = DIALECT.create_connect_args(self._pool.url)  # type: ignore[no-untyped-call]
+        _, options = DIALECT.create_connect_args(self._pool.url)  # type: ignore[no-untyped-call]  # SQLAlchemy gives it no types
         connection = psycopg.connect(autocommit=True, **{**_options(self._pool.url), **options})
         connection.execute(SESSION)
         return connection

@@ -6,7 +6,7 @@ So a session that ends has ended in every process with the transaction that ends
 import secrets
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
@@ -14,6 +14,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.schema import member, session, user, workspace
+from mira.store.users import Role
+
+#: How somebody came in.
+Way = Literal["password", "oidc", "invitation"]
 
 TOKEN_BYTES = 32
 LONGEST_TOKEN = 100
@@ -38,7 +42,7 @@ class SignedIn(Struct, frozen=True, kw_only=True):
     user_id: str
     email: str
     name: str | None
-    role: str
+    role: Role
     has_password: bool
     workspace_id: str | None
     workspace_name: str | None
@@ -62,7 +66,7 @@ class SessionRow(Struct, frozen=True):
     expires_at_ms: int
     address: str | None
     user_agent: str | None
-    way: str
+    way: Way
 
 
 class Sessions:
@@ -76,7 +80,7 @@ class Sessions:
     async def begin(
         self,
         user_id: str,
-        way: str,
+        way: Way,
         *,
         address: str | None,
         user_agent: str | None,
@@ -207,7 +211,7 @@ class Sessions:
 
 
 def _place(
-    connection: Connection, user_id: str, role: str, wanted: str | None
+    connection: Connection, user_id: str, role: Role, wanted: str | None
 ) -> tuple[str | None, str | None, str | None]:
     """The workspace to act in (id, name, membership): the wanted one where it may be had, else the first."""
     query = (

@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ClauseElement, ColumnElement, Select
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TableValuedAlias
 
 NOW_MS = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
@@ -106,7 +107,8 @@ def compile_sql(statement: ClauseElement, dialect: Dialect, *names: str) -> str:
     ValueError where the text takes them in another order: the rows are plain tuples, so the order is part of the code.
     """
     compiled = statement.compile(dialect=dialect)
-    order = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
+    assert isinstance(compiled, SQLCompiler)
+    order = tuple(compiled.positiontup or ())
     if order != names:
         raise ValueError(f"the statement takes {order}, not {names}")
     return str(compiled)

@@ -1,6 +1,6 @@
 """Users: who may sign in at the portal. Passwords come as argon2id hashes and leave as such."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +11,8 @@ from mira.store.database import Database
 from mira.store.schema import member, session, sign_in, user, workspace
 from mira.store.statements import upsert
 from mira.store.versions import USERS, changed
+
+Role = Literal["member", "operator"]
 
 #: The hash of who has no password: nothing is right for it.
 NO_PASSWORD = ""
@@ -23,7 +25,7 @@ class User(Struct, frozen=True):
     id: str
     email: str
     password_hash: str
-    role: str
+    role: Role
     created_at_ms: int
     name: str | None = None
     disabled: bool = False
@@ -45,7 +47,7 @@ class Users:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, user_id: str, email: str, password_hash: str, role: str, now_ms: int) -> User:
+    async def create(self, user_id: str, email: str, password_hash: str, role: Role, now_ms: int) -> User:
         """Stores a user. Where the id or address is known already, nothing changes and the known one is returned."""
         address = email.strip().lower()
         values = {"id": user_id, "email": address, "password_hash": password_hash, "role": role}

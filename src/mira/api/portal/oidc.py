@@ -15,7 +15,7 @@ from mira.api.portal.session import give_cookie, new_session
 from mira.api.services import Asked, Services
 from mira.errors import Kind, MiraError
 from mira.store.audit import Actor
-from mira.store.users import NO_PASSWORD, User
+from mira.store.users import NO_PASSWORD, Role, User
 
 log = logging.getLogger("mira.portal")
 
@@ -106,7 +106,7 @@ async def _first_time(services: Services, asked: Asked, identity: Identity) -> U
 
 
 async def _joined(services: Services, asked: Asked, identity: Identity, email: str) -> User:
-    role = "operator" if _operates(services, email) else "member"
+    role: Role = "operator" if _operates(services, email) else "member"
     made = User(
         services.new_id("user"),
         email,

@@ -34,7 +34,7 @@ async def list_members(services: Services, asked: Asked) -> Response:
                 name=member.name,
                 email=member.email,
                 user_id=member.user_id,
-                role=standing.user.role if standing else None,  # type: ignore[arg-type]
+                role=standing.user.role if standing else None,
                 disabled=member.disabled,
                 you=member.user_id == session.user_id,
                 created_at_ms=member.created_at_ms,
@@ -90,7 +90,7 @@ async def look(services: Services, asked: Asked) -> Response:
     user = await services.accounts.users.find(invitation.email)
     seen = shapes.InvitationSeen(
         email=invitation.email,
-        role=invitation.role,  # type: ignore[arg-type]
+        role=invitation.role,
         workspace_name=name,
         has_account=user is not None and bool(user.password_hash),
         expires_at_ms=invitation.expires_at_ms,
@@ -191,7 +191,7 @@ def _shown(row: Invitation, now_ms: int) -> shapes.InvitationShown:
     return shapes.InvitationShown(
         id=row.id,
         email=row.email,
-        role=row.role,  # type: ignore[arg-type]
+        role=row.role,
         workspace_id=row.workspace_id,
         invited_by=row.invited_by,
         state=row.state(now_ms),

@@ -183,7 +183,8 @@ class Provider:
                 return jwt.decode(token, self._keys, algorithms=ALGORITHMS)
             except ValueError:
                 pass  # perhaps the provider has new keys
-        self._keys = KeySet.import_key_set(await self._json("GET", metadata["jwks_uri"], []))  # type: ignore[arg-type]
+        keys: Any = await self._json("GET", metadata["jwks_uri"], [])
+        self._keys = KeySet.import_key_set(keys)
         return jwt.decode(token, self._keys, algorithms=ALGORITHMS)
 
     async def _json(

@@ -14,7 +14,7 @@ from mira.api.portal.cookies import check_origin, csrf_token, give, take_back, t
 from mira.api.services import Asked, Services
 from mira.errors import Kind, MiraError
 from mira.store.audit import Actor
-from mira.store.sessions import LONGEST_MS, SignedIn
+from mira.store.sessions import LONGEST_MS, SignedIn, Way
 from mira.store.users import User
 
 MAX_BODY_BYTES = 16 * 1024
@@ -97,7 +97,7 @@ async def list_sessions(services: Services, asked: Asked) -> Response:
             expires_at_ms=row.expires_at_ms,
             address=row.address,
             user_agent=row.user_agent,
-            way=row.way,  # type: ignore[arg-type]
+            way=row.way,
         )
         for row in rows
     ]
@@ -115,7 +115,7 @@ async def end_session(services: Services, asked: Asked) -> Response:
 
 
 async def begin(
-    services: Services, asked: Asked, user: User, way: str, *, workspace_id: str | None = None, quiet: bool = False
+    services: Services, asked: Asked, user: User, way: Way, *, workspace_id: str | None = None, quiet: bool = False
 ) -> Response:
     """Begins a session and answers with it; `quiet` where what led to it is noted already."""
     token = await new_session(services, asked, user, way, workspace_id=workspace_id, quiet=quiet)
@@ -125,7 +125,7 @@ async def begin(
 
 
 async def new_session(
-    services: Services, asked: Asked, user: User, way: str, *, workspace_id: str | None = None, quiet: bool = False
+    services: Services, asked: Asked, user: User, way: Way, *, workspace_id: str | None = None, quiet: bool = False
 ) -> str:
     """Begins a session; returns its token."""
     accounts, request = services.accounts, asked.request
@@ -184,7 +184,7 @@ async def _shown(services: Services, request: Request, token: str | None) -> sha
             id=session.user_id,
             email=session.email,
             name=session.name,
-            role=session.role,  # type: ignore[arg-type]
+            role=session.role,
             has_password=session.has_password,
         )
         if session.workspace_id is not None:

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mira.api.bodies import Budget, Name, Rate
+from mira.store.sessions import Way
+from mira.store.users import Role
 
-Role = Literal["member", "operator"]
 KeyState = Literal["active", "disabled", "expired", "revoked"]
 Password = Annotated[str, Meta(min_length=10, max_length=500)]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -92,7 +93,7 @@ class SessionRow(Struct, kw_only=True):
     expires_at_ms: int
     address: str | None
     user_agent: str | None
-    way: Literal["password", "oidc", "invitation"]
+    way: Way
 
 
 class Sessions(Struct, kw_only=True):

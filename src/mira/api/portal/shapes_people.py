@@ -1,11 +1,13 @@
 """What routes about people take and answer: members, invitations, users."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mira.api.bodies import Name
-from mira.api.portal.shapes import Password, Role, Text, Workspace
+from mira.api.portal.shapes import Password, Text, Workspace
+from mira.store.invitations import State
+from mira.store.users import Role
 
 
 class MemberShown(Struct, kw_only=True):
@@ -45,7 +47,7 @@ class InvitationShown(Struct, kw_only=True):
     role: Role
     workspace_id: str
     invited_by: str | None
-    state: Literal["pending", "accepted", "withdrawn", "expired"]
+    state: State
     created_at_ms: int
     expires_at_ms: int
 

@@ -64,7 +64,7 @@ def _shown(row: Standing) -> shapes.UserRow:
         id=user.id,
         email=user.email,
         name=user.name,
-        role=user.role,  # type: ignore[arg-type]
+        role=user.role,
         disabled=user.disabled,
         has_password=bool(user.password_hash),
         single_sign_on=user.subject is not None,

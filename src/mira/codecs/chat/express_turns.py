@@ -65,8 +65,9 @@ def _add_results(
     told: list[Turn], turn: ToolTurn, dialect: Dialect, dropped: set[str], calls: dict[str, ToolCall]
 ) -> None:
     results = tuple(_result(result, dialect, dropped, calls) for result in turn.results)
-    if told and isinstance(told[-1], ToolTurn):
-        results = told.pop().results + results  # type: ignore[union-attr]
+    if told and isinstance(last := told[-1], ToolTurn):
+        told.pop()
+        results = last.results + results
     if results:
         told.append(ToolTurn(results=results))
 

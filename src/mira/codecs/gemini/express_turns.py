@@ -4,7 +4,7 @@ This protocol is stricter about order than others: instructions stand apart, use
 call is answered directly behind the turn that made it. What a client ordered otherwise is put there.
 """
 
-from itertools import groupby, takewhile
+from itertools import chain, groupby, takewhile
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -159,9 +159,11 @@ def _alternating(turns: list[Turn]) -> list[Turn]:
     speaking = (turn for turn in turns if isinstance(turn, ToolTurn) or turn.parts)
     for kind, group in groupby(speaking, type):
         if kind is UserTurn:
-            told.append(UserTurn(parts=tuple(part for turn in group for part in turn.parts)))  # type: ignore[union-attr, misc]
+            users = (turn.parts for turn in group if isinstance(turn, UserTurn))
+            told.append(UserTurn(parts=tuple(chain.from_iterable(users))))
         elif kind is AssistantTurn:
-            told.append(AssistantTurn(parts=tuple(part for turn in group for part in turn.parts)))  # type: ignore[union-attr, misc]
+            model = (turn.parts for turn in group if isinstance(turn, AssistantTurn))
+            told.append(AssistantTurn(parts=tuple(chain.from_iterable(model))))
         else:
             told += group
     return told

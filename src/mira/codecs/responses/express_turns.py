@@ -63,8 +63,9 @@ def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) 
                     told.append(AssistantTurn(parts=said))
             case ToolTurn():
                 results = tuple(_result(result, dialect, dropped, calls) for result in turn.results)
-                if told and isinstance(told[-1], ToolTurn):
-                    results = told.pop().results + results  # type: ignore[union-attr]
+                if told and isinstance(last := told[-1], ToolTurn):
+                    told.pop()
+                    results = last.results + results
                 told.append(ToolTurn(results=results))
     # A request without items is none: what says nothing is said by the user.
     return tuple(told) or (UserTurn(parts=()),)
