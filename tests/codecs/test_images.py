@@ -22,9 +22,10 @@ from mira.codecs.media.images import (
     tokens_of,
     variants,
 )
-from mira.codecs.media.images_chat import IMAGES_CHAT, aspect_ratio
+from mira.codecs.media.images_chat import IMAGES_CHAT
 from mira.codecs.media.images_gemini import IMAGES_GEMINI
 from mira.codecs.media.images_openai import IMAGES_OPENAI, ImageStream
+from mira.codecs.media.images_talk import aspect_ratio
 from mira.codecs.media.shape import Made, Received, Target
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError

@@ -11,9 +11,10 @@ from msgspec import Meta, Raw, Struct
 from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_error
 from mira.codecs.chat.passing import shown_model, with_cost
 from mira.codecs.chat.usage import cost_literal, read_usage
-from mira.codecs.codec import OWN_PREFIX, Codec, Context, Envelope, Tally, Target
+from mira.codecs.codec import Codec, Context, Envelope, Tally, Target
 from mira.codecs.lenient import loose
-from mira.codecs.refusals import is_too_deep, not_json, refusal, too_deep, wrong
+from mira.codecs.opening import opened
+from mira.codecs.refusals import wrong
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -39,19 +40,7 @@ _INPUT = "a string, a list of strings, a list of tokens or a list of lists of to
 
 def open_request(body: bytes) -> Envelope:
     """Validates a body and opens it; MiraError BAD_REQUEST with `param` where it is wrong."""
-    try:
-        if not body.isascii():
-            body.decode()
-        request = _REQUEST.decode(body)
-        fields = _FIELDS.decode(body)
-    except msgspec.ValidationError as error:
-        raise refusal(error, _WORDS) from None
-    except RecursionError:
-        raise too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise not_json() from None
-    if is_too_deep(body):
-        raise too_deep()
+    request, fields = opened(body, _REQUEST, _WORDS)
     if isinstance(request.input, list) and len({type(item) for item in request.input}) != 1:
         wrong("input", f"{_INPUT}, and none of these empty or mixed")
     if request.stream:
@@ -65,7 +54,7 @@ def open_request(body: bytes) -> Envelope:
         input_bytes=len(body),
         media_parts=0,
         uses_tools=False,
-        fields={name: value for name, value in fields.items() if not name.startswith(OWN_PREFIX)},
+        fields=fields,
         wire=request,
     )
 

@@ -1,10 +1,13 @@
 """Reads JSON that nodes wrote, good or bad, without losing a digit."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import Raw
+
+from mira.errors import Kind, MiraError
 
 #: Numbers with a fraction are read as decimals: a float would lose nano-credits.
 _ANY = msgspec.json.Decoder(float_hook=Decimal)
@@ -22,6 +25,16 @@ def loose(raw: Raw | bytes) -> Any:
 def compact(value: Any) -> Raw:
     """What `loose` read, as compact JSON again."""
     return Raw(_AS_READ.encode(value))
+
+
+def answered(body: bytes, parse_error: Callable[[Any], MiraError]) -> dict[str, Any]:
+    """The object that a node answered with; MiraError where it is none, or has an `error` under status 200."""
+    told = loose(body)
+    if not isinstance(told, dict):
+        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.")
+    if told.get("error"):
+        raise parse_error(told["error"])
+    return told
 
 
 def text_of(value: dict[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from mira.codecs.chat.rendering import call_body, details_of, url_of
 from mira.codecs.chat.request import FORMAT, call_of, reasoning_of, source_of
 from mira.codecs.chat.usage import usage_body, usage_of
 from mira.codecs.codec import Context
-from mira.codecs.lenient import compact, loose, text_of
+from mira.codecs.lenient import answered, compact, text_of
 from mira.codecs.tool_names import made_id
 from mira.core.conversation import (
     Answer,
@@ -58,11 +58,7 @@ _DETAILS = list[wire.Detail]
 
 def parse_answer(body: bytes) -> Answer:
     """A node's answer; MiraError where it is none, or an error under status 200."""
-    told = loose(body)
-    if not isinstance(told, dict):
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.")
-    if told.get("error"):
-        raise parse_error_in_band(told["error"])
+    told = answered(body, parse_error_in_band)
     choices = told.get("choices")
     if not isinstance(choices, list) or not choices:
         raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no choices.")

@@ -7,14 +7,13 @@ never an echo of what was sent.
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from mira.codecs.chat import wire
-from mira.codecs.codec import OWN_PREFIX, Envelope
-from mira.codecs.refusals import is_too_deep, missing, not_json, refusal, too_deep, wrong
+from mira.codecs.codec import Envelope
+from mira.codecs.opening import opened
+from mira.codecs.refusals import missing, wrong
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _TOOL_MODES = ("none", "auto", "required")
 
 _ONE_OF = {
@@ -25,19 +24,7 @@ _ONE_OF = {
 
 def open_request(body: bytes) -> Envelope:
     """Validates a body and opens it; MiraError BAD_REQUEST with `param` where it is wrong."""
-    try:
-        if not body.isascii():
-            body.decode()
-        request = _REQUEST.decode(body)
-        fields = _FIELDS.decode(body)
-    except msgspec.ValidationError as error:
-        raise refusal(error, _ONE_OF) from None
-    except RecursionError:
-        raise too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise not_json() from None
-    if is_too_deep(body):
-        raise too_deep()
+    request, fields = opened(body, _REQUEST, _ONE_OF)
     if request.tools or request.tool_choice or request.response_format or request.function_call:
         _check_tools(request)
     media_parts = media_bytes = 0
@@ -48,9 +35,6 @@ def open_request(body: bytes) -> Envelope:
             parts, size = _media(message.content)
             media_parts += parts
             media_bytes += size
-    for name in list(fields):
-        if name.startswith(OWN_PREFIX):
-            del fields[name]
     options = request.stream_options
     return Envelope(
         model=request.model,

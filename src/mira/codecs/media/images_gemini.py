@@ -10,22 +10,12 @@ import msgspec
 
 from mira.codecs.gemini.errors import parse_error, parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
-from mira.codecs.lenient import loose
-from mira.codecs.media.images import Image, ImageRequest, Images, as_images, joined, one_by_one
-from mira.codecs.media.images_chat import aspect_ratio, no_mask
+from mira.codecs.lenient import answered
+from mira.codecs.media.images import Image, ImageRequest, joined, one_by_one
+from mira.codecs.media.images_talk import form_of, made_of, no_mask, rows
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
 from mira.errors import Kind, MiraError
 
-_UNTOLD = (
-    "quality",
-    "background",
-    "output_compression",
-    "moderation",
-    "input_fidelity",
-    "style",
-    "partial_images",
-    "user",
-)
 #: Why a model made nothing, where that is about what it was asked for.
 _REFUSED = ("SAFETY", "PROHIBITED", "RECITATION", "BLOCKLIST", "SPII")
 
@@ -37,14 +27,11 @@ def render(request: ImageRequest, _: Target) -> Outgoing:
         for picture in request.images
     ]
     config: dict[str, Any] = {"responseModalities": ["IMAGE"]}
-    dropped = [name for name in _UNTOLD if getattr(request, name) is not None]
-    ratio = aspect_ratio(request.size)
+    ratio, dropped = form_of(request)
     if ratio is not None:
         config["imageConfig"] = {"aspectRatio": ratio}
-    elif request.size not in (None, "auto"):
-        dropped.append("size")
-    if request.output_format not in (None, "png"):
-        dropped.append("output_format")
+    if request.user is not None:
+        dropped.append("user")
     body = {"contents": [{"role": "user", "parts": [*parts, {"text": request.prompt}]}], "generationConfig": config}
     return Outgoing(
         path="/v1beta/models/{model}:generateContent", body=msgspec.json.encode(body), dropped=tuple(dropped)
@@ -53,20 +40,16 @@ def render(request: ImageRequest, _: Target) -> Outgoing:
 
 def read(received: Received, _: ImageRequest) -> Made:
     """A whole answer; MiraError where it holds no image, BAD_REQUEST where the model refused to make one."""
-    told = loose(received.body)
-    if not isinstance(told, dict):
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.")
-    if told.get("error"):
-        raise parse_error_in_band(told["error"])
+    told = answered(received.body, parse_error_in_band)
     images: list[Image] = []
     words: list[str] = []
     reasons: list[str] = []
-    for candidate in _list(told.get("candidates")):
+    for candidate in rows(told.get("candidates")):
         if not isinstance(candidate, dict):
             continue
         reasons.append(str(candidate.get("finishReason", "")))
         content = candidate.get("content")
-        for part in _list(content.get("parts") if isinstance(content, dict) else None):
+        for part in rows(content.get("parts") if isinstance(content, dict) else None):
             if not isinstance(part, dict) or part.get("thought") is True:
                 continue
             inline = part.get("inlineData") or part.get("inline_data")
@@ -78,10 +61,7 @@ def read(received: Received, _: ImageRequest) -> Made:
         feedback = told.get("promptFeedback")
         reasons.append(str(feedback.get("blockReason", "")) if isinstance(feedback, dict) else "")
         raise _nothing(reasons)
-    usage = usage_of(told.get("usageMetadata"))
-    if usage is not None:
-        usage = as_images(usage, len(images))
-    return Made(content=Images(data=tuple(images), text="".join(words) or None), usage=usage)
+    return made_of(images, words, usage_of(told.get("usageMetadata")))
 
 
 def _nothing(reasons: list[str]) -> MiraError:
@@ -89,10 +69,6 @@ def _nothing(reasons: list[str]) -> MiraError:
         message = "The model refused to make this image: its filter was set off."
         return MiraError(Kind.BAD_REQUEST, message, param="prompt", code="moderation_blocked")
     return MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no image.")
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 IMAGES_GEMINI = Shape(

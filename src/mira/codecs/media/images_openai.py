@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from mira.codecs import sse
 from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_error
 from mira.codecs.chat.usage import cost_literal, cost_nanocredits_of, reported_nanocredits
-from mira.codecs.lenient import compact, loose
+from mira.codecs.lenient import answered, compact, loose
 from mira.codecs.media.forms import Part, write_form
 from mira.codecs.media.images import Image, ImageRequest, Images, Picture, read_usage
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
@@ -62,11 +62,7 @@ def render(request: ImageRequest, target: Target) -> Outgoing:
 
 def read(received: Received, _: ImageRequest) -> Made:
     """A whole answer; MiraError where it holds no image."""
-    told = loose(received.body)
-    if not isinstance(told, dict):
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.")
-    if told.get("error"):
-        raise parse_error_in_band(told["error"])
+    told = answered(received.body, parse_error_in_band)
     rows = told.get("data")
     images = tuple(image for row in rows if (image := _image(row))) if isinstance(rows, list) else ()
     if not images:

@@ -11,7 +11,7 @@ import msgspec
 
 from mira.codecs.gemini.errors import parse_error, parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
-from mira.codecs.lenient import loose
+from mira.codecs.lenient import answered
 from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
 from mira.codecs.media.speech import RATE_HZ, Sound, SpeechRequest, empty
 from mira.core.usage import Usage
@@ -56,11 +56,7 @@ def render(request: SpeechRequest, target: Target) -> Outgoing:
 
 def read(received: Received, request: SpeechRequest) -> Made:
     """A whole answer; MiraError where it holds no sound."""
-    told = loose(received.body)
-    if not isinstance(told, dict):
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.")
-    if told.get("error"):
-        raise parse_error_in_band(told["error"])
+    told = answered(received.body, parse_error_in_band)
     sound = b"".join(_sounds(told))
     if not sound:
         raise empty()

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from mira.codecs.lenient import loose
 from mira.codecs.media.images import Picture
-from mira.codecs.media.shape import Made
+from mira.codecs.media.shape import Made, Received
 from mira.core.jobs import Failed, Happening
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
@@ -78,6 +79,17 @@ def submitted(upstream_id: Any) -> Made:
     if not isinstance(upstream_id, str) or len(upstream_id) > _MOST_ID or not _ID.fullmatch(upstream_id):
         raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer names no job.")
     return Made(content=upstream_id)
+
+
+def read_submission(received: Received, _: VideoRequest) -> Made:
+    """The id of a job, where the node tells it as `id`."""
+    told = loose(received.body)
+    return submitted(told.get("id") if isinstance(told, dict) else None)
+
+
+def look_under_videos(upstream_id: str) -> str:
+    """Where the job is, at nodes that keep them under `/videos`."""
+    return f"/videos/{upstream_id}"
 
 
 def failed(code: Any) -> Failed:

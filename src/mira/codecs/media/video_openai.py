@@ -12,8 +12,8 @@ from mira.codecs.chat.errors import parse_error
 from mira.codecs.chat.usage import reported_nanocredits
 from mira.codecs.lenient import loose
 from mira.codecs.media.forms import Part, write_form
-from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
-from mira.codecs.media.video import Looking, VideoRequest, failed, no_sense, submitted
+from mira.codecs.media.shape import Outgoing, Shape, Target
+from mira.codecs.media.video import Looking, VideoRequest, failed, look_under_videos, no_sense, read_submission
 from mira.core.jobs import Happening, Progressed, Ready
 
 
@@ -31,17 +31,6 @@ def render(request: VideoRequest, target: Target) -> Outgoing:
     parts.append(Part("input_reference", request.image.data, f"reference.{suffix}", request.image.mime_type))
     content_type, body = write_form(parts)
     return Outgoing(path="/videos", body=body, content_type=content_type)
-
-
-def read_submission(received: Received, _: VideoRequest) -> Made:
-    """The id of the job."""
-    told = loose(received.body)
-    return submitted(told.get("id") if isinstance(told, dict) else None)
-
-
-def look(upstream_id: str) -> str:
-    """Where the job is."""
-    return f"/videos/{upstream_id}"
 
 
 def read(body: bytes, upstream_id: str) -> Happening:
@@ -70,6 +59,6 @@ def _whole(seconds: Any) -> int | None:
 
 
 VIDEO_OPENAI = Shape(name="openai videos", render=render, read=read_submission, parse_error=parse_error)
-LOOKING_OPENAI = Looking(look=look, read=read, cancel=look)
+LOOKING_OPENAI = Looking(look=look_under_videos, read=read, cancel=look_under_videos)
 #: A Mira does the work of one Idempotency-Key once.
-LOOKING_MIRA = Looking(look=look, read=read, cancel=look, works_once=True)
+LOOKING_MIRA = Looking(look=look_under_videos, read=read, cancel=look_under_videos, works_once=True)

@@ -12,8 +12,8 @@ import msgspec
 from mira.codecs.chat.errors import parse_error
 from mira.codecs.chat.usage import reported_nanocredits
 from mira.codecs.lenient import loose
-from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
-from mira.codecs.media.video import Looking, VideoRequest, failed, no_sense, submitted
+from mira.codecs.media.shape import Outgoing, Shape, Target
+from mira.codecs.media.video import Looking, VideoRequest, failed, look_under_videos, no_sense, read_submission
 from mira.core.jobs import Happening, Progressed, Ready
 
 
@@ -29,17 +29,6 @@ def render(request: VideoRequest, target: Target) -> Outgoing:
         url = f"data:{request.image.mime_type};base64,{data}"
         fields["frame_images"] = [{"type": "image_url", "image_url": {"url": url}, "frame_type": "first_frame"}]
     return Outgoing(path="/videos", body=msgspec.json.encode(fields))
-
-
-def read_submission(received: Received, _: VideoRequest) -> Made:
-    """The id of the job."""
-    told = loose(received.body)
-    return submitted(told.get("id") if isinstance(told, dict) else None)
-
-
-def look(upstream_id: str) -> str:
-    """Where the job is."""
-    return f"/videos/{upstream_id}"
 
 
 def read(body: bytes, upstream_id: str) -> Happening:
@@ -63,4 +52,4 @@ def read(body: bytes, upstream_id: str) -> Happening:
 
 
 VIDEO_OPENROUTER = Shape(name="openrouter videos", render=render, read=read_submission, parse_error=parse_error)
-LOOKING_OPENROUTER = Looking(look=look, read=read)
+LOOKING_OPENROUTER = Looking(look=look_under_videos, read=read)

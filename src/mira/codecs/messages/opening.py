@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from mira.codecs.codec import OWN_PREFIX, Envelope
+from mira.codecs.codec import Envelope
 from mira.codecs.messages import wire
-from mira.codecs.refusals import is_too_deep, missing, not_json, refusal, too_deep, wrong
+from mira.codecs.opening import opened
+from mira.codecs.refusals import missing, wrong
 from mira.errors import Kind, MiraError
 
 CHOICES = ("auto", "any", "tool", "none")
 THINKING = ("enabled", "adaptive", "disabled", "between_tools")
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _ROLES = ("user", "assistant", "system")
 #: Blocks that stand with one role only.
 _ROLE_OF = {
@@ -45,7 +45,7 @@ _SOURCES = {"base64": "data", "url": "url", "file": "file_id", "text": "data", "
 
 def open_request(body: bytes) -> Envelope:
     """Validates a body and opens it; MiraError BAD_REQUEST with `param` where it is wrong."""
-    request, fields = _decode(body)
+    request, fields = opened(body, _REQUEST, {})
     if request.max_tokens is None:
         missing("max_tokens")
     return _envelope(body, request, fields)
@@ -53,24 +53,7 @@ def open_request(body: bytes) -> Envelope:
 
 def open_count(body: bytes) -> Envelope:
     """The same for `POST /v1/messages/count_tokens`, whose bodies need no `max_tokens`."""
-    return _envelope(body, *_decode(body))
-
-
-def _decode(body: bytes) -> tuple[wire.Request, dict[str, Raw]]:
-    try:
-        if not body.isascii():
-            body.decode()
-        request = _REQUEST.decode(body)
-        fields = _FIELDS.decode(body)
-    except msgspec.ValidationError as error:
-        raise refusal(error, {}) from None
-    except RecursionError:
-        raise too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise not_json() from None
-    if is_too_deep(body):
-        raise too_deep()
-    return request, fields
+    return _envelope(body, *opened(body, _REQUEST, {}))
 
 
 def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Envelope:
@@ -88,9 +71,6 @@ def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Env
             parts, size = _check_blocks(message.content, f"messages[{index}].content", message.role)
             media_parts += parts
             media_bytes += size
-    for name in list(fields):
-        if name.startswith(OWN_PREFIX):
-            del fields[name]
     return Envelope(
         model=request.model,
         stream=request.stream is True,

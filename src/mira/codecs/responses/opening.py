@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from mira.codecs.codec import OWN_PREFIX, Envelope
-from mira.codecs.refusals import is_too_deep, missing, not_json, refusal, too_deep, wrong
+from mira.codecs.codec import Envelope
+from mira.codecs.opening import opened
+from mira.codecs.refusals import missing, not_json, refusal, wrong
 from mira.codecs.responses import wire
 from mira.errors import Kind, MiraError
 
@@ -20,7 +21,6 @@ MIN_OUTPUT_CAP = 16
 CLIENT = "client"
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _HEAD = msgspec.json.Decoder(wire.Head)
 _ITEMS = {name: msgspec.json.Decoder(kind) for name, kind in wire.ITEMS.items()}
 _TOOLS = {name: msgspec.json.Decoder(kind) for name, kind in wire.TOOLS.items()}
@@ -33,25 +33,15 @@ _ONE_OF = {
 
 def open_request(body: bytes) -> Envelope:
     """Validates a body and opens it; MiraError BAD_REQUEST with `param` where it is wrong."""
+    request, fields = opened(body, _REQUEST, _ONE_OF)
     try:
-        if not body.isascii():
-            body.decode()
-        request = _REQUEST.decode(body)
-        fields = _FIELDS.decode(body)
-        if is_too_deep(body):
-            raise too_deep()
         items = _items(request)
         tools = [read_tool(raw, f"tools[{index}]") for index, raw in enumerate(request.tools or ())]
-    except msgspec.ValidationError as error:
-        raise refusal(error, _ONE_OF) from None
-    except RecursionError:
-        raise too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
+        # Of an item that was kept as bytes until now: a text in it with an escape that is none.
         raise not_json() from None
     _check(request)
     media_parts, media_bytes = _media(items)
-    for name in [name for name in fields if name.startswith(OWN_PREFIX)]:
-        del fields[name]
     cap = request.max_output_tokens
     return Envelope(
         model=request.model,

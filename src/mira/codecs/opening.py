@@ -1,0 +1,37 @@
+"""The first look at a client's body, under every protocol: JSON in UTF-8, of the right shape and not too deep."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from mira.codecs.codec import OWN_PREFIX
+from mira.codecs.refusals import is_too_deep, not_json, refusal, too_deep
+
+T = TypeVar("T")
+_FIELDS = msgspec.json.Decoder(dict[str, Raw])
+
+
+def opened(body: bytes, decoder: msgspec.json.Decoder[T], one_of: Mapping[str, str]) -> tuple[T, dict[str, Raw]]:
+    """What the decoder makes of the body, and its fields as they were sent, without those that are Mira's own.
+
+    MiraError BAD_REQUEST, with `param` where a field is wrong; `one_of` lists by field the words that a tag may be.
+    """
+    try:
+        if not body.isascii():
+            body.decode()
+        request = decoder.decode(body)
+        fields = _FIELDS.decode(body)
+    except msgspec.ValidationError as error:
+        raise refusal(error, one_of) from None
+    except RecursionError:
+        raise too_deep() from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise not_json() from None
+    if is_too_deep(body):
+        raise too_deep()
+    for name in list(fields):
+        if name.startswith(OWN_PREFIX):
+            del fields[name]
+    return request, fields
