@@ -1,0 +1,56 @@
+import { Button } from "@mantine/core";
+import { useState } from "react";
+import type { QueryValue } from "../../api/client";
+import type { CallLine, CallShown } from "../../api/schema";
+import { saveCsv } from "../../format/csv";
+import { Icon } from "../Icon";
+import { tellFailure } from "../toasts";
+
+const PAGE = 1000;
+const MOST = 10_000;
+const HEAD = ["protocol", "model", "node", "status", "error", "attempts", "duration_ms", "first_content_ms", "input_tokens", "output_tokens", "cost"];
+
+type Query = Record<string, QueryValue>;
+
+interface ExportCallsProps<T> {
+  file: string;
+  /** Reads one page of what fits. */
+  read: (query: Query) => Promise<{ data: T[]; next: string | null }>;
+  query: Query;
+  /** When and whose: the columns between the id and what every call has. */
+  first: readonly (readonly [string, (call: T) => string])[];
+}
+
+/** Saves the calls that fit, 10,000 at most, as a table for spreadsheets. */
+export function ExportCalls<T extends CallShown | CallLine>({ file, read, query, first }: ExportCallsProps<T>) {
+  const [busy, setBusy] = useState(false);
+  const save = async () => {
+    setBusy(true);
+    try {
+      const lines = (await everyCall(read, query)).map((call) => [call.id, ...first.map(([, told]) => told(call)), ...restOf(call)]);
+      saveCsv(file, ["id", ...first.map(([name]) => name), ...HEAD], lines);
+    } catch (error) {
+      tellFailure(error);
+    }
+    setBusy(false);
+  };
+  return <Button variant="default" leftSection={<Icon name="download" />} loading={busy} onClick={() => void save()}>Export CSV</Button>;
+}
+
+async function everyCall<T>(read: ExportCallsProps<T>["read"], query: Query): Promise<T[]> {
+  const found: T[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: { data: T[]; next: string | null } = await read({ ...query, limit: PAGE, cursor });
+    found.push(...page.data);
+    cursor = page.next;
+  } while (cursor !== null && found.length < MOST);
+  return found;
+}
+
+function restOf(call: CallShown | CallLine): (string | number | null)[] {
+  return [
+    call.protocol, call.model, call.node, call.status, call.error, call.attempts, call.duration_ms, call.first_content_ms,
+    call.usage.prompt_tokens, call.usage.completion_tokens, call.cost,
+  ];
+}
