@@ -29,6 +29,22 @@ def upstream(scripted: Upstream) -> Upstream:
     return scripted
 
 
+@pytest.fixture(scope="module")
+def others() -> Iterator[list[Upstream]]:
+    """Three more upstreams of the module, for nodes of other kinds; Gemini is the first."""
+    made = [Upstream(()).start() for _ in range(3)]
+    yield made
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def gemini(others: list[Upstream]) -> Upstream:
+    """The module's Gemini without scripts and requests of earlier tests."""
+    others[0].reset()
+    return others[0]
+
+
 @pytest.fixture(autouse=True)
 def well_nodes(request: pytest.FixtureRequest) -> None:
     """What a module's nodes did in earlier tests is forgotten: their states outlast the test that made them sick."""

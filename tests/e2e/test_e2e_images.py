@@ -16,27 +16,12 @@ from tests.support.pictures import (
     openai_images,
     png,
 )
-from tests.support.upstream import FIN, Moment, Upstream, answers, hangs, streams
+from tests.support.upstream import FIN, Moment, answers, hangs, streams
 
 #: 20 tokens of words at 5 and 1,000 of a picture at 40 credits a million.
 COST = Decimal("0.0401")
 EACH = {"*": "0.04", "high": "0.17", "high/1024x1536": "0.25"}
 PAINTERS = ("gpt-image-1", "gpt-image-mute", "gpt-image-each", "gpt-image-free", "gpt-image-gold")
-
-
-@pytest.fixture(scope="module")
-def others():
-    """Upstreams of the other kinds: Gemini, OpenRouter, and a second OpenAI."""
-    made = [Upstream(()).start() for _ in range(3)]
-    yield made
-    for upstream in made:
-        upstream.stop()
-
-
-@pytest.fixture
-def gemini(others):
-    others[0].reset()
-    return others[0]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.gateway import (
     openai_node,
     price,
 )
-from tests.support.upstream import FIN, Moment, Upstream, answers, frames, streams
+from tests.support.upstream import FIN, Moment, answers, frames, streams
 
 TEXT = "Hello, this is a test AI voice speaking."
 PIECES = [b"\xff\xf3\x84\xc4" + bytes(range(200)), bytes(range(50)), b"the end"]
@@ -45,21 +45,6 @@ def gemini_sound(data=PCM, *, usage=True, mime_type="audio/L16;codec=pcm;rate=24
     return answers(body)
 
 
-@pytest.fixture(scope="module")
-def others():
-    """Upstreams of the other kinds: Gemini, and one that is compatible with OpenAI."""
-    made = [Upstream(()).start() for _ in range(2)]
-    yield made
-    for upstream in made:
-        upstream.stop()
-
-
-@pytest.fixture
-def gemini(others):
-    others[0].reset()
-    return others[0]
-
-
 @pytest.fixture
 def compatible(others):
     others[1].reset()
@@ -68,7 +53,7 @@ def compatible(others):
 
 @pytest.fixture(scope="module")
 def gateway(scripted, others, make_gateway):
-    gemini, compatible = others
+    gemini, compatible, _ = others
     return make_gateway(
         nodes=[
             openai_node(scripted.url, models=[*OPENAI, "tts-unpriced"]),
