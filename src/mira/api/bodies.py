@@ -219,16 +219,6 @@ async def in_time(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         yield piece
 
 
-async def bounded(stream: AsyncIterator[bytes], limit_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The pieces of a form; MiraError TOO_LARGE."""
-    size = 0
-    async for piece in stream:
-        size += len(piece)
-        if size > limit_bytes:
-            raise MiraError(Kind.TOO_LARGE, f"the form is larger than {limit_bytes // 2**20} MiB")
-        yield piece
-
-
 async def read_raw(asked: Asked, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Reads a body as it came; MiraError TOO_LARGE, BAD_REQUEST where it comes too slowly."""
     return bytes(await read_into(asked, limit_bytes))

@@ -9,10 +9,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw, Struct
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response, StreamingResponse
 
-from mira.api.bodies import answer, bounded, decode, in_time, read_into
+from mira.api.bodies import answer, decode, read_into
+from mira.api.forms import form_of, is_form
 from mira.api.services import Asked, Services
 from mira.core.call import CallRecord
 from mira.core.file import File
@@ -55,8 +55,7 @@ class Uploaded(Struct):
 
 async def upload(services: Services, asked: Asked) -> Response:
     """Keeps a file: JSON with base64, or a form with the part `file`."""
-    content_type = asked.request.headers.get("content-type", "")
-    if content_type.lower().startswith("multipart/form-data"):
+    if is_form(asked):
         file = await _from_form(services, asked)
     else:
         file = await _from_json(services, asked)
@@ -107,19 +106,8 @@ async def _from_json(services: Services, asked: Asked) -> File:
 
 
 async def _from_form(services: Services, asked: Asked) -> File:
-    form = MultiPartParser(
-        asked.request.headers,
-        bounded(in_time(asked.request.stream()), services.uploads.max_bytes + SURPLUS_BYTES),
-        max_files=1,
-        max_fields=8,
-        max_part_size=SURPLUS_BYTES,
-    )
-    try:
-        parts = await form.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        said = error.message if isinstance(error, MultiPartException) else "it has no boundary"
-        raise MiraError(Kind.BAD_REQUEST, f"the form cannot be read: {said}") from None
-    try:
+    limit = services.uploads.max_bytes + SURPLUS_BYTES
+    async with form_of(asked, limit, most_fields=8, part_bytes=SURPLUS_BYTES) as parts:
         part = parts.get("file")
         if not isinstance(part, UploadFile):
             raise MiraError(Kind.BAD_REQUEST, "file: the form needs a part of this name with the file", param="file")
@@ -127,8 +115,6 @@ async def _from_form(services: Services, asked: Asked) -> File:
         return await services.uploads.keep(
             _workspace(asked), _read(part), declared_type=declared, filename=part.filename
         )
-    finally:
-        await parts.close()
 
 
 async def _decoded(text: memoryview) -> AsyncIterator[bytes]:

@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 
 from mira.api import media
-from mira.api.bodies import bounded, decode, in_time, read_into, wrong_field
+from mira.api.bodies import decode, read_into, wrong_field
+from mira.api.forms import form_of, is_form
 from mira.api.services import Asked, Services
 from mira.calls.media_wish import Answer, Told, Wish
 from mira.codecs.media.images import (
@@ -76,7 +76,7 @@ async def edit(services: Services, asked: Asked) -> Response:
     """Changes images: a form as OpenAI's SDKs send it, or JSON."""
 
     async def read() -> Wish:
-        if _is_form(asked):
+        if is_form(asked):
             body, images, mask = await _form(asked)
         else:
             told = decode(await read_into(asked, MAX_BODY_BYTES), EditBody)
@@ -229,30 +229,12 @@ def _reference(told: str | Reference | None) -> str | None:
     return reference
 
 
-def _is_form(asked: Asked) -> bool:
-    return str(asked.request.headers.get("content-type", "")).lower().startswith("multipart/form-data")
-
-
 async def _form(asked: Asked) -> tuple[Body, tuple[Any, ...], Any]:
-    parser = MultiPartParser(
-        asked.request.headers,
-        bounded(in_time(asked.request.stream()), MAX_BODY_BYTES),
-        max_files=MOST_REFERENCES + 1,
-        max_fields=40,
-        max_part_size=SURPLUS_BYTES * 4,
-    )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        said = error.message if isinstance(error, MultiPartException) else "it has no boundary"
-        raise MiraError(Kind.BAD_REQUEST, f"the form cannot be read: {said}") from None
-    try:
+    async with form_of(asked, MAX_BODY_BYTES, most_files=MOST_REFERENCES + 1, part_bytes=SURPLUS_BYTES * 4) as form:
         images = [await _part(part, "image") for name in ("image", "image[]") for part in form.getlist(name)]
         mask = form.get("mask")
         words = {name: value for name, value in form.items() if isinstance(value, str)}
         return _words(words), tuple(images), None if mask is None else await _part(mask, "mask")
-    finally:
-        await form.close()
 
 
 async def _part(part: Any, field: str) -> Any:

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 
 from mira.api import media
-from mira.api.bodies import bounded, in_time, wrong_field
+from mira.api.bodies import wrong_field
+from mira.api.forms import form_of, is_form
 from mira.api.services import Asked, Services
 from mira.calls.media_wish import Answer, Told, Wish
 from mira.codecs.media.shape import Made
@@ -33,7 +33,6 @@ from mira.files.uploads import clean_name
 
 PROTOCOL = "transcription"
 SURPLUS_BYTES = 64 * 1024
-MOST_FIELDS = 40
 #: What is taken, by content, with the endings that fit it, the usual one first: some nodes judge files by their names.
 ENDINGS = {
     "audio/wav": "wav",
@@ -102,31 +101,17 @@ def _render(request: TranscriptionRequest, made: Made, told: Told) -> Answer:
 
 
 async def _form(services: Services, asked: Asked) -> tuple[TranscriptionBody, TranscriptionRequest]:
-    if not asked.request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if not is_form(asked):
         message = "this route takes a form (multipart/form-data) with the parts `file` and `model`"
         raise MiraError(Kind.BAD_MEDIA_TYPE, message)
     limit = services.uploads.max_bytes
-    parser = MultiPartParser(
-        asked.request.headers,
-        bounded(in_time(asked.request.stream()), limit + SURPLUS_BYTES),
-        max_files=1,
-        max_fields=MOST_FIELDS,
-        max_part_size=SURPLUS_BYTES,
-    )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        said = error.message if isinstance(error, MultiPartException) else "it has no boundary"
-        raise MiraError(Kind.BAD_REQUEST, f"the form cannot be read: {said}") from None
-    try:
+    async with form_of(asked, limit + SURPLUS_BYTES, part_bytes=SURPLUS_BYTES) as form:
         part = form.get("file")
         if not isinstance(part, UploadFile):
             raise MiraError(Kind.BAD_REQUEST, "file: the form needs a part of this name with the sound", param="file")
         data = await part.read(limit + 1)
         filename = part.filename
         words = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
-    finally:
-        await form.close()
     if len(data) > limit:
         raise MiraError(Kind.TOO_LARGE, f"file: larger than {limit // 2**20} MiB", param="file")
     mime_type = binary_type(data[:HEAD_BYTES]) or ""

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mira.api import media
-from mira.api.bodies import bounded, decode, in_time, read_into, wrong_field
+from mira.api.bodies import decode, read_into, wrong_field
+from mira.api.forms import form_of, is_form
 from mira.api.services import Asked, Services
 from mira.codecs.media.images import Picture
 from mira.codecs.media.video import VideoRequest
@@ -61,7 +61,7 @@ class Wanted(Struct, frozen=True):
 async def read(asked: Asked) -> Wanted:
     """Reads a request; MiraError BAD_REQUEST with the field's name."""
     picture: Picture | None = None
-    if asked.request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if is_form(asked):
         body, picture = await _form(asked)
     else:
         body = decode(await read_into(asked, MAX_BODY_BYTES), VideoBody)
@@ -105,21 +105,9 @@ def wait_s(asked: Asked, body: VideoBody | None = None) -> float:
 
 
 async def _form(asked: Asked) -> tuple[VideoBody, Picture | None]:
-    parser = MultiPartParser(
-        asked.request.headers,
-        bounded(in_time(asked.request.stream()), MAX_BODY_BYTES),
-        max_files=1,
-        max_fields=20,
-        max_part_size=MAX_BODY_BYTES,
-    )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        said = error.message if isinstance(error, MultiPartException) else "it has no boundary"
-        raise MiraError(Kind.BAD_REQUEST, f"the form cannot be read: {said}") from None
-    try:
-        picture = None
-        words: dict[str, Any] = {}
+    picture = None
+    words: dict[str, Any] = {}
+    async with form_of(asked, MAX_BODY_BYTES, most_fields=20, part_bytes=MAX_BODY_BYTES) as form:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
                 if name not in ("input_reference", "image"):
@@ -129,11 +117,10 @@ async def _form(asked: Asked) -> tuple[VideoBody, Picture | None]:
                 words.setdefault("input_reference", {})[inner[1]] = value
             else:
                 words[name] = value
+    try:
         return msgspec.convert(words, VideoBody, strict=False), picture
     except msgspec.ValidationError as error:
         raise wrong_field(error) from None
-    finally:
-        await form.close()
 
 
 def _referred(reference: str | Reference) -> str:
