@@ -147,13 +147,9 @@ def transfer_body(line: Transfer) -> dict[str, Any]:
     }
 
 
-def _sum_body(row: Any) -> dict[str, Any]:
-    groups = {
-        {"day": "day_ms", "hour": "hour_ms", "key": "key_id", "workspace": "workspace_id"}.get(name, name): value
-        for name, value in row.groups.items()
-    }
+def sums_body(row: Any) -> dict[str, Any]:
+    """The sums of a row of `mira.store.usage`, as its customer is told them."""
     return {
-        **groups,
         "calls": row.calls,
         "failed": row.failed,
         "prompt_tokens": row.prompt_tokens,
@@ -162,6 +158,17 @@ def _sum_body(row: Any) -> dict[str, Any]:
         "cache_read_tokens": row.cache_read_tokens,
         "reasoning_tokens": row.reasoning_tokens,
         "cost": credits_text(row.billed_nanocredits),
+    }
+
+
+def _sum_body(row: Any) -> dict[str, Any]:
+    groups = {
+        {"day": "day_ms", "hour": "hour_ms", "key": "key_id", "workspace": "workspace_id"}.get(name, name): value
+        for name, value in row.groups.items()
+    }
+    return {
+        **groups,
+        **sums_body(row),
         "computed_cost": credits_text(row.computed_nanocredits),
         "reported_cost": credits_text(row.reported_nanocredits),
         "overrun": credits_text(row.overrun_nanocredits),

@@ -64,15 +64,6 @@ export interface Budget {
   period: "day" | "month" | "total" | "week";
 }
 
-export interface BudgetLine {
-  amount: string;
-  period: "day" | "month" | "total" | "week";
-  spent: string;
-  held: string;
-  left: string;
-  resets_at_ms: number | null;
-}
-
 export interface BudgetShown {
   amount: string;
   period: "day" | "month" | "total" | "week";
@@ -133,7 +124,6 @@ export interface CallShown {
   upstream_request_id: string | null;
   workspace_id: string;
   key_id: string;
-  key_name: string | null;
   face: string;
   protocol: string;
   model: string;
@@ -150,6 +140,7 @@ export interface CallShown {
   held: string;
   computed_cost: string;
   reported_cost: string | null;
+  key_name: string | null;
 }
 
 export interface CallUsage {
@@ -378,7 +369,7 @@ export interface KeyLine {
   rpm: number | null;
   tpm: number | null;
   concurrency: number | null;
-  budget: BudgetLine | null;
+  budget: BudgetShown | null;
 }
 
 export interface KeyLineMade {
@@ -397,7 +388,7 @@ export interface KeyLineMade {
   rpm: number | null;
   tpm: number | null;
   concurrency: number | null;
-  budget: BudgetLine | null;
+  budget: BudgetShown | null;
   secret: string;
 }
 
@@ -515,7 +506,7 @@ export interface MemberLine {
   rpm: number | null;
   tpm: number | null;
   concurrency: number | null;
-  budget: BudgetLine | null;
+  budget: BudgetShown | null;
 }
 
 export interface MemberLines {

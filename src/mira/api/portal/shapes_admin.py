@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mira.api.portal.shapes_calls import CallUsage
+from mira.api.portal.shapes import BudgetShown
+from mira.api.portal.shapes_calls import CallLine
 
 
 class WorkspaceRow(Struct, kw_only=True):
@@ -45,17 +46,6 @@ class TransferLines(Struct, kw_only=True):
     object: str = "list"
 
 
-class BudgetLine(Struct, kw_only=True):
-    """A budget and what is taken of it in its present period."""
-
-    amount: str
-    period: Literal["day", "week", "month", "total"]
-    spent: str
-    held: str
-    left: str
-    resets_at_ms: int | None
-
-
 class KeyLine(Struct, kw_only=True):
     """A key without its secret. `member` is an id."""
 
@@ -74,7 +64,7 @@ class KeyLine(Struct, kw_only=True):
     rpm: int | None
     tpm: int | None
     concurrency: int | None
-    budget: BudgetLine | None
+    budget: BudgetShown | None
 
 
 class KeyLines(Struct, kw_only=True):
@@ -102,7 +92,7 @@ class MemberLine(Struct, kw_only=True):
     rpm: int | None
     tpm: int | None
     concurrency: int | None
-    budget: BudgetLine | None
+    budget: BudgetShown | None
 
 
 class MemberLines(Struct, kw_only=True):
@@ -110,32 +100,6 @@ class MemberLines(Struct, kw_only=True):
 
     data: list[MemberLine]
     object: str = "list"
-
-
-class CallLine(Struct, kw_only=True):
-    """One call of any workspace."""
-
-    id: str
-    client_request_id: str | None
-    upstream_request_id: str | None
-    workspace_id: str
-    key_id: str
-    face: str
-    protocol: str
-    model: str
-    node: str | None
-    stream: bool
-    started_at_ms: int
-    first_content_ms: int | None
-    duration_ms: int
-    attempts: int
-    status: int
-    error: str | None
-    usage: CallUsage
-    cost: str
-    held: str
-    computed_cost: str
-    reported_cost: str | None
 
 
 class CallLines(Struct, kw_only=True):

@@ -21,7 +21,7 @@ class CallUsage(Struct, kw_only=True):
     estimated: bool
 
 
-class CallShown(Struct, kw_only=True):
+class CallLine(Struct, kw_only=True):
     """One call. `status` 499: its client left. `first_content_ms` and `duration_ms` count from its start."""
 
     id: str
@@ -29,7 +29,6 @@ class CallShown(Struct, kw_only=True):
     upstream_request_id: str | None
     workspace_id: str
     key_id: str
-    key_name: str | None
     face: str
     protocol: str
     model: str
@@ -46,6 +45,12 @@ class CallShown(Struct, kw_only=True):
     held: str
     computed_cost: str
     reported_cost: str | None
+
+
+class CallShown(CallLine, kw_only=True):
+    """A call with the name of its key, as its workspace sees it."""
+
+    key_name: str | None
 
 
 class Bar(Struct, kw_only=True):

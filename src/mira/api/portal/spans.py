@@ -7,6 +7,7 @@ import msgspec
 from mira.api.bodies import number
 from mira.api.portal import shapes_calls as shapes
 from mira.api.services import Asked, Services
+from mira.api.usage import sums_body
 from mira.core.money import credits_text
 from mira.core.pricing import Markup
 from mira.errors import Kind, MiraError
@@ -50,24 +51,10 @@ def _bar(at_ms: int, row: Any) -> shapes.Bar:
     return shapes.Bar(begins_ms=at_ms, calls=row.calls, failed=row.failed, cost=credits_text(row.billed_nanocredits))
 
 
-def sums_of(row: Any) -> dict[str, Any]:
-    """The sums of a row of `mira.store.usage`, as the shapes name them."""
-    return {
-        "calls": row.calls,
-        "failed": row.failed,
-        "prompt_tokens": row.prompt_tokens,
-        "completion_tokens": row.completion_tokens,
-        "total_tokens": row.prompt_tokens + row.completion_tokens,
-        "cache_read_tokens": row.cache_read_tokens,
-        "reasoning_tokens": row.reasoning_tokens,
-        "cost": credits_text(row.billed_nanocredits),
-    }
-
-
 async def totals(services: Services, sought: Wanted) -> shapes.UsageSums:
     """The sums over a span."""
     [row] = (await services.usage.page(sought, ())).rows
-    return shapes.UsageSums(**sums_of(row))
+    return shapes.UsageSums(**sums_body(row))
 
 
 def before(sought: Wanted) -> Wanted:

@@ -14,9 +14,9 @@ from mira.api.portal import shapes_calls as shapes
 from mira.api.portal.calls import shown_transfer
 from mira.api.portal.keys import MANAGED
 from mira.api.portal.session import workspace_of
-from mira.api.portal.spans import DAY_MS, bars, before, percentile, span_of, sums_of, totals
+from mira.api.portal.spans import DAY_MS, bars, before, percentile, span_of, totals
 from mira.api.services import Asked, Services
-from mira.api.usage import groups_of, wanted
+from mira.api.usage import groups_of, sums_body, wanted
 from mira.core.ledger import workspace_account
 from mira.core.limits import period_start_ms
 from mira.core.money import credits_text
@@ -187,7 +187,7 @@ def _row(row: Any, names: dict[str, str]) -> shapes.UsageRow:
         {"day": "day_ms", "hour": "hour_ms", "key": "key_id"}.get(name, name): value
         for name, value in row.groups.items()
     }
-    return shapes.UsageRow(**groups, key_name=names.get(groups.get("key_id", "")), **sums_of(row))
+    return shapes.UsageRow(**groups, key_name=names.get(groups.get("key_id", "")), **sums_body(row))
 
 
 async def _usage_csv(services: Services, sought: Wanted, by: tuple[Group, ...], names: dict[str, str]) -> Response:

@@ -82,14 +82,15 @@ def _context_tokens(address: str, key: str) -> int:
         return msgspec.json.decode(answer.read(), type=_Props).default_generation_settings.n_ctx
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Waits for the end of the standard input, which a parent keeps open while it lives, then ends this process."""
     while os.read(0, 4096):
         pass
     os._exit(0)
 
 
-def _own_output() -> BinaryIO:
-    """Takes the standard output for the one line; whatever llama.cpp prints goes nowhere."""
+def own_output() -> BinaryIO:
+    """Takes the standard output for the one line; whatever libraries print goes nowhere."""
     mine = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -102,9 +103,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 3 or not arguments[2].isdecimal() or KEY_VARIABLE not in os.environ:
         print(f"usage: {KEY_VARIABLE}=… python -m mira.nodes.local.runtime MODEL_PATH ALIAS N_CTX", file=sys.stderr)
         return 2
-    watch = threading.Thread(target=_end_with_parent)
+    watch = threading.Thread(target=end_with_parent)
     watch.start()
-    output = _own_output()
+    output = own_output()
     # The gateway on the same machine goes first: an answer of the model may take longer, a relayed byte may not.
     os.nice(NICENESS)
     try:

@@ -22,26 +22,11 @@ import uvicorn
 
 from mira.nodes.local.media.models import Models
 from mira.nodes.local.media.service import Service
-from mira.nodes.local.runtime import KEY_VARIABLE, NICENESS, Hello
+from mira.nodes.local.runtime import KEY_VARIABLE, NICENESS, Hello, end_with_parent, own_output
 
 #: All three models at work need about one; what asks for more is broken or hostile.
 MOST_MEMORY_BYTES = 4 * 2**30
 LOOKED_EVERY_S = 1.0
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
-
-
-def _own_output() -> BinaryIO:
-    """Takes the standard output for the one line; whatever libraries print goes nowhere."""
-    mine = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    return mine
 
 
 async def _serve(cache_dir: Path, idle_s: float, key: str, output: BinaryIO) -> None:
@@ -67,8 +52,8 @@ def main(arguments: list[str]) -> int:
         usage = "python -m mira.nodes.local.media.program CACHE_DIR IDLE_S"
         print(f"usage: {KEY_VARIABLE}=… {usage}", file=sys.stderr)
         return 2
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    output = _own_output()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    output = own_output()
     # The gateway on the same machine goes first.
     os.nice(NICENESS)
     with suppress(ValueError, OSError):

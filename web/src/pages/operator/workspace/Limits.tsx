@@ -1,7 +1,7 @@
 import { Button, Group, Modal, NumberInput, Select, SimpleGrid, Stack, Text, TextInput } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { messageOf } from "../../../api/client";
-import type { BudgetLine, MemberLine } from "../../../api/schema";
+import type { BudgetShown, MemberLine } from "../../../api/schema";
 import { Money } from "../../../components/Money";
 import { formatCount } from "../../../format/number";
 
@@ -10,9 +10,9 @@ export interface Limits {
   rpm: number | null;
   tpm: number | null;
   concurrency: number | null;
-  budget: { amount: string; period: BudgetLine["period"] } | null;
+  budget: { amount: string; period: BudgetShown["period"] } | null;
 }
-type Period = BudgetLine["period"];
+type Period = BudgetShown["period"];
 
 const PERIODS: { value: Period; label: string }[] = [
   { value: "day", label: "each day" }, { value: "week", label: "each week" }, { value: "month", label: "each month" }, { value: "total", label: "in total" },
