@@ -4,14 +4,15 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
+from msgspec import Struct
 
 from mira import __version__
 from mira.api import application, video_services
-from mira.api.accounts import accounts
+from mira.api.accounts import Accounts, accounts
 from mira.api.services import Fetching, Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
@@ -89,6 +90,28 @@ class App:
         self.asgi = application.build(services)
 
 
+class Grounds(Struct, frozen=True, kw_only=True):
+    """What all else stands on: the configuration, the open store with its ledger and its secret, who may use them.
+
+    `epoch_id` names this process and is never used again.
+    """
+
+    config: Config
+    metrics: Metrics
+    ids: Ids
+    epoch_id: str
+    database: Database
+    ledger: Ledger
+    settings: Settings
+    workspaces: Workspaces
+    keys: Keys
+    box: SecretBox
+    keyring: Keyring
+    leases: Leases
+    pools: Pools
+    people: Accounts
+
+
 @asynccontextmanager
 async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator[App]:
     """Opens the store under the data folder's lock and assembles Mira around it; ConfigError says what is wrong.
@@ -97,152 +120,197 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     """
     allowed, page_price = allowed_addresses(config), price_of_page(config)
     make_home(config.home)
-    ids = Ids()
     async with AsyncExitStack() as stack:
-        database = Database.open(config.database_url)
-        stack.push_async_callback(database.close)
         metrics = Metrics(
             version=__version__,
             models=lambda: fleet.catalog.routes,
             nodes=lambda: {node.name for node in fleet.nodes},
             standing=lambda: _standing(services),
         )
-        epoch_id = ids("epoch")
-        doubts = Doubts(lambda: fleet.nodes, lambda lost, cost: ledger.close_lost(lost, cost), now_ms)  # noqa: PLW0108 - made below
-        ledger = Ledger(
-            database,
-            epoch_id=epoch_id,
-            on_batch=metrics.batch_committed,
-            # A command that opens the store for a moment asks nobody.
-            on_doubt=doubts.take if first_start else None,
-        )
-        await ledger.start()
-        stack.push_async_callback(ledger.close)
-        settings, workspaces, keys = Settings(database), Workspaces(database), Keys(database)
-        box = SecretBox(await installation_secret(config, settings, shared=database.shared))
-        await check_secret(settings, box.fingerprint())
-        leases = Leases(database, holder=epoch_id)
-        keyring = Keyring(keys, box, now_ms=now_ms, new_id=ids)
-        versions = Versions(database, monotonic_s=time.monotonic)
+        doubts = Doubts(lambda: fleet.nodes, lambda lost, cost: grounds.ledger.close_lost(lost, cost), now_ms)  # noqa: PLW0108 - made below
+        # A command that opens the store for a moment asks nobody.
+        grounds = await _grounds(config, stack, metrics, doubts if first_start else None)
+        versions = Versions(grounds.database, monotonic_s=time.monotonic)
         await versions.poll()
-        pools = Pools()
-        people = accounts(config, database, box, now_ms, time.monotonic, new_id=ids, new_client=pools.upstream)
         first: FirstRun | None = None
         if first_start:
             first = await bootstrap(
                 config,
-                settings=settings,
-                leases=leases,
-                workspaces=workspaces,
-                keyring=keyring,
-                ledger=ledger,
-                users=people.users,
-                hash_password=people.passwords.hash,
+                settings=grounds.settings,
+                leases=grounds.leases,
+                workspaces=grounds.workspaces,
+                keyring=grounds.keyring,
+                ledger=grounds.ledger,
+                users=grounds.people.users,
+                hash_password=grounds.people.passwords.hash,
                 now_ms=now_ms,
             )
         side = SideProcess()
         stack.push_async_callback(side.close)
         fleet = Fleet(
-            saved=Nodes(database, box, now_ms=now_ms),
-            new_pool=pools.upstream,
+            saved=Nodes(grounds.database, grounds.box, now_ms=now_ms),
+            new_pool=grounds.pools.upstream,
             list_prices=side.prices,
             monotonic_s=time.monotonic,
         )
         stack.push_async_callback(fleet.stop)
         await fleet.load(config.nodes, operator_prices(config), operator_models(config))
+        egress = Egress(grounds.pools.pinned, system_lookup, allowed=allowed, open_tunnel=open_tunnel)
         counter = Counter(side)
-        objects = Objects.open(config.files_url)
-        uploads = Uploads(
-            objects,
-            Files(database),
-            max_bytes=config.files.max_mib * 2**20,
-            quota_bytes=config.files.quota_mib * 2**20,
-            new_id=lambda: f"file_{secrets.token_hex(16)}",
-            now_ms=now_ms,
+        fetching = _fetching(stack, grounds, egress, counter, page_price)
+        services = await _services(
+            grounds, fleet, counter, egress, fetching, not_ready=lambda: "draining" if app.draining else None
         )
-        egress = Egress(pools.pinned, system_lookup, allowed=allowed, open_tunnel=open_tunnel)
-        extractor = Extractor()
-        stack.push_async_callback(extractor.close)
-        browser = Browser(egress, config.fetch.chromium)
-        stack.push_async_callback(browser.close)
-        relay = Relay(
-            keyring=keyring,
-            catalog=fleet.catalog,
-            ledger=ledger,
-            counter=counter,
-            memory=Answers(database, now_ms=now_ms),
-            loader=Loader(egress),
-            files=uploads,
-            observer=Observer(metrics),
-            most_calls=config.server.max_streams,
-            instance=await instance_name(settings),
-            now_ms=now_ms,
-            balancer=Balancer(random.random),
-            monotonic_s=time.monotonic,
-            new_id=lambda: ids("req"),
-            wait_for_durable_hold=config.ledger.dispatch == "durable",
-        )
-        calls = Calls(database)
-        services = Services(
-            config=config,
-            relay=relay,
-            keyring=keyring,
-            ledger=ledger,
-            workspaces=workspaces,
-            keys=keys,
-            members=Members(database),
-            calls=calls,
-            transfers=Transfers(database),
-            usage=UsageSheets(database),
-            glances=Glances(database),
-            fetching=Fetching(
-                fetcher=Fetcher(egress, extractor, counter, browser, now_ms=now_ms),
-                domains=FetchDomains(database),
-                price_nanocredits=page_price,
-            ),
-            fleet=fleet,
-            reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
-            counter=counter,
-            uploads=uploads,
-            media=Media(
-                catalog=fleet.catalog,
-                ledger=ledger,
-                gate=relay.gate,
-                balancer=relay.balancer,
-                observer=relay.observer,
-                defaults=defaults_of(config),
-                instance=relay.instance,
-                now_ms=now_ms,
-                monotonic_s=time.monotonic,
-            ),
-            videos=video_services.assemble(
-                config.video,
-                database,
-                holder=epoch_id,
-                ledger=ledger,
-                fleet=fleet,
-                relay=relay,
-                box=box,
-                store=objects,
-                way_out=egress,
-                now_ms=now_ms,
-            ),
-            metrics=metrics,
-            accounts=people,
-            now_ms=now_ms,
-            monotonic_s=time.monotonic,
-            new_id=ids,
-            not_ready=lambda: "draining" if app.draining else None,
-        )
-        retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
-        app = App(services, egress, first, retention=retention, leases=leases, doubts=doubts)
-        if database.shared:
-            hints = Hints(database, epoch_id=epoch_id, monotonic_s=time.monotonic)
+        retention = Retention(grounds.database, now_ms=now_ms, keep_days=config.ledger.retention_days)
+        app = App(services, egress, first, retention=retention, leases=grounds.leases, doubts=doubts)
+        if grounds.database.shared:
+            hints = Hints(grounds.database, epoch_id=grounds.epoch_id, monotonic_s=time.monotonic)
             hinting = Hinting(hints, lambda: fleet.nodes, monotonic_s=time.monotonic)
             _follow(versions, app, hinting)
             stack.push_async_callback(cancel, asyncio.create_task(versions.run()))
             stack.push_async_callback(cancel, asyncio.create_task(hinting.run()))
         yield app
+
+
+async def _grounds(config: Config, stack: AsyncExitStack, metrics: Metrics, doubts: Doubts | None) -> Grounds:
+    ids = Ids()
+    epoch_id = ids("epoch")
+    database = Database.open(config.database_url)
+    stack.push_async_callback(database.close)
+    ledger = Ledger(
+        database,
+        epoch_id=epoch_id,
+        on_batch=metrics.batch_committed,
+        on_doubt=doubts.take if doubts is not None else None,
+    )
+    await ledger.start()
+    stack.push_async_callback(ledger.close)
+    settings, workspaces, keys = Settings(database), Workspaces(database), Keys(database)
+    box = SecretBox(await installation_secret(config, settings, shared=database.shared))
+    await check_secret(settings, box.fingerprint())
+    pools = Pools()
+    return Grounds(
+        config=config,
+        metrics=metrics,
+        ids=ids,
+        epoch_id=epoch_id,
+        database=database,
+        ledger=ledger,
+        settings=settings,
+        workspaces=workspaces,
+        keys=keys,
+        box=box,
+        keyring=Keyring(keys, box, now_ms=now_ms, new_id=ids),
+        leases=Leases(database, holder=epoch_id),
+        pools=pools,
+        people=accounts(config, database, box, now_ms, time.monotonic, new_id=ids, new_client=pools.upstream),
+    )
+
+
+def _fetching(stack: AsyncExitStack, grounds: Grounds, egress: Egress, counter: Counter, page_price: int) -> Fetching:
+    extractor = Extractor()
+    stack.push_async_callback(extractor.close)
+    browser = Browser(egress, grounds.config.fetch.chromium)
+    stack.push_async_callback(browser.close)
+    return Fetching(
+        fetcher=Fetcher(egress, extractor, counter, browser, now_ms=now_ms),
+        domains=FetchDomains(grounds.database),
+        price_nanocredits=page_price,
+    )
+
+
+async def _services(
+    grounds: Grounds,
+    fleet: Fleet,
+    counter: Counter,
+    egress: Egress,
+    fetching: Fetching,
+    *,
+    not_ready: Callable[[], str | None],
+) -> Services:
+    config, database, ledger, metrics = grounds.config, grounds.database, grounds.ledger, grounds.metrics
+    objects, calls = Objects.open(config.files_url), Calls(database)
+    uploads = Uploads(
+        objects,
+        Files(database),
+        max_bytes=config.files.max_mib * 2**20,
+        quota_bytes=config.files.quota_mib * 2**20,
+        new_id=lambda: f"file_{secrets.token_hex(16)}",
+        now_ms=now_ms,
+    )
+    relay = await _relay(grounds, fleet, counter, egress, uploads)
+    return Services(
+        config=config,
+        relay=relay,
+        keyring=grounds.keyring,
+        ledger=ledger,
+        workspaces=grounds.workspaces,
+        keys=grounds.keys,
+        members=Members(database),
+        calls=calls,
+        transfers=Transfers(database),
+        usage=UsageSheets(database),
+        glances=Glances(database),
+        fetching=fetching,
+        fleet=fleet,
+        reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
+        counter=counter,
+        uploads=uploads,
+        media=_media(grounds, fleet, relay),
+        videos=video_services.assemble(
+            config.video,
+            database,
+            holder=grounds.epoch_id,
+            ledger=ledger,
+            fleet=fleet,
+            relay=relay,
+            box=grounds.box,
+            store=objects,
+            way_out=egress,
+            now_ms=now_ms,
+        ),
+        metrics=metrics,
+        accounts=grounds.people,
+        now_ms=now_ms,
+        monotonic_s=time.monotonic,
+        new_id=grounds.ids,
+        not_ready=not_ready,
+    )
+
+
+async def _relay(grounds: Grounds, fleet: Fleet, counter: Counter, egress: Egress, uploads: Uploads) -> Relay:
+    config, ids = grounds.config, grounds.ids
+    return Relay(
+        keyring=grounds.keyring,
+        catalog=fleet.catalog,
+        ledger=grounds.ledger,
+        counter=counter,
+        memory=Answers(grounds.database, now_ms=now_ms),
+        loader=Loader(egress),
+        files=uploads,
+        observer=Observer(grounds.metrics),
+        most_calls=config.server.max_streams,
+        instance=await instance_name(grounds.settings),
+        now_ms=now_ms,
+        balancer=Balancer(random.random),
+        monotonic_s=time.monotonic,
+        new_id=lambda: ids("req"),
+        wait_for_durable_hold=config.ledger.dispatch == "durable",
+    )
+
+
+def _media(grounds: Grounds, fleet: Fleet, relay: Relay) -> Media:
+    return Media(
+        catalog=fleet.catalog,
+        ledger=grounds.ledger,
+        gate=relay.gate,
+        balancer=relay.balancer,
+        observer=relay.observer,
+        defaults=defaults_of(grounds.config),
+        instance=relay.instance,
+        now_ms=now_ms,
+        monotonic_s=time.monotonic,
+    )
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ class Services(Struct, frozen=True, kw_only=True):
 
     `fleet` is the running fleet (nodes, catalog, discovery), `reconciler` compares our books with those of its nodes,
     `accounts` are those of people, `counter` counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a
-    prefix. `is_ready` says why the process cannot admit, or None.
+    prefix. `not_ready` says why the process cannot admit, or None.
     """
 
     config: Config
