@@ -37,6 +37,14 @@ def answered(body: bytes, parse_error: Callable[[Any], MiraError]) -> dict[str, 
     return told
 
 
+def texts_of(raw: Raw | None) -> dict[str, str] | None:
+    """The texts of an object by their names, None where there are none."""
+    told = loose(raw) if raw is not None else None
+    if not isinstance(told, dict):
+        return None
+    return {name: value for name, value in told.items() if isinstance(value, str)} or None
+
+
 def text_of(value: dict[str, Any], name: str) -> str:
     """The text under that name, "" where there is none."""
     text = value.get(name)

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 from mira.codecs.chat import wire
 from mira.codecs.chat.opening import output_cap
 from mira.codecs.codec import Envelope
-from mira.codecs.lenient import loose
+from mira.codecs.lenient import texts_of
 from mira.core.conversation import (
     AllowedTools,
     AssistantPart,
@@ -375,20 +375,13 @@ def _notes(body: wire.Request, fields: dict[str, Raw]) -> Notes:
     return Notes(
         user=body.user,
         safety_identifier=body.safety_identifier,
-        metadata=_metadata(fields.get("metadata")),
+        metadata=texts_of(fields.get("metadata")),
         store=body.store,
         service_tier=body.service_tier,
         prompt_cache_key=body.prompt_cache_key,
         prompt_cache_retention=body.prompt_cache_retention,
         verbosity=body.verbosity,
     )
-
-
-def _metadata(raw: Raw | None) -> dict[str, str] | None:
-    told = loose(raw) if raw is not None else None
-    if not isinstance(told, dict):
-        return None
-    return {name: value for name, value in told.items() if isinstance(value, str)} or None
 
 
 def _raw(value: Raw | UnsetType) -> Raw | None:

@@ -1,12 +1,10 @@
 """A Responses request as a Conversation."""
 
-from typing import Any
-
 import msgspec
 from msgspec import Raw, Struct
 
 from mira.codecs.codec import Envelope
-from mira.codecs.lenient import loose
+from mira.codecs.lenient import texts_of
 from mira.codecs.responses import wire
 from mira.codecs.responses.items import PROTOCOL, SEARCH_TOOL, heard, is_said, said
 from mira.codecs.responses.memory import refuse_unresolved
@@ -275,20 +273,13 @@ def _notes(body: wire.Request, fields: dict[str, Raw]) -> Notes:
     return Notes(
         user=body.user,
         safety_identifier=body.safety_identifier,
-        metadata=_metadata(fields.get("metadata")),
+        metadata=texts_of(fields.get("metadata")),
         store=body.store,
         service_tier=body.service_tier,
         prompt_cache_key=body.prompt_cache_key,
         prompt_cache_retention=body.prompt_cache_retention,
         verbosity=body.text.verbosity if body.text is not None else None,
     )
-
-
-def _metadata(raw: Raw | None) -> dict[str, str] | None:
-    told: Any = loose(raw) if raw is not None else None
-    if not isinstance(told, dict):
-        return None
-    return {name: value for name, value in told.items() if isinstance(value, str)} or None
 
 
 def _raw(value: wire.Kept) -> Raw | None:

@@ -3,22 +3,19 @@
 import asyncio
 import contextlib
 import logging
-import os
-import secrets
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from mira.errors import Kind, MiraError
+from mira.nodes.local.child import start
 from mira.nodes.local.lending import State, borrowed
 from mira.nodes.local.packs import GGUF_MODEL_ID, GGUF_N_CTX, SLOTS, Pack
 from mira.nodes.local.progress import Report
-from mira.nodes.local.pull import PullError, end, environment, pull
-from mira.nodes.local.runtime import KEY_VARIABLE, Hello, UnusableError
+from mira.nodes.local.pull import PullError, end, pull
+from mira.nodes.local.runtime import Hello, UnusableError
 
 RESTART_FIRST_S = 0.5
 RESTART_MOST_S = 60.0
@@ -195,17 +192,7 @@ class LocalNode:
     async def _serve_until_it_ends(self, path: Path) -> int:
         """Runs the child once and returns its exit code; raises UnusableError where the child says so."""
         self._change("starting", f"loading {path.name}")
-        key = secrets.token_urlsafe(32)
-        # A session of its own keeps Ctrl-C from the child, so that calls in flight can finish. OpenMP's default is to
-        # spin while it waits, which takes the processor from the gateway.
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mira.nodes.local.runtime", str(path), self.model_id, str(self._n_ctx)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env=environment(os.environ) | {KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
-            start_new_session=True,
-        )
+        process, key = await start("mira.nodes.local.runtime", str(path), self.model_id, str(self._n_ctx))
         assert process.stdout is not None
         try:
             line = await process.stdout.readline()

@@ -7,11 +7,7 @@ nobody calls ends by itself.
 import asyncio
 import contextlib
 import logging
-import os
-import secrets
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +16,12 @@ import msgspec
 from msgspec import Struct
 
 from mira.errors import Kind, MiraError
+from mira.nodes.local.child import start
 from mira.nodes.local.lending import State
 from mira.nodes.local.packs import Pack, Use
 from mira.nodes.local.progress import Report
-from mira.nodes.local.pull import PullError, end, environment, pull
-from mira.nodes.local.runtime import KEY_VARIABLE, Hello
+from mira.nodes.local.pull import PullError, end, pull
+from mira.nodes.local.runtime import Hello
 
 IDLE_S = 300.0
 START_S = 60.0
@@ -193,17 +190,8 @@ class Keeper:
     async def _start(self) -> Address:
         if self._process is not None and self._process.returncode:
             _log.warning("the local media process ended with code %d; starting it again", self._process.returncode)
-        key = secrets.token_urlsafe(32)
-        # A session of its own keeps Ctrl-C from the child, so that calls in flight can finish. OpenMP's default is to
-        # spin while it waits, which takes the processor from the gateway.
-        self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mira.nodes.local.media.program", str(self._cache_dir), str(self._idle_s)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env=environment(os.environ) | {KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
-            start_new_session=True,
-        )
+        process, key = await start("mira.nodes.local.media.program", str(self._cache_dir), str(self._idle_s))
+        self._process = process
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_S):
