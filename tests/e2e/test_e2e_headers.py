@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from tests.e2e.protocols import BEHIND_ANTHROPIC, BEHIND_CHAT, BEHIND_GEMINI, BEHIND_OPENAI, nodes, prices
 from tests.e2e.surfaces import CHAT, MESSAGES, RESPONSES
-from tests.support.gateway import Gateway
+from tests.support.gateway import PROXY_KEY, Gateway
 from tests.support.said import Said
 from tests.support.upstream import Upstream
 
@@ -25,6 +25,18 @@ def test_an_anthropic_node_gets_the_clients_version_and_betas_where_its_request_
     assert headers["anthropic-version"] == "2026-10-21"
     assert headers["anthropic-beta"] == "one-2026,two-2026"
     assert "x-other" not in headers
+
+
+def test_betas_that_come_in_several_headers_all_reach_the_node(gateway, upstream):
+    upstream.script(BEHIND_ANTHROPIC.bare, *BEHIND_ANTHROPIC.wire.says(Said(texts=("Hi.",))))
+    told = [
+        ("authorization", f"Bearer {PROXY_KEY}"),
+        ("anthropic-beta", "one-2026"),
+        ("anthropic-beta", "two-2026,three-2026"),
+    ]
+    body = MESSAGES.ask(BEHIND_ANTHROPIC.model, stream=False)
+    assert gateway.http.post(MESSAGES.path, json=body, headers=told).status_code == 200
+    assert upstream.received(1)[0].headers["anthropic-beta"] == "one-2026,two-2026,three-2026"
 
 
 @pytest.mark.parametrize("surface", [CHAT, RESPONSES], ids=lambda surface: surface.name)
