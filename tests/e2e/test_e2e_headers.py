@@ -39,6 +39,53 @@ def test_betas_that_come_in_several_headers_all_reach_the_node(gateway, upstream
     assert upstream.received(1)[0].headers["anthropic-beta"] == "one-2026,two-2026,three-2026"
 
 
+def test_fields_that_are_left_out_are_told_in_a_header_whatever_their_names(gateway, upstream):
+    upstream.script(BEHIND_ANTHROPIC.bare, *BEHIND_ANTHROPIC.wire.says(Said(texts=("Hi.",))))
+    body = CHAT.ask(BEHIND_ANTHROPIC.model, stream=False)
+    hostile = {"evil\r\nx-injected: 1": 1, "ü,ü": 2, "seed": 3}
+    answer = gateway.post(CHAT.path, {**body, **hostile, "tools": [{"type": "web\nsearch"}]})
+    assert answer.status_code == 200
+    assert "x-injected" not in answer.headers
+    assert answer.headers["x-mira-dropped"] == "???,evil??x-injected:?1,seed,tools.web?search"
+    answer = gateway.post(CHAT.path, {**body, **{f"field-{number}": number for number in range(1000)}})
+    assert answer.status_code == 200
+    told = answer.headers["x-mira-dropped"]
+    assert len(told) < 1100
+    assert told.startswith("field-0,field-1,")
+    assert told.endswith(",...")
+
+
+@pytest.mark.parametrize(
+    ("surface", "fields", "dropped"),
+    [
+        (CHAT, {"stop": ["a", " "]}, "stop"),
+        (MESSAGES, {"stop_sequences": list("abcdef")}, "stop_sequences"),
+        (RESPONSES, {"truncation": "auto"}, "truncation"),
+    ],
+    ids=["chat", "messages", "responses"],
+)
+def test_what_is_left_out_is_named_as_the_client_named_it(gateway, upstream, surface, fields, dropped):
+    behind = BEHIND_GEMINI if surface is MESSAGES else BEHIND_ANTHROPIC
+    upstream.script(behind.bare, *behind.wire.says(Said(texts=("Hi.",))))
+    answer = gateway.post(surface.path, {**surface.ask(behind.model, stream=False), **fields})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-mira-dropped"] == dropped
+
+
+def test_what_is_refused_is_named_as_the_client_named_it(gateway, upstream):
+    image = {"type": "input_image", "file_id": "file-of-openai"}
+    body = {**RESPONSES.ask(BEHIND_ANTHROPIC.model, stream=False), "input": [{"role": "user", "content": [image]}]}
+    told = gateway.post(RESPONSES.path, body).json()["error"]
+    assert (told["code"], told["param"]) == ("unsupported_parameter", "input")
+    source = {"type": "file", "file_id": "a-file-of-anthropic"}
+    content = [{"type": "document", "source": source}]
+    body = MESSAGES.ask(BEHIND_CHAT.model, stream=False) | {"messages": [{"role": "user", "content": content}]}
+    told = gateway.post(MESSAGES.path, body).json()["error"]
+    assert told["type"] == "invalid_request_error"
+    assert told["message"].startswith("messages: ")
+    assert upstream.chats() == []
+
+
 @pytest.mark.parametrize("surface", [CHAT, RESPONSES], ids=lambda surface: surface.name)
 def test_an_anthropic_node_gets_miras_version_where_its_request_is_translated(gateway, upstream, surface):
     upstream.script(BEHIND_ANTHROPIC.bare, *BEHIND_ANTHROPIC.wire.says(Said(texts=("Hi.",))))

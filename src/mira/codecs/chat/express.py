@@ -12,7 +12,7 @@ from mira.codecs.chat.dialects import Dialect
 from mira.codecs.chat.express_turns import express_turns
 from mira.codecs.chat.request import FORMAT
 from mira.codecs.codec import Target
-from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.fitting import fitted_choice, fitted_effort, note_flags, takes_sampling
 from mira.codecs.free_form import as_function
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
@@ -96,6 +96,8 @@ def _tools(
 ) -> tuple[tuple[Tool, ...], ToolChoice | None]:
     tools: list[Tool] = []
     for tool in conversation.tools:
+        if isinstance(tool, FunctionTool):
+            note_flags(tool, dropped)
         told = _tool(tool, dialect)
         if told is None:
             dropped.add(f"tools.{tool.name}")

@@ -129,6 +129,8 @@ def _user_parts(
             case Document():
                 told.append(_document(part, dialect, dropped))
             case SearchResult():
+                if part.citations:
+                    dropped.add("citations")
                 told.append(Text(text=in_words.search_result(part), cache=_cache(part.cache, dialect)))
             case Opaque():
                 dropped.add("content")

@@ -193,6 +193,8 @@ def _user_parts(parts: tuple[UserPart, ...] | tuple[ResultPart, ...], dropped: s
             case Document():
                 told.append(_document(part, dropped))
             case SearchResult():
+                if part.citations:
+                    dropped.add("citations")
                 told.append(Text(text=in_words.search_result(part)))
             case Opaque(format=origin):
                 if origin == FORMAT:

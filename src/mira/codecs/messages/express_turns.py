@@ -225,6 +225,8 @@ def _user_parts(parts: tuple[UserPart, ...], dropped: set[str]) -> list[UserPart
                 if part.text.strip():
                     told.append(Text(text=part.text, cache=part.cache))
             case Image():
+                if part.detail not in (None, "auto"):
+                    dropped.add("detail")
                 told.append(Image(source=_image_source(part.source), cache=part.cache))
             case Audio():
                 raise MiraError(Kind.UNSUPPORTED, "This model takes no audio.", param="messages")
