@@ -12,7 +12,7 @@ import msgspec
 from mira import __version__
 from mira.api import application, video_services
 from mira.api.accounts import accounts
-from mira.api.services import Fetching, Services
+from mira.api.services import Fetching, Reloading, Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.calls.media import Media
@@ -201,6 +201,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
                 price_nanocredits=page_price,
             ),
             fleet=fleet,
+            reloading=Reloading(),
             reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
             counter=counter,
             uploads=uploads,
