@@ -117,3 +117,25 @@ def test_thinking_among_the_parts_of_an_answer_is_thinking():
         chunk = {"id": "a", "model": "m", "choices": [{"index": 0, "delta": {"content": [part]}}]}
         events += decoder.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
     assert events[1:] == [ReasoningDelta(text="Hm."), TextDelta(text="Hi.")]
+
+
+def test_signed_thinking_among_the_parts_of_a_history_stays_with_its_provider():
+    signed = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+    parts = [
+        signed,
+        {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"},
+        {"type": "thinking", "thinking": "Its own."},
+        {"type": "text", "text": "Hi."},
+    ]
+    turns = [{"role": "user", "content": 'The "signature"?'}, {"role": "assistant", "content": parts}]
+    turns += [{"role": "assistant", "content": [signed]}, {"role": "user", "content": "Go on"}]
+    body = json.dumps({"model": "m", "messages": turns}).encode()
+
+    def passed(dialect: str) -> list[dict]:
+        target = Target(model="m", output_cap=9, dialect=dialect)
+        return json.loads(CHAT.pass_request(CHAT.open_request(body), target))["messages"]
+
+    _, told, empty, _ = passed("mistral")
+    assert told["content"] == parts[2:]
+    assert empty["content"] == ""
+    assert passed("openrouter") == turns

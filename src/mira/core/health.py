@@ -153,10 +153,9 @@ class Lane(Struct, eq=False):
 class Health(Struct, eq=False):
     """What this process has seen of a node. `faults` are consecutive, `errors` their moving share as of `errors_s`.
 
-    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back, `proved_s`
-    when the youngest call with content began. `hung` are those in flight that hang from before a recovery: they keep the
-    node busy no longer. `purse` are the credits
-    of our account there. `hint` is another process's word.
+    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back, `proved_s` when the
+    youngest call with content began. `hung` are those in flight that hang from before a recovery: they keep the node
+    busy no longer. `purse` are the credits of our account there. `hint` is another process's word.
     """
 
     in_flight: int = 0
