@@ -139,3 +139,21 @@ def test_signed_thinking_among_the_parts_of_a_history_stays_with_its_provider():
     assert told["content"] == parts[2:]
     assert empty["content"] == ""
     assert passed("openrouter") == turns
+
+
+@pytest.mark.parametrize("node", OTHERS_OF_MESSAGES, ids=lambda node: node.name)
+def test_thinking_that_another_provider_signed_is_told_where_it_stays_behind(node):
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "A"}]},
+    ]
+    body, dropped = told(MESSAGES, node, messages=[*turns, {"role": "user", "content": "Go on"}])
+    assert "c2lnbmVk" not in json.dumps(body)
+    assert dropped == ("reasoning",)
+
+
+def test_thinking_that_nobody_signed_is_told_where_only_signed_thinking_goes():
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A", "reasoning_content": "Hm."}]
+    _, dropped = told(CHAT, MESSAGES, messages=[*turns, {"role": "user", "content": "Go on"}])
+    assert dropped == ("reasoning",)
