@@ -9,6 +9,8 @@ from tests.support.gateway import PROXY_KEY, Gateway
 from tests.support.said import Said
 from tests.support.upstream import Upstream
 
+PARALLEL = "tool_choice.disable_parallel_tool_use"
+
 
 @pytest.fixture(scope="module")
 def gateway(scripted: Upstream, make_gateway: Callable[..., Gateway]) -> Gateway:
@@ -59,7 +61,7 @@ def test_fields_that_are_left_out_are_told_in_a_header_whatever_their_names(gate
     ("surface", "fields", "dropped"),
     [
         (CHAT, {"stop": ["a", " "]}, "stop"),
-        (MESSAGES, {"stop_sequences": list("abcdef")}, "stop_sequences"),
+        (MESSAGES, {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, PARALLEL),
         (RESPONSES, {"truncation": "auto"}, "truncation"),
     ],
     ids=["chat", "messages", "responses"],
@@ -67,7 +69,8 @@ def test_fields_that_are_left_out_are_told_in_a_header_whatever_their_names(gate
 def test_what_is_left_out_is_named_as_the_client_named_it(gateway, upstream, surface, fields, dropped):
     behind = BEHIND_GEMINI if surface is MESSAGES else BEHIND_ANTHROPIC
     upstream.script(behind.bare, *behind.wire.says(Said(texts=("Hi.",))))
-    answer = gateway.post(surface.path, {**surface.ask(behind.model, stream=False), **fields})
+    body = surface.with_tools(surface.ask(behind.model, stream=False))
+    answer = gateway.post(surface.path, {**body, **fields})
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-mira-dropped"] == dropped
 

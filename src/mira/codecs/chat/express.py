@@ -74,7 +74,7 @@ def _sampling(conversation: Conversation, dialect: Dialect, dropped: set[str], *
         dropped.add("top_k")
         sampling = msgspec.structs.replace(sampling, top_k=None)
     if dialect.stop_limit is not None and len(sampling.stop) > dialect.stop_limit:
-        dropped.add("stop")
+        # The others are looked for here (`mira.codecs.stopping`).
         sampling = msgspec.structs.replace(sampling, stop=sampling.stop[: dialect.stop_limit])
     return sampling
 

@@ -103,8 +103,7 @@ def _sampling(sampling: Sampling, capabilities: Capabilities, dropped: set[str])
         dropped.add("logit_bias")
     if sampling.top_logprobs is not None:
         dropped.add("top_logprobs")
-    if len(sampling.stop) > _MAX_STOPS:
-        dropped.add("stop")
+    # The others are looked for here (`mira.codecs.stopping`).
     stop = sampling.stop[:_MAX_STOPS]
     tuned = {
         name: value
