@@ -33,7 +33,7 @@ def chunk(delta: dict, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps(told).encode() + b"\n\n"
 
 
-@pytest.mark.parametrize(("node", "dialect", "taken"), [(CHAT, "openai", 4), (GEMINI, "", 5)])
+@pytest.mark.parametrize(("node", "dialect", "taken"), [(CHAT, "openai", 4), (CHAT, "mira", 4), (GEMINI, "", 5)])
 def test_a_node_is_told_as_many_as_it_takes_and_nothing_counts_as_left_out(node: Codec, dialect: str, taken: int):
     body, dropped = node.render_request(asked(), Target(model="m", output_cap=9, dialect=dialect))
     told = json.loads(body)
