@@ -13,7 +13,7 @@ from msgspec import Struct
 from mira import __version__
 from mira.api import application, video_services
 from mira.api.accounts import Accounts, accounts
-from mira.api.services import Fetching, Services
+from mira.api.services import Fetching, Reloading, Services
 from mira.api.standing import standing
 from mira.bootstrap import SECRET_KEY, bootstrap, check_secret, installation_secret, instance_name, make_home
 from mira.calls.media import Media
@@ -253,6 +253,7 @@ async def _services(
         glances=Glances(database),
         fetching=fetching,
         fleet=fleet,
+        reloading=Reloading(),
         reconciler=Reconciler(calls, lambda: fleet.nodes, now_ms=now_ms, on_result=metrics.reconciled),
         counter=counter,
         uploads=uploads,

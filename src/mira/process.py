@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -125,24 +126,42 @@ def make_server(
     async def on_reload() -> None:
         await reload(config, app)
 
+    async def again() -> int:
+        nodes = await reread(config, app)
+        if loan is not None:
+            # The others of its kind hear of it from the supervisor, and this one once more.
+            os.kill(os.getppid(), signal.SIGHUP)
+        return nodes
+
+    app.services.reloading.again = again
+
     limits = config.server
     listening = ListenConfig(app.asgi, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s)
     return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
 
 
 async def reload(config: Config, app: App) -> None:
-    """Reads the configuration again and swaps nodes, prices and rules of fetch, or does nothing and logs why."""
+    """Reads the configuration again, or does nothing and logs why."""
     try:
-        fresh = load({**os.environ}, {"config": str(config.path)} if config.path else None)
-        allowed, page_price = allowed_addresses(fresh), price_of_page(fresh)
-        await app.services.fleet.load(fresh.nodes, operator_prices(fresh), operator_models(fresh))
+        await reread(config, app)
     except (ConfigError, MiraError) as error:
         logger.error("the configuration was not reloaded: %s", error)  # noqa: TRY400 - the words say it all
-    else:
-        app.egress.allow(allowed)
-        app.services.fetching.price_nanocredits = page_price
-        app.services.media.defaults = defaults_of(fresh)
-        logger.info("the configuration was reloaded: %d nodes", len(app.services.fleet.nodes))
+
+
+async def reread(config: Config, app: App) -> int:
+    """Reads the configuration again and swaps nodes, prices and rules of fetch; the number of nodes then.
+
+    ConfigError or MiraError where something in it is wrong: then nothing changed.
+    """
+    services = app.services
+    fresh = load({**os.environ}, {"config": str(config.path)} if config.path else None)
+    allowed, page_price = allowed_addresses(fresh), price_of_page(fresh)
+    await services.fleet.load(fresh.nodes, operator_prices(fresh), operator_models(fresh))
+    app.egress.allow(allowed)
+    services.fetching.price_nanocredits = page_price
+    services.media.defaults = defaults_of(fresh)
+    logger.info("the configuration was reloaded: %d nodes", len(services.fleet.nodes))
+    return len(services.fleet.nodes)
 
 
 def _keep_house(stack: AsyncExitStack, config: Config, app: App) -> None:

@@ -121,6 +121,7 @@ CASES = {
     "node.delete": Case(
         lambda p: p.operator.change("DELETE", f"/admin/v1/nodes/{_node(p, 'deleted-node')}"), "node"
     ),
+    "configuration.reload": Case(lambda p: p.operator.change("POST", "/admin/v1/reload"), "configuration"),
     "price.set": Case(lambda p: _price(p) and p.operator.change("DELETE", "/admin/v1/nodes/priced-node"), "price"),
     "price.delete": Case(
         lambda p: (

@@ -495,10 +495,7 @@ def test_blocks_of_anthropic_alone_are_kept_as_they_came() -> None:
         {"type": "tool_result", "tool_use_id": "a", "content": [reference]},
         {"type": "container_upload", "file_id": "f"},
     ]
-    images = {
-        "type": "document",
-        "source": {"type": "content", "content": [{"type": "image", "source": {"type": "url", "url": "u"}}]},
-    }
+    images = {"type": "document", "source": {"type": "content", "content": [{"type": "hologram", "of": "a cat"}]}}
     texts = {
         "type": "document",
         "source": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},

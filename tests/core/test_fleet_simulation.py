@@ -88,6 +88,24 @@ def test_calls_that_still_hang_do_not_hold_back_a_node_that_is_well_again(seed):
     assert simulation.success == 1.0
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_calls_that_still_hang_do_not_keep_a_node_busy_where_answers_are_short(seed):
+    nodes = [SimNode(f"node-{number}", first_s=0.05, last_s=0.1) for number in range(18)]
+    simulation = Simulation(nodes, seed)
+    simulation.arrive(100, 60)
+    nodes[0].mode = "hangs"
+    simulation.run(15)
+    nodes[0].mode = "well"
+    # Long before the calls that hang are given up.
+    simulation.run(20)
+    back_s = simulation.now_s
+    simulation.run(20)
+    assert nodes[0].health.hung > 0
+    assert simulation.share(nodes[0], back_s) > 0.8 / 18
+    simulation.run(60)
+    assert (nodes[0].health.hung, nodes[0].health.in_flight) == (0, 0)
+
+
 def test_no_call_reaches_a_limited_node_before_the_time_it_told():
     nodes = fleet(3)
     nodes[0].mode = "limits"

@@ -171,6 +171,20 @@ def test_a_reload_swaps_nodes_and_prices(gateway, upstream, scripted):
     assert [node["name"] for node in gateway.admin("GET", "/nodes")["data"]] == ["another"]
 
 
+def test_an_operator_reloads_over_the_api_and_hears_what_is_wrong(gateway, upstream, scripted):
+    gateway.write_config(nodes=[openai_node(scripted.url, name="another")], prices=[price(MODEL, "10", "20")])
+    assert gateway.admin("POST", "/reload") == {"reloaded": True, "nodes": 1}
+    answer = gateway.chat(MODEL)
+    assert (answer.headers["x-mira-cost"], answer.headers["x-mira-node"]) == ("0.00017", "another")
+    gateway.config_path.write_text("misspelt = 1")
+    told = gateway.admin("POST", "/reload", status=400)["error"]["message"]
+    assert "misspelt" in told
+    assert gateway.chat(MODEL).headers["x-mira-node"] == "another"
+    assert gateway.post("/admin/v1/reload").status_code == 401
+    changes = [line["action"] for line in gateway.admin("GET", "/audit")["data"]]
+    assert changes.count("configuration.reload") == 1
+
+
 async def test_a_stream_that_runs_keeps_its_node_and_price_over_a_reload(gateway, upstream, scripted):
     client, go_on = await begun(gateway, upstream, *frames(*chunks(" three")[1:]), DONE)
     gateway.write_config(nodes=[openai_node(scripted.url, name="another")], prices=[price(MODEL, "10", "20")])

@@ -274,6 +274,38 @@ async def test_retry_after_reaches_the_client_and_rests_the_node():
     assert (block.state, block.until_s) == ("limited", world.now_s + 7)
 
 
+@pytest.mark.parametrize(
+    ("headers", "message", "waits_s"),
+    [
+        ({b"retry-after": "1.5"}, "", 1.5),
+        ({b"retry-after-ms": "2500", b"retry-after": "3"}, "", 2.5),
+        (
+            {b"retry-after": "Sun, 22 Nov 2026 08:00:30 GMT", b"date": "Sun, 22 Nov 2026 08:00:00 GMT"},
+            "",
+            30.0,
+        ),
+        ({b"retry-after": "Sun, 22 Nov 2026 08:00:30 GMT", b"date": "Sun, 22 Nov 2026 09:00:00 GMT"}, "", 0.0),
+        ({b"retry-after": "20"}, "Please try again in 6ms.", 20.0),
+        ({b"retry-after": "1"}, "Please try again in 20s.", 20.0),
+    ],
+)
+async def test_a_node_that_asks_for_patience_in_any_form_is_left_alone_so_long(headers, message, waits_s):
+    world = World()
+    (node,) = world.serve(refuses(429, message, headers=headers))
+    await world.answered()
+    assert node.health.lanes[MODEL].block.until_s == world.now_s + waits_s
+
+
+@pytest.mark.parametrize("wish", ["soon", "-1", "1e9", "Sun, 99 Nov 2026", "0x10", "9" * 40])
+async def test_a_wish_that_is_none_is_passed_over(wish):
+    world = World()
+    (node,) = world.serve(refuses(429, headers={b"retry-after": wish}))
+    await world.answered()
+    block = node.health.lanes[MODEL].block
+    assert block.state == "limited"
+    assert 4 < block.until_s - world.now_s < 6
+
+
 @pytest.mark.parametrize("body", [b"", b"garbage", {"choices": []}, {"error": {"message": "x"}}, b"[1]", b"null"])
 async def test_an_answer_that_is_none_goes_to_another_node(body):
     world = World()

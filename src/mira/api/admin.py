@@ -21,7 +21,7 @@ from mira.api.services import Asked, Services
 from mira.api.tenants import found_workspace
 from mira.api.usage import transfer_body
 from mira.core.money import credits_text, nanocredits
-from mira.errors import Kind, MiraError
+from mira.errors import ConfigError, Kind, MiraError
 from mira.nodes.reconciler import DAY_MS, SETTLED_MS, told
 
 
@@ -130,6 +130,19 @@ async def probe_node(services: Services, asked: Asked) -> Response:
     node = services.fleet.get(asked.request.path_params["name"])
     await services.fleet.probe(node)
     return answer(services.fleet.describe(node, services.monotonic_s()))
+
+
+async def reload_configuration(services: Services, asked: Asked) -> Response:
+    """Reads the configuration file and the environment again; nothing changes where something in them is wrong."""
+    again = services.reloading.again
+    if again is None:
+        raise MiraError(Kind.UNAVAILABLE, "Mira is still starting; try again shortly", retry_after_s=1)
+    try:
+        nodes = await again()
+    except ConfigError as error:
+        raise MiraError(Kind.BAD_REQUEST, f"the configuration was not reloaded: {error}") from None
+    await noted(services, asked, Facts("configuration", "file", "configuration", None, None, {"nodes": nodes}))
+    return answer({"reloaded": True, "nodes": nodes})
 
 
 async def reconcile_node(services: Services, asked: Asked) -> Response:

@@ -21,6 +21,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CHUNKED = (b"transfer-encoding", b"chunked")
+#: Lists that clients may send in several headers of one name (Anthropic's previews).
+LISTS = frozenset((b"anthropic-beta",))
 
 
 class AsgiExchange:
@@ -32,6 +34,7 @@ class AsgiExchange:
         "_more_headers",
         "_pending",
         "_receive",
+        "_sent",
         "_stall_timer",
         "_wire",
         "gone",
@@ -46,7 +49,8 @@ class AsgiExchange:
     def __init__(self, scope: Scope, receive: Receive, more_headers: Headers) -> None:
         self._wire: WireProtocol = scope["mira.wire"]
         self._cycle: RequestResponseCycle = scope["mira.cycle"]
-        self._headers = dict(scope["headers"])
+        self._sent: Headers = scope["headers"]
+        self._headers = dict(self._sent)
         self._more_headers = more_headers
         self._receive = receive
         self._pending: list[bytes] = []
@@ -58,8 +62,10 @@ class AsgiExchange:
         self._wire.exchange = self
 
     def header(self, name: bytes) -> str | None:
-        """A request header by its lower-case name; the last one where it was sent twice."""
+        """A request header by its lower-case name; the last one where it was sent twice, unless it is a list."""
         value = self._headers.get(name)
+        if value is not None and name in LISTS:
+            value = b",".join(each for sent, each in self._sent if sent == name)
         return None if value is None else value.decode("latin-1")
 
     async def body(self, limit_bytes: int) -> bytes:

@@ -1,6 +1,6 @@
 """What the handlers work with: one record, filled by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Struct
@@ -37,12 +37,18 @@ class Fetching(Struct, kw_only=True):
     price_nanocredits: int
 
 
+class Reloading(Struct):
+    """Reads the configuration again: `again` gives the number of nodes, ConfigError where it stays as it was."""
+
+    again: Callable[[], Awaitable[int]] | None = None
+
+
 class Services(Struct, frozen=True, kw_only=True):
     """The collaborators of the API.
 
     `fleet` is the running fleet (nodes, catalog, discovery), `reconciler` compares our books with those of its nodes,
-    `accounts` are those of people, `counter` counts tokens. `now_ms` is Unix milliseconds, `new_id` takes a
-    prefix. `not_ready` says why the process cannot admit, or None.
+    `reloading` is filled by the process, `accounts` are those of people, `counter` counts tokens. `now_ms` is Unix
+    milliseconds, `new_id` takes a prefix. `not_ready` says why the process cannot admit, or None.
     """
 
     config: Config
@@ -58,6 +64,7 @@ class Services(Struct, frozen=True, kw_only=True):
     glances: Glances
     fetching: Fetching
     fleet: Any
+    reloading: Reloading
     reconciler: Reconciler
     counter: Any
     uploads: Uploads

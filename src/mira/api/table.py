@@ -293,6 +293,8 @@ TABLE: tuple[Row, ...] = (
     _admin("POST", "/admin/v1/nodes/{name}/probe", admin.probe_node, "Ask a node for its models now", audits=""),
     _admin("POST", "/admin/v1/nodes/{name}/reconcile", admin.reconcile_node, "Compare our books with a node's usage",
            audits=""),
+    _admin("POST", "/admin/v1/reload", admin.reload_configuration, "Read the configuration again",
+           audits="configuration.reload"),
     _admin("GET", "/admin/v1/models", models.list_models, "The models of the fleet"),
     _admin("GET", "/admin/v1/usage", usage.usage, "Usage, as sums or calls", answer=shapes_admin.SumLines),
     _admin("GET", "/admin/v1/calls", usage.calls, "Calls of all workspaces", answer=shapes_admin.CallLines),

@@ -1,11 +1,13 @@
 """What goes out: the request as its node reads it, and the head of the answer as its client reads it."""
 
 import asyncio
+import re
+from collections.abc import Iterable
 from math import ceil
 
 from mira.calls.call import Call
 from mira.codecs.carried import without_reasoning
-from mira.codecs.codec import Context, NodeCodec, Target
+from mira.codecs.codec import Codec, Context, NodeCodec, Target
 from mira.collaborators import ClientLeft, Headers, Loader, Node
 from mira.core.caller import Face
 from mira.core.capabilities import needs_responses
@@ -13,6 +15,11 @@ from mira.core.conversation import Conversation
 from mira.core.fleet import Offer
 from mira.core.money import credits_text
 from mira.errors import MiraError
+
+#: What is told of fields that were left out, whatever a client names its own: a header of moderate length.
+MOST_DROPPED_CHARS = 1000
+MORE = "..."
+_UNPRINTABLE = re.compile(r"[^!-+\--~]")
 
 
 def codec_for(call: Call, node: Node) -> NodeCodec:
@@ -34,16 +41,28 @@ async def render(loader: Loader, call: Call, offer: Offer, codec: NodeCodec) -> 
     client = call.surface.codec
     if codec is client and node.adapter is None:
         if call.forgets and client.forget is not None:
-            envelope, call.dropped = client.forget(envelope), ("reasoning",)
+            envelope, call.dropped = client.forget(envelope), named(client, ("reasoning",))
         return client.pass_request(envelope, target), None
     conversation = client.parse_request(envelope)
     seen = await _with_data(loader, call, conversation, codec.needs_data(target))
     if node.adapter is not None:
         seen = node.adapter.prepare(seen)
-    body, call.dropped = codec.render_request(without_reasoning(seen) if call.forgets else seen, target)
+    body, dropped = codec.render_request(without_reasoning(seen) if call.forgets else seen, target)
     if call.forgets:
-        call.dropped = tuple(sorted({*call.dropped, "reasoning"}))
+        dropped = (*dropped, "reasoning")
+    call.dropped = named(client, dropped) if dropped else ()
     return body, conversation
+
+
+def named(client: Codec, dropped: Iterable[str]) -> tuple[str, ...]:
+    """The fields that were left out in the client's own words, fit for a header; `...` where there are too many."""
+    told = sorted({_UNPRINTABLE.sub("?", client.words.get(name, name)[:100]) for name in dropped})
+    left = MOST_DROPPED_CHARS
+    for place, name in enumerate(told):
+        left -= len(name) + 1
+        if left < 0:
+            return (*told[:place], MORE)
+    return tuple(told)
 
 
 def context_of(call: Call, conversation: Conversation | None) -> Context:

@@ -1,6 +1,7 @@
 """Which node is asked next, for how long, and what a failed attempt says of it: the rules of `mira.core` for a call."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from mira.core import tokens
 from mira.core.affinity import session_key
 from mira.core.deadlines import Timeouts, for_attempt
 from mira.core.fleet import LONGEST_WAIT_S, Balancer, Need, Offer, Route
-from mira.core.headroom import told_windows
+from mira.core.headroom import told_wait_s, told_windows
 from mira.core.health import Trouble
 from mira.core.retrying import MAX_ATTEMPTS
 from mira.errors import Kind, MiraError
@@ -198,9 +199,10 @@ class Failing(Protocol):
 def refused(codec: Failing, response: Response, body: bytes) -> AttemptFailed:
     """What a node's answer with an error status means."""
     error = codec.parse_error(response.status, body)
-    wish = response.header(b"retry-after")
-    if wish and wish.isascii() and wish.isdecimal() and error.retry_after_s is None:
-        error.retry_after_s = float(wish[:9])
+    told_s = told_wait_s(response.header, time.time())
+    if told_s is not None:
+        # Its words may say less, for they speak of one limit only.
+        error.retry_after_s = max(told_s, error.retry_after_s or 0.0)
     return AttemptFailed(error, Trouble.MISSING if response.status == 404 else trouble_of(error))
 
 

@@ -194,6 +194,8 @@ class Codec(NodeCodec, frozen=True, kw_only=True):
     keepalive: bytes = b": keepalive\n\n"
     #: the HTTP status under which an error is told
     status_of: Callable[[MiraError], int] = _status_of
+    #: its own names of what other codecs call by the name of Chat Completions
+    words: Mapping[str, str] = {}
     #: the request without the model's earlier reasoning, where nodes may be unable to read that
     forget: Callable[[Envelope], Envelope] | None = None
 

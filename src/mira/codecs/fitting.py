@@ -4,14 +4,27 @@ Everything that is changed is added to `dropped` under the name that Chat Comple
 """
 
 from mira.core.capabilities import Capabilities
-from mira.core.conversation import AllowedTools, NamedTool, Thinking, ToolChoice, ToolMode
+from mira.core.conversation import AllowedTools, FunctionTool, NamedTool, Reasoning, Thinking, ToolChoice, ToolMode
 
 #: every level of effort, from none to the most
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 #: the levels that every model with efforts knows
 COMMON_EFFORTS = ("low", "medium", "high")
 
+#: Flags of a function that change what a model makes of it, and that one protocol alone knows.
+_SPEAKING_FLAGS = ("input_examples", "allowed_callers")
 _EFFORT_OF_BUDGET = ((4096, "low"), (16_384, "medium"))
+
+
+def note_flags(tool: FunctionTool, dropped: set[str]) -> None:
+    """Notes which flags of a function a protocol without them leaves out."""
+    dropped.update(f"tools.{tool.name}.{name}" for name in _SPEAKING_FLAGS if name in tool.extras)
+
+
+def note_thought(block: Reasoning, dropped: set[str]) -> None:
+    """Notes that earlier thinking is left out, which another provider signed or this one has no place for."""
+    if block.text or block.data or block.signature:
+        dropped.add("reasoning")
 
 
 def asked_effort(thinking: Thinking) -> str | None:

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 import msgspec
 
+from mira.codecs.lenient import loose
+from mira.core.conversation import Conversation
 from mira.errors import Kind, MiraError
 
 #: Deeper nesting serves nobody and breaks recursive parsers behind us.
@@ -67,6 +69,13 @@ def wrong(param: str, expected: str) -> NoReturn:
 def unsupported(message: str, param: str = "messages") -> MiraError:
     """The refusal of what a model or a protocol has no way to take, where leaving it out would change the answer."""
     return MiraError(Kind.UNSUPPORTED, message, param=param)
+
+
+def refuse_modalities(conversation: Conversation) -> None:
+    """Refuses a request of Chat Completions for sound or pictures, where the node answers in text alone."""
+    told = loose(conversation.extras["modalities"]) if "modalities" in conversation.extras else None
+    if isinstance(told, list) and any(kind != "text" for kind in told):
+        raise unsupported("This model answers in text only.", "modalities")
 
 
 def not_json() -> MiraError:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from mira.codecs.codec import AnswerStream, Codec, Context, NodeCodec, PassedAnswer, Tally
 from mira.codecs.restoring import Restorer, renamed_tools, restored
+from mira.codecs.stopping import Stopper, own_stops, stopped
 from mira.core.conversation import Answer, Choice, Conversation, FinishReason, Reasoning, Refusal, Text, ToolCall
 from mira.core.events import (
     ErrorEvent,
@@ -189,7 +190,7 @@ def read_answer(client: Codec, node: NodeCodec, adapter: Adapter | None, raw: by
     def interpret(answer: Answer) -> Answer:
         if adapter is not None:
             answer = adapter.interpret(answer, asked, context.answer_id)
-        return restored(answer, renamed_tools(asked))
+        return stopped(restored(answer, renamed_tools(asked)), own_stops(asked))
 
     return TranslatedAnswer.parse(raw, node, client, context, interpret)
 
@@ -201,6 +202,8 @@ def open_stream(client: Codec, node: NodeCodec, adapter: Adapter | None, context
         return client.pass_stream(context)
     tools = renamed_tools(asked)
     interpreters: list[Interpreter] = [Restorer(tools)] if tools else []
+    if stops := own_stops(asked):
+        interpreters.append(Stopper(stops))
     if adapter is not None:
         interpreters.insert(0, adapter.interpreter(asked, context.answer_id))
     return TranslatedStream(node, client, context, interpreters)

@@ -325,7 +325,8 @@ def _blocked_until_s(offer: Offer) -> float:
 
 def _eased(offer: Offer, score: float, need: Need) -> float:
     """A score with a few more calls in flight on every side, and without small differences in time."""
-    in_flight: int = offer.node.health.in_flight
+    health = offer.node.health
+    in_flight: int = health.in_flight - health.hung
     slowness = offer.lane.timed(stream=need.stream).slowness
     if slowness < AFFINITY_SLOWNESS:
         score /= slowness

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 WINDOW_S = 60.0
 LONGEST_WINDOW_S = 3600.0
 
+_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 #: What is counted, and the names of its limit, what remains, and (OpenAI's, as a duration) when it is full again.
@@ -55,6 +57,23 @@ def told_windows(header: Callable[[bytes], str | None], now_s: float) -> tuple[W
     return tuple(found)
 
 
+def told_wait_s(header: Callable[[bytes], str | None], now_unix_s: float) -> float | None:
+    """How long a node wants to be left alone, by the headers of its answer: None where they do not say.
+
+    Milliseconds (`retry-after-ms`, OpenAI), seconds, or a date (RFC 9110), which counts from the answer's own `date`.
+    """
+    told_ms, told = (header(b"retry-after-ms") or "").strip(), (header(b"retry-after") or "").strip()
+    if _SECONDS.fullmatch(told_ms):
+        return float(told_ms) / 1000
+    if _SECONDS.fullmatch(told):
+        return float(told)
+    then_s = _date_s(told)
+    if then_s is None:
+        return None
+    said_s = _date_s(header(b"date"))
+    return max(then_s - (now_unix_s if said_s is None else said_s), 0.0)
+
+
 def headroom(windows: tuple[Window, ...], now_s: float) -> float:
     """The share of the tightest limit that should be left now, 0 to 1."""
     return min((window.left(now_s) / window.limit for window in windows), default=1.0)
@@ -79,3 +98,13 @@ def _duration_s(text: str | None) -> float:
     else:
         seconds = float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else WINDOW_S
     return min(max(seconds, 0.001), LONGEST_WINDOW_S)
+
+
+def _date_s(text: str | None) -> float | None:
+    """A date of HTTP in Unix seconds."""
+    if not text or len(text) > 40:
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

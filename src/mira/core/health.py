@@ -153,12 +153,13 @@ class Lane(Struct, eq=False):
 class Health(Struct, eq=False):
     """What this process has seen of a node. `faults` are consecutive, `errors` their moving share as of `errors_s`.
 
-    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back, `proved_s`
-    when the youngest call with content began. `purse` are the credits
-    of our account there. `hint` is another process's word.
+    `ejections` is how often in a row the node was ejected, `returned_s` when it last came back, `proved_s` when the
+    youngest call with content began. `hung` are those in flight that hang from before a recovery: they keep the node
+    busy no longer. `purse` are the credits of our account there. `hint` is another process's word.
     """
 
     in_flight: int = 0
+    hung: int = 0
     faults: int = 0
     heard: bool = False
     errors: float = 0.0
@@ -299,6 +300,7 @@ class Attempt(Struct, eq=False):
     spent_nanocredits: int = 0
     proved: bool = False
     doubted: bool = False
+    hung: bool = False
     ended: bool = False
 
     def content(self, now_s: float) -> None:
@@ -315,6 +317,9 @@ class Attempt(Struct, eq=False):
                 self.timed.recovered_s = now_s
                 for earlier in [each for each, since_s in waiting.items() if since_s < self.started_s]:
                     del waiting[earlier]
+                    assert isinstance(earlier, Attempt)
+                    earlier.hung = True
+                    self.health.hung += 1
 
     def succeeded(self, now_s: float) -> None:
         """The answer is complete."""
@@ -349,6 +354,7 @@ class Attempt(Struct, eq=False):
         self.ended = True
         health = self.health
         health.in_flight -= 1
+        health.hung -= self.hung
         waited = self.timed.waiting.pop(self, None) is not None and not self._is_past()
         if waited and 0 < self.timed.mean_s < now_s - self.started_s:
             self.timed.sample(now_s - self.started_s, now_s)

@@ -1,6 +1,6 @@
 """The score by which nodes of a model are compared: the lowest serves. Pure.
 
-(in flight + 1) / (weight x slow start)
+(in flight, but for what hangs from before a recovery, + 1) / (weight x slow start)
 x clamp(max(mean time to first content, age of the oldest unanswered call) / the fleet's median, 0.5, 8)
 x (1 + 20 x moving share of errors)
 x max(1, 0.2 / headroom under rate limits) x max(1, 0.2 / headroom of credits)
@@ -34,7 +34,7 @@ def scores(offers: Sequence[Any], now_s: float, *, stream: bool) -> list[float]:
         if median_s and time_s:
             slowness = min(max(time_s / median_s, FASTEST), SLOWEST)
         latency.slowness, latency.compared_s = slowness, now_s
-        score = (health.in_flight + 1) / (offer.node.weight * health.share(now_s)) * slowness
+        score = (health.in_flight - health.hung + 1) / (offer.node.weight * health.share(now_s)) * slowness
         if health.errors:
             score *= 1 + ERROR_FACTOR * health.errors_now(now_s)
         if lane.windows:

@@ -1113,6 +1113,7 @@ export interface Routes {
   "POST /admin/v1/nodes/test": { body: NodeTrial; answer: TrialResult };
   "POST /admin/v1/nodes/{name}/probe": { body: undefined; answer: unknown };
   "POST /admin/v1/nodes/{name}/reconcile": { body: undefined; answer: unknown };
+  "POST /admin/v1/reload": { body: undefined; answer: unknown };
   "POST /admin/v1/users/{id}/reset-password": { body: undefined; answer: PasswordReset };
   "POST /admin/v1/workspaces": { body: NewWorkspace; answer: WorkspaceRow };
   "POST /admin/v1/workspaces/{id}/credits": { body: NewCredits; answer: unknown };

@@ -159,7 +159,7 @@ def _choice(choice: dict[str, Any], answer_id: str) -> Choice:
 
 
 def _parts(message: dict[str, Any], answer_id: str) -> list[AssistantPart]:
-    bare = text_of(message, "reasoning_content") or text_of(message, "reasoning")
+    bare = text_of(message, "reasoning_content") or text_of(message, "reasoning") or thought_in(message.get("content"))
     parts: list[AssistantPart] = list(reasoning_of(details_in(message), bare))
     notes = message.get("annotations")
     annotations = tuple(compact(note) for note in notes) if isinstance(notes, list) else ()
@@ -183,6 +183,13 @@ def content_text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(text_of(part, "text") for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
+
+
+def thought_in(content: Any) -> str:
+    """The thinking in a content that is a list of parts, as Mistral writes it."""
+    parts = content if isinstance(content, list) else []
+    thoughts = [part.get("thinking") for part in parts if isinstance(part, dict) and part.get("type") == "thinking"]
+    return "".join(content_text(thought) for thought in thoughts)
 
 
 def _call(call: dict[str, Any], index: int, answer_id: str) -> ToolCall:

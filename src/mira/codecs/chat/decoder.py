@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mira.codecs.chat.answer import content_text, details_in, finish_of, image_urls
+from mira.codecs.chat.answer import content_text, details_in, finish_of, image_urls, thought_in
 from mira.codecs.chat.errors import parse_error_in_band
 from mira.codecs.chat.request import FORMAT, source_of
 from mira.codecs.chat.usage import usage_of
@@ -229,7 +229,7 @@ def _known(choice: _Choice, told: dict[str, Any], given: str, name: str) -> _Cal
 def _reasoning(choice: _Choice, delta: dict[str, Any], events: list[Event]) -> None:
     details = details_in(delta)
     if not details:
-        text = text_of(delta, "reasoning_content") or text_of(delta, "reasoning")
+        text = text_of(delta, "reasoning_content") or text_of(delta, "reasoning") or thought_in(delta.get("content"))
         if text:
             _enter(choice, ("text",))
             events.append(ReasoningDelta(block=choice.block, text=text, choice=choice.index))

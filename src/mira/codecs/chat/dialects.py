@@ -40,6 +40,8 @@ MIRA = Dialect(
     notes=True,
     signatures=True,
     document_links=True,
+    # It hands them on to whom it likes; the others are looked for here.
+    stop_limit=4,
 )
 
 DIALECTS: dict[str, Dialect] = {

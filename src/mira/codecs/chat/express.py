@@ -12,7 +12,7 @@ from mira.codecs.chat.dialects import Dialect
 from mira.codecs.chat.express_turns import express_turns
 from mira.codecs.chat.request import FORMAT
 from mira.codecs.codec import Target
-from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.fitting import fitted_choice, fitted_effort, note_flags, takes_sampling
 from mira.codecs.free_form import as_function
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
@@ -74,7 +74,7 @@ def _sampling(conversation: Conversation, dialect: Dialect, dropped: set[str], *
         dropped.add("top_k")
         sampling = msgspec.structs.replace(sampling, top_k=None)
     if dialect.stop_limit is not None and len(sampling.stop) > dialect.stop_limit:
-        dropped.add("stop")
+        # The others are looked for here (`mira.codecs.stopping`).
         sampling = msgspec.structs.replace(sampling, stop=sampling.stop[: dialect.stop_limit])
     return sampling
 
@@ -96,6 +96,8 @@ def _tools(
 ) -> tuple[tuple[Tool, ...], ToolChoice | None]:
     tools: list[Tool] = []
     for tool in conversation.tools:
+        if isinstance(tool, FunctionTool):
+            note_flags(tool, dropped)
         told = _tool(tool, dialect)
         if told is None:
             dropped.add(f"tools.{tool.name}")

@@ -9,6 +9,7 @@ import msgspec
 from mira.codecs import in_words
 from mira.codecs.chat.dialects import Dialect
 from mira.codecs.chat.request import FORMAT
+from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
 from mira.codecs.refusals import unsupported
 from mira.codecs.tool_names import plain_name
@@ -130,6 +131,8 @@ def _user_parts(
             case Document():
                 told.append(_document(part, dialect, dropped))
             case SearchResult():
+                if part.citations:
+                    dropped.add("citations")
                 told.append(Text(text=in_words.search_result(part), cache=_cache(part.cache, dialect)))
             case Opaque():
                 dropped.add("content")
@@ -139,7 +142,11 @@ def _user_parts(
 def _assistant_parts(
     parts: tuple[AssistantPart, ...], dialect: Dialect, dropped: set[str]
 ) -> tuple[AssistantPart, ...]:
-    thoughts = _reasoning([part for part in parts if isinstance(part, Reasoning)], dialect)
+    blocks = [part for part in parts if isinstance(part, Reasoning)]
+    thoughts = _reasoning(blocks, dialect)
+    if not thoughts:
+        for block in blocks:
+            note_thought(block, dropped)
     texts = [_text(part, dialect) for part in parts if isinstance(part, Text) and part.text]
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
     audio = [part for part in parts if isinstance(part, Opaque) and part.format == FORMAT][:1]

@@ -14,6 +14,8 @@ from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
 CAP_FIELDS = ("max_tokens", "max_completion_tokens")
+#: What messages with signed or encrypted thinking have in them.
+_SIGNED = (b'"reasoning_details"', b'"extra_content"', b'"signature"', b'"redacted_thinking"')
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -30,7 +32,7 @@ def pass_request(envelope: Envelope, target: Target) -> bytes:
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     said = bytes(fields["messages"])
-    if b'"reasoning_details"' in said or b'"extra_content"' in said:
+    if any(name in said for name in _SIGNED):
         fields["messages"] = _without_foreign(fields["messages"], dialect_of(target.dialect))
     return msgspec.json.encode(fields)
 
@@ -131,6 +133,9 @@ def _without_foreign(messages: Raw, dialect: Dialect) -> Raw:
         details = bytes(fields.get("reasoning_details", b""))
         if dialect.reasoning != "details" and (b'"signature"' in details or b'"data"' in details):
             del fields["reasoning_details"]
+        content = bytes(fields.get("content", b""))
+        if dialect.reasoning != "details" and (b'"signature"' in content or b'"redacted_thinking"' in content):
+            fields["content"] = _without_signed(fields["content"])
         calls = fields.get("tool_calls", Raw(b""))
         if not dialect.signatures and b'"thought_signature"' in bytes(calls):
             kept = [_FIELDS.decode(call) for call in _LIST.decode(calls)]
@@ -139,6 +144,20 @@ def _without_foreign(messages: Raw, dialect: Dialect) -> Raw:
             fields["tool_calls"] = Raw(msgspec.json.encode(kept))
         told.append(Raw(msgspec.json.encode(fields)))
     return Raw(msgspec.json.encode(told))
+
+
+def _without_signed(content: Raw) -> Raw:
+    """A message's content without the parts that are signed or encrypted thinking, as some clients keep it there."""
+    if not bytes(content).startswith(b"["):
+        return content
+    kept = [part for part in _LIST.decode(content) if not _is_signed(loose(part))]
+    return Raw(msgspec.json.encode(kept)) if kept else Raw(b'""')
+
+
+def _is_signed(part: Any) -> bool:
+    if not isinstance(part, dict):
+        return False
+    return part.get("type") == "redacted_thinking" or (part.get("type") == "thinking" and bool(part.get("signature")))
 
 
 def _called(body: Any) -> list[Any]:

@@ -1,5 +1,7 @@
 """A Chat Completions request as a Conversation."""
 
+import base64
+import binascii
 from typing import Any, TypeVar
 
 import msgspec
@@ -48,6 +50,7 @@ from mira.core.conversation import (
     UserPart,
     UserTurn,
 )
+from mira.core.media_types import HEAD_BYTES, binary_type
 from mira.errors import Kind, MiraError
 
 PartT = TypeVar("PartT", bound=msgspec.Struct)
@@ -55,6 +58,10 @@ PartT = TypeVar("PartT", bound=msgspec.Struct)
 FORMAT = "chat"
 #: Fields that only Chat Completions knows: kept for a node of this protocol, reported or refused by others.
 EXTRAS = ("modalities", "audio", "prediction", "web_search_options", "moderation", "prompt_cache_options")
+#: The types of texts by the endings of their names: they have no beginning of their own.
+_TEXTS = {
+    "txt": "text/plain", "md": "text/markdown", "csv": "text/csv", "html": "text/html", "json": "application/json",
+}  # fmt: skip
 _RAWS = msgspec.json.Decoder(list[Raw])
 _KNOWN = {*wire.Request.__struct_fields__, *EXTRAS, "metadata"}
 
@@ -90,6 +97,18 @@ def source_of(url: str) -> Inline | Link:
         if comma and head.endswith(";base64"):
             return Inline(mime_type=head[:-7] or "application/octet-stream", data=data)
     return Link(url=url)
+
+
+def file_of(data: str, name: str | None) -> Inline | Link:
+    """A file as a data URI, an address, or bare base64, of which its beginning or else its name tells the type."""
+    if ":" in data[:64]:
+        return source_of(data)
+    try:
+        head = base64.b64decode(data[: HEAD_BYTES // 3 * 4])
+    except binascii.Error:
+        head = b""
+    ending = (name or "").rpartition(".")[2].lower()
+    return Inline(mime_type=binary_type(head) or _TEXTS.get(ending, "application/octet-stream"), data=data)
 
 
 def reasoning_of(details: list[wire.Detail] | None, text: str | None) -> list[Reasoning]:
@@ -198,7 +217,7 @@ def _user_part(part: wire.UserPart, param: str) -> UserPart:
 
 def _file(body: wire.FileBody, param: str) -> Source:
     if body.file_data:
-        return source_of(body.file_data)
+        return file_of(body.file_data, body.filename)
     if body.file_id:
         return FileRef(file_id=body.file_id, format="openai")
     raise MiraError(
@@ -351,7 +370,7 @@ def _thinking(body: wire.Request) -> Thinking:
         effort = effort or "none"
     return Thinking(
         effort=effort,
-        mode="enabled" if options.max_tokens else None,
+        mode="enabled" if options.max_tokens else "adaptive" if options.enabled and effort is None else None,
         budget_tokens=options.max_tokens,
         summary=options.summary,
     )

@@ -10,6 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from mira.codecs.codec import Target
+from mira.codecs.fitting import note_flags
 from mira.codecs.free_form import FREE_TEXT, as_function
 from mira.codecs.gemini.dialects import Dialect
 from mira.codecs.gemini.express_turns import express_turns
@@ -102,8 +103,7 @@ def _sampling(sampling: Sampling, capabilities: Capabilities, dropped: set[str])
         dropped.add("logit_bias")
     if sampling.top_logprobs is not None:
         dropped.add("top_logprobs")
-    if len(sampling.stop) > _MAX_STOPS:
-        dropped.add("stop")
+    # The others are looked for here (`mira.codecs.stopping`).
     stop = sampling.stop[:_MAX_STOPS]
     tuned = {
         name: value
@@ -146,8 +146,10 @@ def _tools(
                     dropped.add(f"tools.{tool.name}")
             case _:
                 functions.append(_function(tool, dialect))
-                if isinstance(tool, FunctionTool) and tool.strict:
-                    dropped.add("strict")
+                if isinstance(tool, FunctionTool):
+                    note_flags(tool, dropped)
+                    if tool.strict:
+                        dropped.add("strict")
     choice = conversation.tool_choice
     match choice:
         case NamedTool():

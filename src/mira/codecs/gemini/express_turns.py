@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mira.codecs import in_words
+from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
 from mira.codecs.gemini.dialects import Dialect
 from mira.codecs.gemini.wire import FORMAT, THOUGHTS, UNSIGNED, media_of
@@ -195,6 +196,8 @@ def _user_parts(parts: tuple[UserPart, ...] | tuple[ResultPart, ...], dropped: s
             case Document():
                 told.append(_document(part, dropped))
             case SearchResult():
+                if part.citations:
+                    dropped.add("citations")
                 told.append(Text(text=in_words.search_result(part)))
             case Opaque(format=origin):
                 if origin == FORMAT:
@@ -237,6 +240,7 @@ def _document(document: Document, dropped: set[str]) -> UserPart:
 
 def _assistant_parts(parts: tuple[AssistantPart, ...], dropped: set[str]) -> tuple[AssistantPart, ...]:
     told: list[AssistantPart] = []
+    _note_foreign(parts, dropped)
     calls = {part.id for part in parts if isinstance(part, ToolCall)}
     # A signature travels through other protocols as an encrypted block: of the call whose id it has, else of a text.
     blocks = [part for part in parts if isinstance(part, Reasoning) and part.kind == "encrypted"]
@@ -267,6 +271,12 @@ def _assistant_parts(parts: tuple[AssistantPart, ...], dropped: set[str]) -> tup
                     dropped.add("content")
     # Google signs empty texts too: the last of a stream, or one behind calls.
     return (*told, Text(text="", signature=pending)) if pending else tuple(told)
+
+
+def _note_foreign(parts: tuple[AssistantPart, ...], dropped: set[str]) -> None:
+    for part in parts:
+        if isinstance(part, Reasoning) and part.format != THOUGHTS:
+            note_thought(part, dropped)
 
 
 def _add_thought(told: list[AssistantPart], block: Reasoning) -> str | None:

@@ -13,6 +13,7 @@ from mira.codecs.messages.passing import pass_answer, pass_request
 from mira.codecs.messages.passing_stream import PassedStream
 from mira.codecs.messages.rendering import render_request
 from mira.codecs.messages.request import parse_request
+from mira.codecs.messages.wire import WORDS
 
 MESSAGES = Codec(
     name="messages",
@@ -30,6 +31,7 @@ MESSAGES = Codec(
     render_error=render_error,
     keepalive=b'event: ping\ndata: {"type":"ping"}\n\n',
     status_of=status_of,
+    words=WORDS,
 )
 
 __all__ = ["MESSAGES", "open_count"]

@@ -3,6 +3,7 @@
 import msgspec
 
 from mira.codecs.failures import failure_of, judge, judge_in_band, read_failure
+from mira.codecs.messages.wire import WORDS
 from mira.errors import Kind, MiraError
 
 #: What clients of Anthropic know as overloaded; 503 is no status of this protocol.
@@ -33,7 +34,13 @@ def render_error(error: MiraError, request_id: str) -> bytes:
 
 
 def _message(error: MiraError) -> str:
-    """The message; for a prompt that is too long the very words that clients of Anthropic look for."""
+    """The message; for a prompt that is too long the very words that clients of Anthropic look for.
+
+    This protocol has no place of its own for the name of a field that is refused: it stands before the message.
+    """
+    if error.kind is Kind.UNSUPPORTED and error.param is not None:
+        field = WORDS.get(error.param, error.param)
+        return error.message if field in error.message else f"{field}: {error.message}"
     if error.kind is not Kind.CONTEXT_TOO_LONG:
         return error.message
     match error.details:

@@ -16,6 +16,7 @@ from mira.codecs.messages.marks import limit_marks
 from mira.codecs.messages.request import SCHEMA_NAME, TIERS, TOOL_FLAGS, user_hash
 from mira.codecs.messages.thinking import express_thinking
 from mira.codecs.messages.wire import FORMAT, NAME
+from mira.codecs.refusals import refuse_modalities
 from mira.codecs.tool_names import plain_name
 from mira.core.capabilities import Capabilities
 from mira.core.conversation import (
@@ -85,9 +86,7 @@ def _refuse(conversation: Conversation) -> None:
         raise MiraError(Kind.UNSUPPORTED, "This model gives one answer a request; 'n' must be 1.", param="n")
     if conversation.sampling.logprobs:
         raise MiraError(Kind.UNSUPPORTED, "This model tells no log probabilities.", param="logprobs")
-    modalities = loose(conversation.extras["modalities"]) if "modalities" in conversation.extras else None
-    if isinstance(modalities, list) and any(kind != "text" for kind in modalities):
-        raise MiraError(Kind.UNSUPPORTED, "This model answers in text only.", param="modalities")
+    refuse_modalities(conversation)
 
 
 def _sampling(sampling: Sampling, can: Capabilities, dropped: set[str], *, thinks: bool) -> Sampling:

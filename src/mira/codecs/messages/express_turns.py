@@ -10,6 +10,7 @@ import binascii
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
 from mira.codecs.messages.request import BILLING_HEADER, arguments_of
 from mira.codecs.messages.wire import FORMAT, THOUGHT
@@ -225,6 +226,8 @@ def _user_parts(parts: tuple[UserPart, ...], dropped: set[str]) -> list[UserPart
                 if part.text.strip():
                     told.append(Text(text=part.text, cache=part.cache))
             case Image():
+                if part.detail not in (None, "auto"):
+                    dropped.add("detail")
                 told.append(Image(source=_image_source(part.source), cache=part.cache))
             case Audio():
                 raise MiraError(Kind.UNSUPPORTED, "This model takes no audio.", param="messages")
@@ -257,6 +260,8 @@ def _said(parts: tuple[AssistantPart, ...], dropped: set[str]) -> list[Assistant
                 # Thinking of another provider, or unsigned, is nothing that this one may see.
                 if origin == THOUGHT and (thought := _thought(part)) is not None:
                     told.append(thought)
+                else:
+                    note_thought(part, dropped)
             case ToolCall():
                 told.append(_call(part, dropped))
             case Opaque(format=origin) if origin == FORMAT:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -184,7 +185,7 @@ def _add_user(turns: list[Turn], content: str | list[wire.Block], raws: _Blocks)
             if block.type == "tool_result":
                 results.append(_result(block, index, raws))
             else:
-                parts.append(_user_part(block, index, raws))
+                parts += _user_parts(block, index, raws)
     if results:
         before = turns[-1] if turns else None
         if isinstance(before, ToolTurn):
@@ -202,13 +203,44 @@ def _result(block: wire.Block, index: int, raws: _Blocks) -> ToolResult:
         parts += [Text(text=content)] if content else []
     elif isinstance(content, list):
         inner = raws.inside(index)
-        parts += [_user_part(part, place, inner) for place, part in enumerate(content)]
+        for place, part in enumerate(content):
+            parts += _user_parts(part, place, inner)
     return ToolResult(
         call_id=own_id(block.tool_use_id or ""),
         parts=tuple(parts),
         is_error=block.is_error is True,
         cache=_mark(block),
     )
+
+
+def _user_parts(block: wire.Block, index: int, raws: _Blocks) -> list[UserPart]:
+    source = block.source
+    if block.type == "document" and isinstance(source, wire.Source) and isinstance(source.content, list):
+        return _mixed(block, source.content) or [_user_part(block, index, raws)]
+    return [_user_part(block, index, raws)]
+
+
+def _mixed(block: wire.Block, content: list[wire.Block]) -> list[UserPart]:
+    """A document of texts and pictures, piece by piece and in order; empty where it holds anything else."""
+    parts: list[UserPart] = []
+    for is_text, group in groupby(content, key=lambda inner: inner.type == "text"):
+        if is_text:
+            text = "\n\n".join(inner.text or "" for inner in group)
+            parts.append(
+                Document(
+                    source=PlainText(text=text),
+                    title=None if parts else block.title,
+                    context=None if parts else block.context,
+                    citations=_cites(block.citations),
+                )
+            )
+            continue
+        for inner in group:
+            place = _source(inner.source) if inner.type == "image" and isinstance(inner.source, wire.Source) else None
+            if place is None:
+                return []
+            parts.append(Image(source=place))
+    return [*parts[:-1], replace(parts[-1], cache=_mark(block))] if parts else []
 
 
 def _user_part(block: wire.Block, index: int, raws: _Blocks) -> UserPart:

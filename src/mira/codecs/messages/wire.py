@@ -15,6 +15,15 @@ THOUGHT = "anthropic-claude-v1"
 #: The name of the protocol.
 NAME = "messages"
 
+#: What this protocol calls the fields that codecs name as Chat Completions does.
+WORDS = {
+    "stop": "stop_sequences",
+    "response_format": "output_config.format",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "reasoning_effort": "thinking",
+    "reasoning": "thinking",
+}
+
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 #: 0 warms the cache and answers nothing.
 Cap: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]

@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 
+from mira.codecs.chat import errors as chat
 from mira.codecs.failures import Failure, failure_of, judge, judge_in_band, read_failure
+from mira.codecs.responses.wire import WORDS
 from mira.codecs.sse import event_frame
 from mira.errors import Kind, MiraError
 
@@ -34,6 +36,12 @@ def parse_error_in_band(value: Any) -> MiraError:
     return _with_code(judge_in_band(failure), failure)
 
 
+def render_error(error: MiraError, request_id: str) -> bytes:
+    """The body of an error answer, which names the field as this protocol does."""
+    error.param = _param(error)
+    return chat.render_error(error, request_id)
+
+
 def error_body(error: MiraError) -> dict[str, str]:
     """The `error` of a failed response. Clients read the wait out of the words."""
     message = error.message
@@ -49,9 +57,13 @@ def error_event(error: MiraError, sequence_number: int) -> bytes:
         "sequence_number": sequence_number,
         "code": error.code,
         "message": error_body(error)["message"],
-        "param": error.param,
+        "param": _param(error),
     }
     return event_frame(b"error", msgspec.json.encode(told))
+
+
+def _param(error: MiraError) -> str | None:
+    return None if error.param is None else WORDS.get(error.param, error.param)
 
 
 def _with_code(error: MiraError, failure: Failure) -> MiraError:

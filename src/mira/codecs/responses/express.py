@@ -8,9 +8,10 @@ import msgspec
 from msgspec import Raw
 
 from mira.codecs.codec import Target
-from mira.codecs.fitting import fitted_choice, fitted_effort, takes_sampling
+from mira.codecs.fitting import fitted_choice, fitted_effort, note_flags, takes_sampling
 from mira.codecs.free_form import as_function
 from mira.codecs.lenient import loose
+from mira.codecs.refusals import refuse_modalities
 from mira.codecs.responses.dialects import Dialect
 from mira.codecs.responses.express_turns import express_turns
 from mira.codecs.responses.items import PROTOCOL
@@ -48,6 +49,7 @@ def express(conversation: Conversation, target: Target, dialect: Dialect) -> tup
 
     MiraError UNSUPPORTED with the field's name where leaving it out would change the answer.
     """
+    refuse_modalities(conversation)
     dropped: set[str] = set(conversation.unknown)
     extras = dict(conversation.extras) if conversation.origin == PROTOCOL else {}
     dropped.update(name for name in conversation.extras if name not in extras)
@@ -140,6 +142,8 @@ def _tools(
 ) -> tuple[tuple[Tool, ...], ToolChoice | None]:
     tools: dict[str, Tool] = {}
     for tool in conversation.tools:
+        if isinstance(tool, FunctionTool):
+            note_flags(tool, dropped)
         told = _tool(tool, dialect)
         if told is None:
             dropped.add(f"tools.{tool.name}")

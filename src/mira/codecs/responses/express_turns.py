@@ -6,6 +6,7 @@ Items keep their order, so an assistant's turn stays as it was. Thinking goes ba
 import msgspec
 
 from mira.codecs import in_words
+from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
 from mira.codecs.refusals import unsupported
 from mira.codecs.responses.dialects import Dialect
@@ -122,6 +123,8 @@ def _user_parts(
             case Document():
                 told.append(_document(part, dialect, dropped))
             case SearchResult():
+                if part.citations:
+                    dropped.add("citations")
                 told.append(Text(text=in_words.search_result(part), cache=_cache(part.cache, dialect)))
             case Opaque():
                 dropped.add("content")
@@ -151,12 +154,18 @@ def _assistant_parts(
     told: list[AssistantPart] = []
     for group in grouped(kept):
         blocks = [part for part in group if isinstance(part, Reasoning)]
-        told += _reasoning(blocks, dialect) if blocks else group
+        thoughts = _reasoning(blocks, dialect)
+        if not thoughts:
+            for block in blocks:
+                note_thought(block, dropped)
+        told += thoughts if blocks else group
     return tuple(told)
 
 
 def _reasoning(blocks: list[Reasoning], dialect: Dialect) -> list[Reasoning]:
     """The blocks of one item in the protocol's order; an item that only points to what a node forgot is none."""
+    if not blocks:
+        return []
     if not is_native(blocks[0]):
         return blocks if dialect.carries else []
     encrypted = [block for block in blocks if block.kind == "encrypted" and block.data]

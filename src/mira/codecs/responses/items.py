@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from mira.codecs.carried import PREFIX, uncarry, uncarry_signature
-from mira.codecs.chat.request import source_of
+from mira.codecs.chat.request import file_of, source_of
 from mira.codecs.lenient import compact, loose
 from mira.codecs.responses import wire
 from mira.codecs.responses.opening import CLIENT, read_item
@@ -194,7 +194,7 @@ def _image(part: wire.InputImage, param: str) -> Image:
 
 def _file(part: wire.InputFile, param: str) -> Source:
     if part.file_data:
-        return source_of(part.file_data)
+        return file_of(part.file_data, part.filename)
     if part.file_url:
         return Link(url=part.file_url)
     if part.file_id:

@@ -9,6 +9,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+#: What this protocol calls the fields that codecs name as Chat Completions does.
+WORDS = {
+    "messages": "input",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+}
+
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 Cap: TypeAlias = Annotated[int, Meta(ge=1, le=2**31)]
 #: A value kept as its bytes; `Raw` cannot stand in a union with null, so null comes as the bytes "null".
