@@ -261,6 +261,26 @@ async def test_robots_are_asked_where_the_client_wishes_it(desk: Desk, robots: b
     assert (await desk.fetch("/private/page")).status == 200
 
 
+async def test_a_redirect_leads_nowhere_that_robots_close(desk: Desk) -> None:
+    pages = {
+        "/robots.txt": ok(b"User-agent: *\nDisallow: /private\n", mime="text/plain"),
+        "/open": b"HTTP/1.1 302 Found\r\nlocation: /private/page\r\ncontent-length: 0\r\n\r\n",
+    }
+    asked: list[str] = []
+
+    def answer(path: str) -> bytes:
+        asked.append(path)
+        return pages.get(path, ok(PAGE, mime="text/html"))
+
+    desk.web.site.answer = answer
+    assert (await desk.refused("/open", respect_robots=True)).code == "url_not_allowed"
+    assert asked == ["/robots.txt", "/open"]
+    # Kept for somebody who did not ask, it stays closed to who does.
+    assert (await desk.fetch("/open")).status == 200
+    assert (await desk.refused("/open", respect_robots=True)).code == "url_not_allowed"
+    assert asked == ["/robots.txt", "/open", "/open", "/private/page"]
+
+
 @pytest.mark.parametrize(("status", "allowed"), [(404, True), (403, True), (500, False), (503, False)])
 async def test_a_site_without_robots_is_open_and_one_that_cannot_tell_is_not(
     desk: Desk, status: int, allowed: bool
