@@ -200,17 +200,16 @@ class Fetcher:
         async def load() -> _Got:
             async with self._hosts.turn(f"{destination.host}:{destination.port}"):
                 began_s = _clock_s()
-                got = await self._load(key, known, request, who, total_s, self._inquiry(request, who, began_s + total_s))
+                got = await self._load(key, known, request, who, total_s)
                 return replace(got, fetch_s=0.0 if got.cached else _clock_s() - began_s)
 
         if request.max_age == 0:
             return await load()
         return await self._flights.join((key, who.domains, request.wait_for, request.respect_robots), load)
 
-    async def _load(
-        self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float, inquiry: Inquiry
-    ) -> _Got:
+    async def _load(self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float) -> _Got:
         permit = who.domains.check
+        inquiry = self._inquiry(request, who, _clock_s() + total_s)
         validators = None
         if key.rendered:
             loaded = await self._browser.render(
