@@ -1,5 +1,6 @@
 """Images as clients and their bills see them, at nodes of every kind."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import openai
@@ -20,6 +21,8 @@ from tests.support.upstream import FIN, Moment, Upstream, answers, hangs, stream
 
 #: 20 tokens of words at 5 and 1,000 of a picture at 40 credits a million.
 COST = Decimal("0.0401")
+#: 20 tokens of words at 0.3 and 1,290 of a picture at 30 credits a million.
+EACH_GEMINI = (1290 * 30 + 20 * Decimal("0.3")) / 10**6
 EACH = {"*": "0.04", "high": "0.17", "high/1024x1536": "0.25"}
 PAINTERS = ("gpt-image-1", "gpt-image-mute", "gpt-image-each", "gpt-image-free", "gpt-image-gold")
 
@@ -223,6 +226,51 @@ def test_a_filter_that_was_set_off_is_told_and_costs_nothing(gateway, gemini):
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "moderation_blocked")
     assert Decimal(gateway.call(answer.headers["x-request-id"])["cost"]) == 0
     assert Decimal(gateway.balance()["held"]) == 0
+
+
+def lost(gateway, answer) -> Decimal:
+    """What the operator paid for a call that brought its customer nothing and cost them nothing."""
+    record = gateway.call(answer.headers["x-request-id"])
+    assert Decimal(record["cost"]) == 0
+    assert {line["debit"] for line in record["transfers"]} <= {"attempt-cost"}
+    assert Decimal(gateway.balance()["held"]) == 0
+    cost = sum(Decimal(line["amount"]) for line in record["transfers"])
+    assert sum(Decimal(tried["cost"]) for tried in record["tried"]) == cost
+    return cost
+
+
+def test_what_was_made_of_a_set_that_failed_is_the_operators_cost(gateway, gemini):
+    failing = answers({"error": {"code": 500, "message": "boom", "status": "INTERNAL"}}, 500)
+    late = answers(gemini_images(), hold=(made := Moment()))
+    gemini.script("gemini-2.5-flash-image", failing, answers(gemini_images()), late)
+    asked = {"model": "gemini-2.5-flash-image", "prompt": "a boat", "n": 3}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(gateway.post, "/v1/images/generations", asked)
+        gemini.received(3)
+        made.happen()
+        answer = waiting.result()
+    assert answer.status_code == 502, answer.text
+    assert lost(gateway, answer) == 2 * EACH_GEMINI
+
+
+def test_what_a_node_charges_for_no_image_is_the_operators_cost(gateway, gemini, router):
+    gemini.script("gemini-2.5-flash-image", answers(gemini_images("IMAGE_SAFETY", pictures=False)))
+    answer = gateway.post("/v1/image", {"model": "gemini-2.5-flash-image", "prompt": "something bad"})
+    assert (answer.status_code, lost(gateway, answer)) == (400, EACH_GEMINI)
+    told = chat_images(cost=0.0388)
+    told["choices"][0]["message"].pop("images")
+    router.script("some/painter", answers(told))
+    answer = gateway.post("/v1/image", {"model": "some/painter", "prompt": "a boat"})
+    assert (answer.status_code, lost(gateway, answer)) == (502, Decimal("0.0388"))
+
+
+def test_an_image_that_its_node_names_and_does_not_hand_out_is_the_nodes_failure(gateway, upstream):
+    told = openai_images()
+    told["data"] = [{"url": "http://127.0.0.1:1/image.png"}]
+    upstream.script("gpt-image-1", answers(told))
+    answer = gateway.post("/v1/image", {"prompt": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+    assert lost(gateway, answer) == COST
 
 
 def test_openrouters_shape_is_charged_what_it_reports(gateway, router):

@@ -178,7 +178,11 @@ async def _finish(services: Services, asked: Asked, made: Made, *, as_url: bool)
 async def _given(services: Services, image: Image) -> Image:
     if image.url is None:
         return image
-    data = await services.relay.loader.load(image.url, "")
+    try:
+        data = await services.relay.loader.load(image.url, "")
+    except MiraError:
+        message = "The upstream's answer names an image that could not be loaded."
+        raise MiraError(Kind.UPSTREAM_FAILED, message) from None
     return replace(image, url=None, b64_json=base64.b64encode(data).decode())
 
 

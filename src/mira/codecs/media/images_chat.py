@@ -13,7 +13,7 @@ from mira.codecs.chat.usage import usage_of
 from mira.codecs.lenient import loose
 from mira.codecs.media.images import Image, ImageRequest, Images, as_images, joined, one_by_one
 from mira.codecs.media.images_openai import data_url
-from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
+from mira.codecs.media.shape import Made, NothingMadeError, Outgoing, Received, Shape, Target
 from mira.errors import Kind, MiraError
 
 #: What such a node cannot be told.
@@ -61,9 +61,10 @@ def read(received: Received, _: ImageRequest) -> Made:
         images += [image for part in _list(message.get("images")) if (image := _image(part))]
         if isinstance(message.get("content"), str):
             words.append(message["content"])
-    if not images:
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no image.")
     usage = usage_of(told.get("usage"))
+    if not images:
+        nothing = MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no image.")
+        raise nothing if usage is None else NothingMadeError(nothing, usage)
     if usage is not None:
         usage = as_images(usage, len(images))
     return Made(content=Images(data=tuple(images), text="".join(words) or None), usage=usage)

@@ -13,7 +13,7 @@ from mira.codecs.gemini.usage import usage_of
 from mira.codecs.lenient import loose
 from mira.codecs.media.images import Image, ImageRequest, Images, as_images, joined, one_by_one
 from mira.codecs.media.images_chat import aspect_ratio, no_mask
-from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
+from mira.codecs.media.shape import Made, NothingMadeError, Outgoing, Received, Shape, Target
 from mira.errors import Kind, MiraError
 
 _UNTOLD = (
@@ -74,11 +74,12 @@ def read(received: Received, _: ImageRequest) -> Made:
                 images.append(Image(b64_json=inline["data"]))
             elif isinstance(part.get("text"), str):
                 words.append(part["text"])
+    usage = usage_of(told.get("usageMetadata"))
     if not images:
         feedback = told.get("promptFeedback")
         reasons.append(str(feedback.get("blockReason", "")) if isinstance(feedback, dict) else "")
-        raise _nothing(reasons)
-    usage = usage_of(told.get("usageMetadata"))
+        nothing = _nothing(reasons)
+        raise nothing if usage is None else NothingMadeError(nothing, usage)
     if usage is not None:
         usage = as_images(usage, len(images))
     return Made(content=Images(data=tuple(images), text="".join(words) or None), usage=usage)
