@@ -394,6 +394,20 @@ def test_an_upload_is_a_reference(gateway, upstream):
     assert upstream.received(1)[0].form["image[]"] == PNG
 
 
+def test_a_field_that_nobody_knows_is_told_and_not_lost_in_silence(gateway, upstream):
+    upstream.script("gpt-image-1", draws())
+    odd = {"prompt": "x", "seed": 7, "partial_images": 2, "with\nline": 1}
+    told = gateway.post("/v1/images/generations", odd)
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "seed,partial_images")
+    told = gateway.post("/v1/images/edits", {"prompt": "x", "image": B64, "strength": 0.5})
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "strength")
+    form = {"prompt": "x", "strength": "0.5"}
+    told = gateway.request("POST", "/v1/images/edits", data=form, files={"image": ("a.png", PNG, "image/png")})
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "strength")
+    told = gateway.post("/v1/images/generations", {"prompt": "x", "n": 1})
+    assert "x-mira-dropped" not in told.headers
+
+
 def test_another_node_is_asked_where_one_fails(gateway, upstream, second):
     refusing, drawing = answers({"error": {"message": "boom"}}, 500), draws()
     upstream.script("gpt-image-spare", refusing)

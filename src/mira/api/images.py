@@ -66,8 +66,9 @@ async def generate(services: Services, asked: Asked) -> Response:
     """Makes images from words."""
 
     async def read() -> Wish:
-        body = decode(await read_into(asked, 2**20), Body)
-        return _wish(services, asked, body, _request(body, (), None))
+        raw = await read_into(asked, 2**20)
+        body = decode(raw, Body)
+        return _wish(services, asked, body, _request(body, (), None), media.surplus(media.names_of(raw), Body))
 
     return await media.answer(services, asked, PROTOCOL, read)
 
@@ -77,13 +78,15 @@ async def edit(services: Services, asked: Asked) -> Response:
 
     async def read() -> Wish:
         if _is_form(asked):
-            body, images, mask = await _form(asked)
+            body, images, mask, surplus = await _form(asked)
         else:
-            told = decode(await read_into(asked, MAX_BODY_BYTES), EditBody)
+            raw = await read_into(asked, MAX_BODY_BYTES)
+            told = decode(raw, EditBody)
             body, images, mask = told, _references(told), _reference(told.mask)
+            surplus = media.surplus(media.names_of(raw), EditBody)
         if not images:
             raise MiraError(Kind.BAD_REQUEST, "Missing required field: 'image'.", param="image")
-        return _wish(services, asked, body, _request(body, images, mask))
+        return _wish(services, asked, body, _request(body, images, mask), surplus)
 
     return await media.answer(services, asked, PROTOCOL, read)
 
@@ -120,7 +123,9 @@ def _request(body: Body, images: tuple[Any, ...], mask: Any) -> ImageRequest:
     )
 
 
-def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -> Wish:
+def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest, surplus: tuple[str, ...] = ()) -> Wish:
+    if body.partial_images is not None and not request.stream:
+        surplus += ("partial_images",)
     as_url = body.response_format == "url"
     if as_url and request.stream:
         raise MiraError(Kind.BAD_REQUEST, "response_format: a stream brings its images itself", param="response_format")
@@ -140,6 +145,7 @@ def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -
         brought=brought(request),
         variants=exact,
         digest=_digest(asked, request, body),
+        surplus=surplus,
         stream=request.stream,
         prepare=partial(_prepare, services, asked) if request.is_edit else None,
         estimate=partial(estimate, request),
@@ -237,7 +243,7 @@ def _is_form(asked: Asked) -> bool:
     return str(asked.request.headers.get("content-type", "")).lower().startswith("multipart/form-data")
 
 
-async def _form(asked: Asked) -> tuple[Body, tuple[Any, ...], Any]:
+async def _form(asked: Asked) -> tuple[Body, tuple[Any, ...], Any, tuple[str, ...]]:
     parser = MultiPartParser(
         asked.request.headers,
         bounded(in_time(asked.request.stream()), MAX_BODY_BYTES),
@@ -254,7 +260,8 @@ async def _form(asked: Asked) -> tuple[Body, tuple[Any, ...], Any]:
         images = [await _part(part, "image") for name in ("image", "image[]") for part in form.getlist(name)]
         mask = form.get("mask")
         words = {name: value for name, value in form.items() if isinstance(value, str)}
-        return _words(words), tuple(images), None if mask is None else await _part(mask, "mask")
+        surplus = media.surplus(form.keys(), Body, more=("image", "image[]", "mask"))
+        return _words(words), tuple(images), None if mask is None else await _part(mask, "mask"), surplus
     finally:
         await form.close()
 

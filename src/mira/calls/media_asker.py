@@ -103,7 +103,7 @@ class Asker:
         assert call.offer is not None
         node, model = call.offer.node, call.offer.upstream_model
         outgoing: Outgoing = shape.render(request, Target(model, node.dialect))
-        call.dropped = outgoing.dropped
+        call.dropped = (*call.wish.surplus, *outgoing.dropped)
         response: Response = await node.post(
             outgoing.path,
             outgoing.body,

@@ -46,7 +46,7 @@ class ImageRequest(Struct, frozen=True, kw_only=True):
     """What is asked, whoever asked it. `images` and `mask` are references (a file's id or address, a data URL, a URL)
     or pictures; they are all pictures once the request is complete. With any of them it is an edit.
 
-    `size` is "auto" or "WIDTHxHEIGHT"; None is the model's own. `extra` are further fields of OpenAI's, as they came.
+    `size` is "auto" or "WIDTHxHEIGHT"; None is the model's own.
     """
 
     prompt: str
