@@ -67,7 +67,7 @@ def gateway(scripted, others, make_gateway):
                 "kind": "gemini",
                 "base_url": gemini.url.removesuffix("/v1"),
                 "api_key": UPSTREAM_KEY,
-                "models": ["gemini-2.5-flash-image"],
+                "models": ["gemini-2.5-flash-image", "imagen-3.0-generate-001"],
             },
             {"name": "router", "base_url": router.url, "models": ["some/painter"], "reported_cost": True, **routed},
             {"name": "untrusted", "base_url": router.url, "models": ["other/painter"], **routed},
@@ -211,6 +211,17 @@ def test_gemini_changes_a_picture(gateway, gemini):
     assert gateway.post("/v1/image", body).status_code == 200
     parts = gemini.received(1)[0].json["contents"][0]["parts"]
     assert parts == [{"inlineData": {"mimeType": "image/png", "data": B64}}, {"text": "bluer"}]
+
+
+def test_imagen_is_billed_by_the_image_and_changes_none(gateway, gemini):
+    model = {"model": "google/imagen-3.0-generate-001", "prompt": "x"}
+    gemini.script("imagen-3.0-generate-001", answers({"predictions": [{"bytesBase64Encoded": B64}]}))
+    check_bill(gateway, gateway.post("/v1/images/generations", {**model, "n": 2}), Decimal("0.08"))
+    assert [request.path for request in gemini.received(2)] == ["/v1beta/models/imagen-3.0-generate-001:predict"] * 2
+    refused = gateway.post("/v1/image", {**model, "image": B64})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "image")
+    assert len(gemini.chats()) == 2
+    assert Decimal(gateway.balance()["held"]) == 0
 
 
 def test_a_node_that_makes_one_image_at_a_time_is_asked_for_each(gateway, gemini):

@@ -1,4 +1,4 @@
-"""Images at Gemini: `generateContent` that is asked for pictures.
+"""Images at Gemini: `generateContent` that is asked for pictures; Imagen has `predict`, from words alone.
 
 Source: the Gemini API reference and google-genai 3.4.0 (2026-11).
 """
@@ -30,8 +30,15 @@ _UNTOLD = (
 _REFUSED = ("SAFETY", "PROHIBITED", "RECITATION", "BLOCKLIST", "SPII")
 
 
-def render(request: ImageRequest, _: Target) -> Outgoing:
+#: These models know `predict` alone, and fewer ratios.
+_IMAGEN = "imagen"
+_IMAGEN_RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
+
+
+def render(request: ImageRequest, target: Target) -> Outgoing:
     """One turn: the pictures, then the words."""
+    if target.model.startswith(_IMAGEN):
+        return _render_imagen(request)
     parts: list[dict[str, Any]] = [
         {"inlineData": {"mimeType": picture.mime_type, "data": base64.b64encode(picture.data).decode()}}
         for picture in request.images
@@ -58,6 +65,8 @@ def read(received: Received, _: ImageRequest) -> Made:
         raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer is not a JSON object.")
     if told.get("error"):
         raise parse_error_in_band(told["error"])
+    if "candidates" not in told and isinstance(told.get("predictions"), list):
+        return _read_imagen(told["predictions"])
     images: list[Image] = []
     words: list[str] = []
     reasons: list[str] = []
@@ -83,6 +92,31 @@ def read(received: Received, _: ImageRequest) -> Made:
     if usage is not None:
         usage = as_images(usage, len(images))
     return Made(content=Images(data=tuple(images), text="".join(words) or None), usage=usage)
+
+
+def _render_imagen(request: ImageRequest) -> Outgoing:
+    """MiraError UNSUPPORTED where a picture is to be changed, which these models cannot."""
+    if request.is_edit:
+        raise MiraError(Kind.UNSUPPORTED, "image: this model makes images and changes none", param="image")
+    parameters: dict[str, Any] = {"sampleCount": request.n}
+    dropped = [name for name in _UNTOLD if getattr(request, name) is not None]
+    ratio = aspect_ratio(request.size)
+    if ratio in _IMAGEN_RATIOS:
+        parameters["aspectRatio"] = ratio
+    elif request.size not in (None, "auto"):
+        dropped.append("size")
+    if request.output_format not in (None, "png"):
+        dropped.append("output_format")
+    body = {"instances": [{"prompt": request.prompt}], "parameters": parameters}
+    return Outgoing(path="/v1beta/models/{model}:predict", body=msgspec.json.encode(body), dropped=tuple(dropped))
+
+
+def _read_imagen(predictions: list[Any]) -> Made:
+    rows = [row for row in predictions if isinstance(row, dict)]
+    data = [row["bytesBase64Encoded"] for row in rows if isinstance(row.get("bytesBase64Encoded"), str)]
+    if not data:
+        raise _nothing([_REFUSED[0] if row.get("raiFilteredReason") else "" for row in rows])
+    return Made(content=Images(data=tuple(Image(b64_json=one) for one in data)))
 
 
 def _nothing(reasons: list[str]) -> MiraError:
