@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from hashlib import sha256
@@ -40,6 +41,7 @@ from mira.errors import Kind, MiraError
 MAX_BODY_BYTES = 64 * 2**20
 SURPLUS_BYTES = 64 * 1024
 PROTOCOL = "images"
+_SIZE = re.compile(r"auto|[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
 log = logging.getLogger("mira.media")
 
 
@@ -104,6 +106,8 @@ async def short(services: Services, asked: Asked) -> Response:
 def _request(body: Body, images: tuple[Any, ...], mask: Any) -> ImageRequest:
     if mask is not None and not images:
         raise MiraError(Kind.BAD_REQUEST, "mask: there is no image that it could be laid over", param="mask")
+    if body.size is not None and not _SIZE.fullmatch(body.size):
+        raise MiraError(Kind.BAD_REQUEST, 'size: must be "auto" or "WIDTHxHEIGHT", such as 1024x1024', param="size")
     return ImageRequest(
         prompt=body.prompt,
         n=body.n or 1,

@@ -96,7 +96,7 @@ class Body(Struct, kw_only=True):
     prompt: Annotated[str, Meta(min_length=1, max_length=MOST_PROMPT)]
     model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     n: Annotated[int, Meta(ge=1, le=MOST_IMAGES)] | None = None
-    size: Annotated[str, Meta(pattern="^(auto|[1-9][0-9]{1,4}x[1-9][0-9]{1,4})$")] | None = None
+    size: str | None = None
     quality: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
     background: Literal["transparent", "opaque", "auto"] | None = None
     output_format: Literal["png", "webp", "jpeg", "gif", "svg"] | None = None
