@@ -327,6 +327,12 @@ async def test_sections_that_fit_a_question_are_told_alone(desk: Desk) -> None:
     assert found.content == "## Rhine\n\nCastles stand."
     assert [chunk.headings for chunk in found.chunks] == [["Rivers", "Rhine"]]
     assert (await desk.fetch(query="submarine")).content == ""
+    desk.web.site.answer = lambda path: ok(page.replace(b"Rhine", b"<div>Rhine</div>"), mime="text/html")
+    text = await desk.fetch("/text", query="castle", format="text")
+    assert (text.content, text.chunks[0].headings) == ("Rhine\nCastles stand.", ["Rivers", "Rhine"])
+    for name in ("html", "raw"):
+        error = await desk.refused(query="castle", format=name)
+        assert (error.status, error.param) == (400, "query")
 
 
 async def test_a_key_that_wants_too_much_at_once_is_sent_away(desk: Desk) -> None:

@@ -105,6 +105,8 @@ class Fetcher:
         language = _language(request.headers)
         if request.wait_for is not None and request.render == "never":
             raise MiraError(Kind.BAD_REQUEST, "wait_for: needs render auto or always", param="wait_for")
+        if request.query and request.format not in ("markdown", "text"):
+            raise MiraError(Kind.BAD_REQUEST, "query: needs format markdown or text", param="query")
         if request.render == "always" and self._browser.obstacle is not None:
             raise MiraError(Kind.UNSUPPORTED, f"render: {self._browser.obstacle}", param="render")
         who.domains.check(destination)
@@ -259,6 +261,7 @@ class Fetcher:
             links=request.links,
             images=request.images,
             pages=request.pages,
+            mark_headings=bool(request.query),
         )
         source = Source(data=loaded.data, content_type=loaded.content_type, url=loaded.final_url)
         try:
