@@ -310,6 +310,10 @@ async def test_a_browser_is_asked_only_where_the_page_is_thin_and_the_client_wis
     assert (await desk.fetch("/long", render="auto")).rendered is False
     assert (await desk.fetch("/long", render="always")).rendered is True
     assert len(desk.browser.urls) == 2
+    # What somebody else's page did not wait for may not be in it.
+    assert (await desk.fetch("/long", render="always", wait_for="#late")).cached is False
+    assert (await desk.fetch("/long", render="always", wait_for="#late")).cached is True
+    assert len(desk.browser.urls) == 3
 
 
 async def test_a_gateway_without_a_browser_says_so(desk: Desk) -> None:

@@ -190,7 +190,7 @@ class Fetcher:
         *,
         rendered: bool,
     ) -> _Got:
-        key = Key(who.workspace_id, destination.url, language, rendered)
+        key = Key(who.workspace_id, destination.url, language, rendered, request.wait_for if rendered else None)
         known = self._cache.get(key) if request.max_age > 0 else None
         if known is not None and not must_ask(known.loaded) and self._age_s(known) <= request.max_age:
             await self._may_reach(known.loaded, who.domains)
@@ -207,7 +207,7 @@ class Fetcher:
 
         if request.max_age == 0:
             return await load()
-        return await self._flights.join((key, who.domains, request.wait_for, request.respect_robots), load)
+        return await self._flights.join((key, who.domains, request.respect_robots), load)
 
     async def _load(self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float) -> _Got:
         permit = who.domains.check
@@ -215,7 +215,7 @@ class Fetcher:
         validators = None
         if key.rendered:
             loaded = await self._browser.render(
-                key.url, permit=permit, wait_for=request.wait_for, language=key.language, total_s=total_s
+                key.url, permit=permit, wait_for=key.wait_for, language=key.language, total_s=total_s
             )
         else:
             if known is not None and (known.loaded.etag or known.loaded.last_modified):
