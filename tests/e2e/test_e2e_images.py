@@ -433,6 +433,8 @@ def test_another_node_is_asked_where_one_fails(gateway, upstream, second):
             break
     assert 2 in seen
     assert record["node"] == "second"
+    # What the nodes charged is there to be compared with what they say.
+    assert [Decimal(tried["cost"]) for tried in record["tried"]][-1] == COST
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
@@ -455,6 +457,22 @@ def test_who_leaves_pays_the_words_and_its_node_is_let_go(gateway, upstream):
     assert before - Decimal(gateway.balance()["balance"]) == Decimal(10 * 5) / 10**6
     (record,) = gateway.admin("GET", "/calls?limit=1")["data"]
     assert (record["status"], record["usage"]["estimated"]) == (499, True)
+
+
+def test_who_leaves_a_set_lets_its_node_go_and_what_was_made_is_the_operators_cost(gateway, gemini):
+    gemini.script("gemini-2.5-flash-image", answers(gemini_images()), hangs())
+    before = Decimal(gateway.balance()["balance"])
+    asked = {"model": "gemini-2.5-flash-image", "prompt": "1234" * 10, "n": 3}
+    with pytest.raises(Exception, match="timed out"):
+        gateway.post("/v1/images/generations", asked, timeout=4)
+    for request in gemini.received(3):
+        request.closed.wait()
+    eventually(lambda: Decimal(gateway.balance()["held"]) == 0)
+    assert before - Decimal(gateway.balance()["balance"]) == 10 * Decimal("0.3") / 10**6
+    (record,) = gateway.admin("GET", "/calls?limit=1")["data"]
+    record = gateway.call(record["id"])
+    lost = [Decimal(line["amount"]) for line in record["transfers"] if line["debit"] == "attempt-cost"]
+    assert (record["status"], lost) == (499, [EACH_GEMINI])
 
 
 def test_who_leaves_a_stream_pays_for_the_image_that_was_begun(gateway, upstream):
@@ -483,6 +501,20 @@ def test_a_stream_that_is_cut_ends_in_an_error_and_is_charged(gateway, upstream)
     assert record["error"] == "upstream_failed"
     assert Decimal(record["cost"]) > 0
     assert Decimal(gateway.balance()["held"]) == 0
+
+
+def test_what_each_node_charged_for_a_stream_that_was_cut_is_on_record(gateway, upstream, second):
+    turns = iter((answers({"error": {"message": "boom"}}, 500), streams([openai_events()[0], FIN])))
+
+    async def in_turns(turn):
+        await next(turns)(turn)
+
+    for node in (upstream, second):
+        node.script("gpt-image-spare", in_turns)
+    body = {"model": "gpt-image-spare", "prompt": "x", "stream": True, "quality": "low", "size": "1024x1024"}
+    record = gateway.call(gateway.post("/v1/images/generations", body).headers["x-request-id"])
+    assert [Decimal(tried["cost"]) for tried in record["tried"]] == [0, Decimal(record["cost"])]
+    assert Decimal(record["cost"]) > 0
 
 
 def test_models_tell_that_they_make_images_and_at_what_price(gateway):

@@ -319,6 +319,8 @@ class Media:
         headers = self._stream_headers(call)
         is_left = status == CLIENT_LEFT_STATUS
         if not is_left:
+            assert call.attempt is not None
+            call.attempt.spent_nanocredits = charged_nanocredits(call, usage, price)
             self.asker.failed(call, AttemptFailed(error, trouble_of(error)))
         await self.settle(
             call,
