@@ -32,6 +32,7 @@ from mira.errors import Kind, MiraError
 
 PICTURE = Picture("image/png", PNG)
 SHAPES = {"openai": IMAGES_OPENAI, "chat": IMAGES_CHAT, "gemini": IMAGES_GEMINI}
+IMAGEN = Target("imagen-4.0-generate-001")
 SIZES = st.sampled_from([None, "auto", "1024x1024", "1024x1536", "1536x1024", "256x256", "4096x4096", "2048x1152"])
 QUALITIES = st.sampled_from([None, "auto", "low", "medium", "high", "hd"])
 REQUESTS = st.builds(
@@ -87,6 +88,30 @@ def received(body, **more) -> Received:
 def test_a_request_as_each_kind_of_node_reads_it(shape, target, body):
     sent = shape.render(ImageRequest(prompt="x", size="1024x1536"), target)
     assert (json.loads(sent.body), sent.content_type, sent.dropped) == (body, None, ())
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "dropped"),
+    [("768x1024", "3:4", ()), ("1024x1536", None, ("size",)), ("auto", None, ()), (None, None, ())],
+)
+def test_imagen_is_asked_in_its_own_words(size, ratio, dropped):
+    sent = IMAGES_GEMINI.render(ImageRequest(prompt="x", size=size), IMAGEN)
+    told = {"sampleCount": 1} | ({"aspectRatio": ratio} if ratio else {})
+    assert json.loads(sent.body) == {"instances": [{"prompt": "x"}], "parameters": told}
+    assert (sent.path, sent.dropped) == ("/v1beta/models/{model}:predict", dropped)
+    with pytest.raises(MiraError) as caught:
+        IMAGES_GEMINI.render(ImageRequest(prompt="x", images=(PICTURE,)), IMAGEN)
+    assert (caught.value.status, caught.value.param) == (400, "image")
+
+
+def test_an_answer_of_imagen_is_read():
+    rows = [{"bytesBase64Encoded": B64, "mimeType": "image/png"}, {"raiFilteredReason": "a child"}]
+    made = IMAGES_GEMINI.read(received({"predictions": rows}), ImageRequest(prompt="x"))
+    assert ([image.b64_json for image in made.content.data], made.usage) == ([B64], None)
+    for told, code in ((rows[1:], "moderation_blocked"), ([], "upstream_error"), ([7], "upstream_error")):
+        with pytest.raises(MiraError) as caught:
+            IMAGES_GEMINI.read(received({"predictions": told}), ImageRequest(prompt="x"))
+        assert caught.value.code == code
 
 
 @given(REQUESTS)

@@ -134,6 +134,7 @@ def test_a_page_costs_its_price_and_stands_in_the_usage(gateway, fetch) -> None:
     answer = fetch(headers={"x-request-id": "mine"})
     body = answer.json()
     assert (answer.status_code, answer.headers["x-mira-cost"]) == (200, "0.001")
+    assert answer.headers["x-mira-model"] == "fetch"
     assert (body["object"], body["id"], body["usage"]) == (
         "fetch",
         answer.headers["x-request-id"],

@@ -6,6 +6,7 @@ import io
 import os
 import zipfile
 
+import openai
 import pytest
 from tests.support.gateway import PROXY_KEY
 
@@ -58,6 +59,46 @@ def test_a_form_is_taken_as_well(gateway):
     assert told.status_code == 201
     assert told.json()["mime_type"] == "application/pdf"
     assert gateway.get(f"/v1/files/{told.json()['id']}").content == PDF
+
+
+def test_the_sdk_keeps_lists_reads_and_removes_files(gateway, tmp_path):
+    workspace = gateway.new_workspace()
+    key = gateway.new_key(workspace)[1]
+    with openai.OpenAI(api_key=key, base_url=f"{gateway.url}/v1", max_retries=0) as sdk:
+        made = [sdk.files.create(file=(f"{n}.pdf", PDF + bytes([65 + n])), purpose="user_data") for n in range(3)]
+        assert (made[0].object, made[0].bytes, made[0].filename) == ("file", len(PDF) + 1, "0.pdf")
+        assert (made[0].purpose, made[0].status) == ("user_data", "processed")
+        assert sdk.files.retrieve(made[1].id) == made[1]
+        assert sdk.files.wait_for_processing(made[1].id).status == "processed"
+        assert sdk.files.content(made[2].id).read() == PDF + b"C"
+        pages = sdk.files.list(limit=2, order="asc")
+        assert pages.has_more
+        assert sorted(file.id for file in pages) == sorted(file.id for file in made)
+        assert sdk.files.delete(made[0].id).deleted
+        with pytest.raises(openai.NotFoundError):
+            sdk.files.retrieve(made[0].id)
+        assert {file.id for file in sdk.files.list()} == {made[1].id, made[2].id}
+        assert [file.id for file in sdk.files.list(purpose="batch")] == []
+        call = gateway.call(sdk.files.with_raw_response.create(file=PDF, purpose="vision").headers["x-request-id"])
+        assert (call["protocol"], call["cost"]) == ("upload", "0")
+    # Who does not insist on JSON gets the file itself under the address that was promised.
+    back = gateway.get(f"/v1/files/{made[1].id}", key=key, headers={"accept": "application/json, */*"})
+    assert back.content == PDF + b"B"
+    assert made[1].id not in gateway.get("/v1/files").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({}, "purpose"),
+        ({"purpose": "fine-tune"}, "purpose"),
+        ({"purpose": "vision", "expires_after[anchor]": "created_at", "expires_after[seconds]": "60"}, "expires_after"),
+    ],
+)
+def test_what_is_promised_to_no_file_is_refused_by_name(gateway, fields, param):
+    told = gateway.request("POST", "/v1/files", files={"file": ("a.pdf", PDF)}, data=fields)
+    assert (told.status_code, told.json()["error"]["param"]) == (400, param)
+    assert gateway.post("/v1/files", {"purpose": "vision"}).status_code == 415
 
 
 def test_a_large_file_goes_through_in_pieces(gateway):

@@ -1,5 +1,6 @@
 """Images as clients and their bills see them, at nodes of every kind."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import openai
@@ -20,6 +21,8 @@ from tests.support.upstream import FIN, Moment, answers, hangs, streams
 
 #: 20 tokens of words at 5 and 1,000 of a picture at 40 credits a million.
 COST = Decimal("0.0401")
+#: 20 tokens of words at 0.3 and 1,290 of a picture at 30 credits a million.
+EACH_GEMINI = (1290 * 30 + 20 * Decimal("0.3")) / 10**6
 EACH = {"*": "0.04", "high": "0.17", "high/1024x1536": "0.25"}
 PAINTERS = ("gpt-image-1", "gpt-image-mute", "gpt-image-each", "gpt-image-free", "gpt-image-gold")
 
@@ -49,7 +52,7 @@ def gateway(scripted, others, make_gateway):
                 "kind": "gemini",
                 "base_url": gemini.url.removesuffix("/v1"),
                 "api_key": UPSTREAM_KEY,
-                "models": ["gemini-2.5-flash-image"],
+                "models": ["gemini-2.5-flash-image", "imagen-3.0-generate-001"],
             },
             {"name": "router", "base_url": router.url, "models": ["some/painter"], "reported_cost": True, **routed},
             {"name": "untrusted", "base_url": router.url, "models": ["other/painter"], **routed},
@@ -195,6 +198,17 @@ def test_gemini_changes_a_picture(gateway, gemini):
     assert parts == [{"inlineData": {"mimeType": "image/png", "data": B64}}, {"text": "bluer"}]
 
 
+def test_imagen_is_billed_by_the_image_and_changes_none(gateway, gemini):
+    model = {"model": "google/imagen-3.0-generate-001", "prompt": "x"}
+    gemini.script("imagen-3.0-generate-001", answers({"predictions": [{"bytesBase64Encoded": B64}]}))
+    check_bill(gateway, gateway.post("/v1/images/generations", {**model, "n": 2}), Decimal("0.08"))
+    assert [request.path for request in gemini.received(2)] == ["/v1beta/models/imagen-3.0-generate-001:predict"] * 2
+    refused = gateway.post("/v1/image", {**model, "image": B64})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "image")
+    assert len(gemini.chats()) == 2
+    assert Decimal(gateway.balance()["held"]) == 0
+
+
 def test_a_node_that_makes_one_image_at_a_time_is_asked_for_each(gateway, gemini):
     gemini.script("gemini-2.5-flash-image", answers(gemini_images()))
     answer = gateway.post("/v1/images/generations", {"model": "gemini-2.5-flash-image", "prompt": "a boat", "n": 3})
@@ -208,6 +222,51 @@ def test_a_filter_that_was_set_off_is_told_and_costs_nothing(gateway, gemini):
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "moderation_blocked")
     assert Decimal(gateway.call(answer.headers["x-request-id"])["cost"]) == 0
     assert Decimal(gateway.balance()["held"]) == 0
+
+
+def lost(gateway, answer) -> Decimal:
+    """What the operator paid for a call that brought its customer nothing and cost them nothing."""
+    record = gateway.call(answer.headers["x-request-id"])
+    assert Decimal(record["cost"]) == 0
+    assert {line["debit"] for line in record["transfers"]} <= {"attempt-cost"}
+    assert Decimal(gateway.balance()["held"]) == 0
+    cost = sum(Decimal(line["amount"]) for line in record["transfers"])
+    assert sum(Decimal(tried["cost"]) for tried in record["tried"]) == cost
+    return cost
+
+
+def test_what_was_made_of_a_set_that_failed_is_the_operators_cost(gateway, gemini):
+    failing = answers({"error": {"code": 500, "message": "boom", "status": "INTERNAL"}}, 500)
+    late = answers(gemini_images(), hold=(made := Moment()))
+    gemini.script("gemini-2.5-flash-image", failing, answers(gemini_images()), late)
+    asked = {"model": "gemini-2.5-flash-image", "prompt": "a boat", "n": 3}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(gateway.post, "/v1/images/generations", asked)
+        gemini.received(3)
+        made.happen()
+        answer = waiting.result()
+    assert answer.status_code == 502, answer.text
+    assert lost(gateway, answer) == 2 * EACH_GEMINI
+
+
+def test_what_a_node_charges_for_no_image_is_the_operators_cost(gateway, gemini, router):
+    gemini.script("gemini-2.5-flash-image", answers(gemini_images("IMAGE_SAFETY", pictures=False)))
+    answer = gateway.post("/v1/image", {"model": "gemini-2.5-flash-image", "prompt": "something bad"})
+    assert (answer.status_code, lost(gateway, answer)) == (400, EACH_GEMINI)
+    told = chat_images(cost=0.0388)
+    told["choices"][0]["message"].pop("images")
+    router.script("some/painter", answers(told))
+    answer = gateway.post("/v1/image", {"model": "some/painter", "prompt": "a boat"})
+    assert (answer.status_code, lost(gateway, answer)) == (502, Decimal("0.0388"))
+
+
+def test_an_image_that_its_node_names_and_does_not_hand_out_is_the_nodes_failure(gateway, upstream):
+    told = openai_images()
+    told["data"] = [{"url": "http://127.0.0.1:1/image.png"}]
+    upstream.script("gpt-image-1", answers(told))
+    answer = gateway.post("/v1/image", {"prompt": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+    assert lost(gateway, answer) == COST
 
 
 def test_openrouters_shape_is_charged_what_it_reports(gateway, router):
@@ -297,6 +356,7 @@ def test_a_wrong_body_is_refused_by_the_fields_name(gateway, upstream, router, b
     answer = gateway.post("/v1/image", body)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (status, code, param), answer.text
+    assert "regex" not in error["message"]
     assert upstream.chats() == router.chats() == []
     assert Decimal(gateway.balance()["held"]) == 0
 
@@ -331,6 +391,20 @@ def test_an_upload_is_a_reference(gateway, upstream):
     assert upstream.received(1)[0].form["image[]"] == PNG
 
 
+def test_a_field_that_nobody_knows_is_told_and_not_lost_in_silence(gateway, upstream):
+    upstream.script("gpt-image-1", draws())
+    odd = {"prompt": "x", "seed": 7, "partial_images": 2, "with\nline": 1}
+    told = gateway.post("/v1/images/generations", odd)
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "seed,partial_images")
+    told = gateway.post("/v1/images/edits", {"prompt": "x", "image": B64, "strength": 0.5})
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "strength")
+    form = {"prompt": "x", "strength": "0.5"}
+    told = gateway.request("POST", "/v1/images/edits", data=form, files={"image": ("a.png", PNG, "image/png")})
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "strength")
+    told = gateway.post("/v1/images/generations", {"prompt": "x", "n": 1})
+    assert "x-mira-dropped" not in told.headers
+
+
 def test_another_node_is_asked_where_one_fails(gateway, upstream, second):
     refusing, drawing = answers({"error": {"message": "boom"}}, 500), draws()
     upstream.script("gpt-image-spare", refusing)
@@ -344,6 +418,8 @@ def test_another_node_is_asked_where_one_fails(gateway, upstream, second):
             break
     assert 2 in seen
     assert record["node"] == "second"
+    # What the nodes charged is there to be compared with what they say.
+    assert [Decimal(tried["cost"]) for tried in record["tried"]][-1] == COST
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
@@ -366,6 +442,22 @@ def test_who_leaves_pays_the_words_and_its_node_is_let_go(gateway, upstream):
     assert before - Decimal(gateway.balance()["balance"]) == Decimal(10 * 5) / 10**6
     (record,) = gateway.admin("GET", "/calls?limit=1")["data"]
     assert (record["status"], record["usage"]["estimated"]) == (499, True)
+
+
+def test_who_leaves_a_set_lets_its_node_go_and_what_was_made_is_the_operators_cost(gateway, gemini):
+    gemini.script("gemini-2.5-flash-image", answers(gemini_images()), hangs())
+    before = Decimal(gateway.balance()["balance"])
+    asked = {"model": "gemini-2.5-flash-image", "prompt": "1234" * 10, "n": 3}
+    with pytest.raises(Exception, match="timed out"):
+        gateway.post("/v1/images/generations", asked, timeout=4)
+    for request in gemini.received(3):
+        request.closed.wait()
+    eventually(lambda: Decimal(gateway.balance()["held"]) == 0)
+    assert before - Decimal(gateway.balance()["balance"]) == 10 * Decimal("0.3") / 10**6
+    (record,) = gateway.admin("GET", "/calls?limit=1")["data"]
+    record = gateway.call(record["id"])
+    lost = [Decimal(line["amount"]) for line in record["transfers"] if line["debit"] == "attempt-cost"]
+    assert (record["status"], lost) == (499, [EACH_GEMINI])
 
 
 def test_who_leaves_a_stream_pays_for_the_image_that_was_begun(gateway, upstream):
@@ -394,6 +486,20 @@ def test_a_stream_that_is_cut_ends_in_an_error_and_is_charged(gateway, upstream)
     assert record["error"] == "upstream_failed"
     assert Decimal(record["cost"]) > 0
     assert Decimal(gateway.balance()["held"]) == 0
+
+
+def test_what_each_node_charged_for_a_stream_that_was_cut_is_on_record(gateway, upstream, second):
+    turns = iter((answers({"error": {"message": "boom"}}, 500), streams([openai_events()[0], FIN])))
+
+    async def in_turns(turn):
+        await next(turns)(turn)
+
+    for node in (upstream, second):
+        node.script("gpt-image-spare", in_turns)
+    body = {"model": "gpt-image-spare", "prompt": "x", "stream": True, "quality": "low", "size": "1024x1024"}
+    record = gateway.call(gateway.post("/v1/images/generations", body).headers["x-request-id"])
+    assert [Decimal(tried["cost"]) for tried in record["tried"]] == [0, Decimal(record["cost"])]
+    assert Decimal(record["cost"]) > 0
 
 
 def test_models_tell_that_they_make_images_and_at_what_price(gateway):

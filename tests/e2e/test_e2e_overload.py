@@ -75,3 +75,12 @@ async def test_what_does_not_take_a_place_is_answered_all_the_same(gateway, upst
     async with occupied(gateway, upstream):
         for path in ("/health", "/ready", "/v1/models", "/v1/extras/credits"):
             assert (await asyncio.to_thread(gateway.get, path)).status_code == 200
+
+
+async def test_who_is_sent_away_frees_no_place_whatever_is_asked_for(gateway, upstream):
+    async with occupied(gateway, upstream):
+        for path, body in (("/v1/videos", {"prompt": "x"}), ("/v1/images/generations", {"prompt": "x"})) * 2:
+            refusal = await asyncio.to_thread(gateway.post, path, body)
+            assert (refusal.status_code, refusal.json()["error"]["code"]) == (503, "overloaded")
+            request_id = refusal.headers["x-request-id"]
+            await asyncio.to_thread(gateway.admin, "GET", f"/calls/{request_id}", status=404)

@@ -406,6 +406,15 @@ def test_the_inference_service_transcribes_and_a_repeated_form_is_known_by_its_c
     assert other.status_code == 422
 
 
+def test_a_field_that_nobody_knows_is_told(gateway, upstream):
+    upstream.script("tts-1", audio())
+    told = gateway.post("/v1/audio/speech", {"model": "openai/tts-1", "input": "Hi", "accent": "Welsh"})
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "accent")
+    upstream.script("whisper-1", answers({"text": "Hello."}))
+    told = transcribe(gateway, model="openai/whisper-1", speaker="me")
+    assert (told.status_code, told.headers["x-mira-dropped"]) == (200, "speaker")
+
+
 def test_a_nodes_refusal_is_told_and_costs_nothing(gateway, upstream):
     refusal = {"error": {"message": "The audio is too quiet.", "type": "invalid_request_error", "param": "file"}}
     upstream.script("whisper-1", answers(refusal, 400))

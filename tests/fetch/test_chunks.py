@@ -1,6 +1,7 @@
 """Sections that fit a question: found by words and headings, told in the order of the text."""
 
 from mira.fetch.chunks import best, sections, terms
+from mira.fetch.extract.shapes import HEADING_MARK
 
 TEXT = """Intro without a heading.
 
@@ -58,6 +59,21 @@ def test_a_question_that_fits_nothing_finds_nothing() -> None:
 def test_scripts_without_spaces_are_compared_by_character() -> None:
     assert terms("山に雪") == ["山", "に", "雪"]
     assert best(TEXT, "雪", 1)[0].headings == ("Mountains",)
+
+
+def test_plain_text_has_sections_by_marked_headings() -> None:
+    text = f"Intro\n{HEADING_MARK}1Rivers\nWater.\n{HEADING_MARK}2The Rhine\nCastles # here.\n"
+    assert [section.headings for section in sections(text)] == [(), ("Rivers",), ("Rivers", "The Rhine")]
+    assert best(text, "castle", 3)[0].text == "The Rhine\nCastles # here."
+
+
+def test_a_text_without_paragraphs_is_told_in_parts_of_its_lines() -> None:
+    lines = [f"{n} " + "word " * 20 for n in range(200)]
+    found = sections("\n".join(lines))
+    assert "\n".join(section.text for section in found).split("\n") == lines
+    assert max(len(section.text) for section in found) <= 2500
+    table = "\n".join(["| a |", "| - |", *("| " + "x" * 50 + " |" for _ in range(100))])
+    assert len(sections(table)) == 1
 
 
 def test_a_long_section_is_told_in_parts() -> None:

@@ -261,6 +261,26 @@ async def test_robots_are_asked_where_the_client_wishes_it(desk: Desk, robots: b
     assert (await desk.fetch("/private/page")).status == 200
 
 
+async def test_a_redirect_leads_nowhere_that_robots_close(desk: Desk) -> None:
+    pages = {
+        "/robots.txt": ok(b"User-agent: *\nDisallow: /private\n", mime="text/plain"),
+        "/open": b"HTTP/1.1 302 Found\r\nlocation: /private/page\r\ncontent-length: 0\r\n\r\n",
+    }
+    asked: list[str] = []
+
+    def answer(path: str) -> bytes:
+        asked.append(path)
+        return pages.get(path, ok(PAGE, mime="text/html"))
+
+    desk.web.site.answer = answer
+    assert (await desk.refused("/open", respect_robots=True)).code == "url_not_allowed"
+    assert asked == ["/robots.txt", "/open"]
+    # Kept for somebody who did not ask, it stays closed to who does.
+    assert (await desk.fetch("/open")).status == 200
+    assert (await desk.refused("/open", respect_robots=True)).code == "url_not_allowed"
+    assert asked == ["/robots.txt", "/open", "/open", "/private/page"]
+
+
 @pytest.mark.parametrize(("status", "allowed"), [(404, True), (403, True), (500, False), (503, False)])
 async def test_a_site_without_robots_is_open_and_one_that_cannot_tell_is_not(
     desk: Desk, status: int, allowed: bool
@@ -290,6 +310,10 @@ async def test_a_browser_is_asked_only_where_the_page_is_thin_and_the_client_wis
     assert (await desk.fetch("/long", render="auto")).rendered is False
     assert (await desk.fetch("/long", render="always")).rendered is True
     assert len(desk.browser.urls) == 2
+    # What somebody else's page did not wait for may not be in it.
+    assert (await desk.fetch("/long", render="always", wait_for="#late")).cached is False
+    assert (await desk.fetch("/long", render="always", wait_for="#late")).cached is True
+    assert len(desk.browser.urls) == 3
 
 
 async def test_a_gateway_without_a_browser_says_so(desk: Desk) -> None:
@@ -307,6 +331,12 @@ async def test_sections_that_fit_a_question_are_told_alone(desk: Desk) -> None:
     assert found.content == "## Rhine\n\nCastles stand."
     assert [chunk.headings for chunk in found.chunks] == [["Rivers", "Rhine"]]
     assert (await desk.fetch(query="submarine")).content == ""
+    desk.web.site.answer = lambda path: ok(page.replace(b"Rhine", b"<div>Rhine</div>"), mime="text/html")
+    text = await desk.fetch("/text", query="castle", format="text")
+    assert (text.content, text.chunks[0].headings) == ("Rhine\nCastles stand.", ["Rivers", "Rhine"])
+    for name in ("html", "raw"):
+        error = await desk.refused(query="castle", format=name)
+        assert (error.status, error.param) == (400, "query")
 
 
 async def test_a_key_that_wants_too_much_at_once_is_sent_away(desk: Desk) -> None:

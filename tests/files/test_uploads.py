@@ -82,6 +82,27 @@ async def test_a_file_of_many_parts_comes_back_as_it_was(uploads):
         await uploads.find("ws_a", kept.id)
 
 
+async def test_a_part_of_an_object_is_that_part(objects):
+    data = os.urandom(3 * 2**20)
+    await objects.put("video_a", pieces(data))
+    for start, end in ((0, 1), (1000, 2**20 + 7), (len(data) - 5, len(data)), (0, len(data))):
+        assert b"".join([piece async for piece in objects.part("video_a", start, end)]) == data[start:end]
+    with pytest.raises(MiraError) as missing:
+        await anext(objects.part("video_b", 0, 1))
+    assert missing.value.kind is Kind.NOT_FOUND
+
+
+async def test_files_are_listed_by_age_and_the_last_one_leads_on(uploads):
+    made = sorted([(await keep(uploads, PNG, bytes([n]))).id for n in range(5)])  # all in the same millisecond
+    await uploads.keep("ws_b", pieces(PNG), declared_type="", filename=None)
+    for newest_first, expected in ((False, made), (True, made[::-1])):
+        found: list[str] = []
+        while page := await uploads.page("ws_a", found[-1] if found else None, 2, newest_first=newest_first):
+            found += [file.id for file in page]
+        assert found == expected
+    assert await uploads.page("ws_b", made[0], 2, newest_first=False) == []
+
+
 @pytest.mark.parametrize("cut", [0, 1, 5, 4095])
 async def test_a_refused_or_broken_upload_leaves_nothing(uploads, objects, cut):
     async def breaking() -> AsyncIterator[bytes]:

@@ -161,6 +161,7 @@ async def _charged(services: Services, asked: Asked, charge: Charge, record: Cal
         found.usage = Spent(pages=int(succeeded), cost=billed / NANO_PER_CREDIT)
         response = _bare(found) if as_markdown else json_answer(found)
         response.headers["x-mira-cost"] = credits_text(billed)
+        response.headers["x-mira-model"] = MODEL
         return response
 
     def keep(billed: int) -> StoredAnswer:

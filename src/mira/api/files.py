@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import Raw, Struct
 from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from mira.api.bodies import answer, decode, read_into
+from mira.api.bodies import answer, decode, number, read_into
 from mira.api.forms import form_of, is_form
 from mira.api.services import Asked, Services
 from mira.core.call import CallRecord
@@ -30,6 +31,13 @@ INERT = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "private, no-store",
 }
+
+
+#: What OpenAI's clients say that a file is for, as far as there is anything here that takes files.
+PURPOSES = ("user_data", "vision", "assistants", "evals")
+PURPOSE = PURPOSES[0]
+#: Files of one page; OpenAI's clients may ask for more.
+MOST_LISTED, OPENAIS_MOST_LISTED = 1000, 10_000
 
 
 class Upload(Struct, forbid_unknown_fields=True):
@@ -53,6 +61,26 @@ class Uploaded(Struct):
     object: str = "file"
 
 
+T = TypeVar("T", bound=Uploaded)
+
+
+class FileObject(Uploaded, kw_only=True):
+    """The same as OpenAI's SDKs read it. Whatever `purpose` a file came with, it serves as any other."""
+
+    purpose: str = "user_data"
+    status: str = "processed"
+
+
+class FileObjects(Struct):
+    """A page of files."""
+
+    data: list[FileObject]
+    has_more: bool
+    first_id: str | None = None
+    last_id: str | None = None
+    object: str = "list"
+
+
 async def upload(services: Services, asked: Asked) -> Response:
     """Keeps a file: JSON with base64, or a form with the part `file`."""
     if is_form(asked):
@@ -63,8 +91,45 @@ async def upload(services: Services, asked: Asked) -> Response:
     return answer(_told(services, file), 201)
 
 
+async def create(services: Services, asked: Asked) -> Response:
+    """Keeps a file as OpenAI's SDKs send it: a form with `file` and `purpose`."""
+    if not asked.request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a form (multipart/form-data) with `file` and `purpose`")
+    file = await _from_form(services, asked, judge=_judge_fields)
+    await asyncio.shield(_record(services, asked))
+    return answer(_object(services, file))
+
+
+async def listing(services: Services, asked: Asked) -> Response:
+    """The files of the caller's workspace, a page at a time."""
+    query = asked.request.query_params
+    limit = number(asked, "limit", MOST_LISTED, 1, OPENAIS_MOST_LISTED)
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise MiraError(Kind.BAD_REQUEST, "order: must be asc or desc", param="order")
+    if query.get("purpose", PURPOSE) != PURPOSE:
+        return answer(FileObjects([], has_more=False))
+    limit = min(limit, MOST_LISTED)
+    files = await services.uploads.page(_workspace(asked), query.get("after"), limit + 1, newest_first=order == "desc")
+    page = [_object(services, file) for file in files[:limit]]
+    first, last = (page[0].id, page[-1].id) if page else (None, None)
+    return answer(FileObjects(page, len(files) > limit, first, last))
+
+
 async def get_file(services: Services, asked: Asked) -> Response:
-    """A file of the caller's workspace, as a download that no browser runs."""
+    """A file of the caller's workspace as a download; what is known of it where the client takes JSON alone."""
+    types = {part.partition(";")[0].strip() for part in asked.request.headers.get("accept", "").lower().split(",")}
+    if types == {"application/json"}:
+        file = await services.uploads.find(_workspace(asked), asked.request.path_params["id"])
+        response = answer(_object(services, file))
+    else:
+        response = await content(services, asked)
+    response.headers["vary"] = "accept"
+    return response
+
+
+async def content(services: Services, asked: Asked) -> Response:
+    """The bytes of a file of the caller's workspace, as a download that no browser runs."""
     file = await services.uploads.find(_workspace(asked), asked.request.path_params["id"])
     headers = {
         **INERT,
@@ -105,16 +170,29 @@ async def _from_json(services: Services, asked: Asked) -> File:
     return await services.uploads.keep(_workspace(asked), pieces, declared_type=said.mime_type, filename=said.filename)
 
 
-async def _from_form(services: Services, asked: Asked) -> File:
+async def _from_form(
+    services: Services, asked: Asked, judge: Callable[[Mapping[str, object]], None] = lambda _: None
+) -> File:
     limit = services.uploads.max_bytes + SURPLUS_BYTES
     async with form_of(asked, limit, most_fields=8, part_bytes=SURPLUS_BYTES) as parts:
         part = parts.get("file")
         if not isinstance(part, UploadFile):
             raise MiraError(Kind.BAD_REQUEST, "file: the form needs a part of this name with the file", param="file")
+        judge(parts)
         declared = str(parts.get("mime_type") or part.content_type or "")
         return await services.uploads.keep(
             _workspace(asked), _read(part), declared_type=declared, filename=part.filename
         )
+
+
+def _judge_fields(parts: Mapping[str, object]) -> None:
+    """MiraError for what is promised to nobody here: work over files, and files that end by themselves."""
+    if parts.get("purpose") not in PURPOSES:
+        message = f"purpose: must be one of {', '.join(PURPOSES)}; there are no batches and no fine-tuning here"
+        raise MiraError(Kind.BAD_REQUEST, message, param="purpose")
+    if any(name.startswith("expires_after") for name in parts):
+        message = "expires_after: files are kept until they are deleted; leave it out"
+        raise MiraError(Kind.UNSUPPORTED, message, param="expires_after")
 
 
 async def _decoded(text: memoryview) -> AsyncIterator[bytes]:
@@ -162,7 +240,15 @@ def _record(services: Services, asked: Asked) -> asyncio.Future[None]:
 
 
 def _told(services: Services, file: File) -> Uploaded:
-    return Uploaded(
+    return _as(Uploaded, services, file)
+
+
+def _object(services: Services, file: File) -> FileObject:
+    return _as(FileObject, services, file)
+
+
+def _as(shape: type[T], services: Services, file: File) -> T:
+    return shape(
         id=file.id,
         url=f"{services.config.base_url}/v1/files/{file.id}",
         mime_type=file.mime_type,

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from hashlib import sha256
@@ -40,6 +41,7 @@ from mira.errors import Kind, MiraError
 MAX_BODY_BYTES = 64 * 2**20
 SURPLUS_BYTES = 64 * 1024
 PROTOCOL = "images"
+_SIZE = re.compile(r"auto|[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
 log = logging.getLogger("mira.media")
 
 
@@ -66,8 +68,9 @@ async def generate(services: Services, asked: Asked) -> Response:
     """Makes images from words."""
 
     async def read() -> Wish:
-        body = decode(await read_into(asked, 2**20), Body)
-        return _wish(services, asked, body, _request(body, (), None))
+        raw = await read_into(asked, 2**20)
+        body = decode(raw, Body)
+        return _wish(services, asked, body, _request(body, (), None), media.surplus(media.names_of(raw), Body))
 
     return await media.answer(services, asked, PROTOCOL, read)
 
@@ -77,13 +80,15 @@ async def edit(services: Services, asked: Asked) -> Response:
 
     async def read() -> Wish:
         if is_form(asked):
-            body, images, mask = await _form(asked)
+            body, images, mask, surplus = await _form(asked)
         else:
-            told = decode(await read_into(asked, MAX_BODY_BYTES), EditBody)
+            raw = await read_into(asked, MAX_BODY_BYTES)
+            told = decode(raw, EditBody)
             body, images, mask = told, _references(told), _reference(told.mask)
+            surplus = media.surplus(media.names_of(raw), EditBody)
         if not images:
             raise MiraError(Kind.BAD_REQUEST, "Missing required field: 'image'.", param="image")
-        return _wish(services, asked, body, _request(body, images, mask))
+        return _wish(services, asked, body, _request(body, images, mask), surplus)
 
     return await media.answer(services, asked, PROTOCOL, read)
 
@@ -101,6 +106,8 @@ async def short(services: Services, asked: Asked) -> Response:
 def _request(body: Body, images: tuple[Any, ...], mask: Any) -> ImageRequest:
     if mask is not None and not images:
         raise MiraError(Kind.BAD_REQUEST, "mask: there is no image that it could be laid over", param="mask")
+    if body.size is not None and not _SIZE.fullmatch(body.size):
+        raise MiraError(Kind.BAD_REQUEST, 'size: must be "auto" or "WIDTHxHEIGHT", such as 1024x1024', param="size")
     return ImageRequest(
         prompt=body.prompt,
         n=body.n or 1,
@@ -120,7 +127,9 @@ def _request(body: Body, images: tuple[Any, ...], mask: Any) -> ImageRequest:
     )
 
 
-def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -> Wish:
+def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest, surplus: tuple[str, ...] = ()) -> Wish:
+    if body.partial_images is not None and not request.stream:
+        surplus += ("partial_images",)
     as_url = body.response_format == "url"
     if as_url and request.stream:
         raise MiraError(Kind.BAD_REQUEST, "response_format: a stream brings its images itself", param="response_format")
@@ -140,6 +149,7 @@ def _wish(services: Services, asked: Asked, body: Body, request: ImageRequest) -
         brought=brought(request),
         variants=exact,
         digest=_digest(asked, request, body),
+        surplus=surplus,
         stream=request.stream,
         prepare=partial(_prepare, services, asked) if request.is_edit else None,
         estimate=partial(estimate, request),
@@ -178,7 +188,11 @@ async def _finish(services: Services, asked: Asked, made: Made, *, as_url: bool)
 async def _given(services: Services, image: Image) -> Image:
     if image.url is None:
         return image
-    data = await services.relay.loader.load(image.url, "")
+    try:
+        data = await services.relay.loader.load(image.url, "")
+    except MiraError:
+        message = "The upstream's answer names an image that could not be loaded."
+        raise MiraError(Kind.UPSTREAM_FAILED, message) from None
     return replace(image, url=None, b64_json=base64.b64encode(data).decode())
 
 
@@ -229,12 +243,13 @@ def _reference(told: str | Reference | None) -> str | None:
     return reference
 
 
-async def _form(asked: Asked) -> tuple[Body, tuple[Any, ...], Any]:
+async def _form(asked: Asked) -> tuple[Body, tuple[Any, ...], Any, tuple[str, ...]]:
     async with form_of(asked, MAX_BODY_BYTES, most_files=MOST_REFERENCES + 1, part_bytes=SURPLUS_BYTES * 4) as form:
         images = [await _part(part, "image") for name in ("image", "image[]") for part in form.getlist(name)]
         mask = form.get("mask")
         words = {name: value for name, value in form.items() if isinstance(value, str)}
-        return _words(words), tuple(images), None if mask is None else await _part(mask, "mask")
+        surplus = media.surplus(form.keys(), Body, more=("image", "image[]", "mask"))
+        return _words(words), tuple(images), None if mask is None else await _part(mask, "mask"), surplus
 
 
 async def _part(part: Any, field: str) -> Any:

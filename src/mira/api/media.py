@@ -3,13 +3,14 @@
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from hashlib import blake2b
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from mira.api.bodies import decode
 from mira.api.services import Asked, Services
 from mira.calls.media_call import Reply
 from mira.calls.media_wish import Wish
@@ -21,6 +22,9 @@ from mira.errors import Kind, MiraError
 
 #: The data that one request may bring in its references, all together.
 MAX_REFERENCES_BYTES = 50 * 2**20
+MOST_SURPLUS = 20
+#: What may stand in a header as it is.
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,(.*)", re.DOTALL)
 
 
@@ -43,9 +47,9 @@ class Asking:
         await self._asked.left()
 
 
-async def answer(services: Services, asked: Asked, protocol: str, decode: Callable[[], Awaitable[Wish]]) -> Response:
+async def answer(services: Services, asked: Asked, protocol: str, read: Callable[[], Awaitable[Wish]]) -> Response:
     """Serves a request for media from its body to its last byte."""
-    reply = await services.media.answer(Asking(asked), protocol, decode)
+    reply = await services.media.answer(Asking(asked), protocol, read)
     if reply.flow is not None:
         return _Flowing(reply)
     response = Response(reply.body, reply.status)
@@ -78,6 +82,18 @@ class _Flowing(Response):
 def digest(request: object, *more: object) -> bytes:
     """What an Idempotency-Key stands for: the request as it was understood, not the boundaries of its form."""
     return blake2b(msgspec.json.encode([request, *more], order="deterministic"), digest_size=32).digest()
+
+
+def surplus(names: Iterable[str], *shapes: type[msgspec.Struct], more: Collection[str] = ()) -> tuple[str, ...]:
+    """The fields of a body that nothing here knows, to be named in `x-mira-dropped`; as many as fit a header."""
+    known = {field.encode_name for shape in shapes for field in msgspec.structs.fields(shape)}
+    unknown = [name for name in dict.fromkeys(names) if name not in known and name not in more]
+    return tuple(name for name in unknown if _NAME.fullmatch(name))[:MOST_SURPLUS]
+
+
+def names_of(body: bytes | bytearray) -> Iterable[str]:
+    """The names of the fields of a JSON body; MiraError BAD_REQUEST."""
+    return decode(body, dict[str, msgspec.Raw])
 
 
 async def picture(services: Services, asked: Asked, reference: str, field: str) -> Picture:

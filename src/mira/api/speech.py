@@ -43,7 +43,8 @@ async def speech(services: Services, asked: Asked) -> Response:
     """Text to sound as OpenAI has it."""
 
     async def read() -> Wish:
-        body = decode(await read_into(asked, MAX_BODY_BYTES), SpeechBody)
+        raw = await read_into(asked, MAX_BODY_BYTES)
+        body = decode(raw, SpeechBody)
         request = SpeechRequest(
             text=body.input,
             voice=body.voice,
@@ -53,7 +54,7 @@ async def speech(services: Services, asked: Asked) -> Response:
             events=body.stream_format == "sse",
             encodes=_encoder(services) is not None,
         )
-        return _wish(services, asked, body.model, request)
+        return _wish(services, asked, body.model, request, media.surplus(media.names_of(raw), SpeechBody))
 
     return await media.answer(services, asked, PROTOCOL, read)
 
@@ -75,7 +76,9 @@ async def short(services: Services, asked: Asked) -> Response:
     return await media.answer(services, asked, PROTOCOL, read)
 
 
-def _wish(services: Services, asked: Asked, model: str | None, request: SpeechRequest) -> Wish:
+def _wish(
+    services: Services, asked: Asked, model: str | None, request: SpeechRequest, surplus: tuple[str, ...] = ()
+) -> Wish:
     as_json = _wants_json(asked) and not request.events
     return Wish(
         output="speech",
@@ -84,6 +87,7 @@ def _wish(services: Services, asked: Asked, model: str | None, request: SpeechRe
         bound=bound(request),
         brought=brought(request),
         digest=media.digest(request, model, as_json),
+        surplus=surplus,
         stream=not as_json,
         stream_type=EVENT_STREAM if request.events else CONTENT_TYPES[request.form],
         estimate=partial(estimate, request),

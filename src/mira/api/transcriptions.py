@@ -48,6 +48,8 @@ ENDINGS = {
 #: Fields of OpenAI's that go on as they came, to nodes that know them.
 MORE = ("include[]", "chunking_strategy", "known_speaker_names[]", "known_speaker_references[]")
 
+GRAINS = "timestamp_granularities[]"
+
 
 class TranscriptionBody(Struct, kw_only=True):
     """`POST /v1/audio/transcriptions`: the fields of the form, beside `file`."""
@@ -65,13 +67,12 @@ async def transcribe(services: Services, asked: Asked) -> Response:
     """Sound to text."""
 
     async def read() -> Wish:
-        body, request = await _form(services, asked)
-        return _wish(body, request)
+        return _wish(*await _form(services, asked))
 
     return await media.answer(services, asked, PROTOCOL, read)
 
 
-def _wish(body: TranscriptionBody, request: TranscriptionRequest) -> Wish:
+def _wish(body: TranscriptionBody, request: TranscriptionRequest, surplus: tuple[str, ...]) -> Wish:
     if request.stream and request.form not in ("json", "text"):
         message = "response_format: a stream brings its text as events; ask for json or text, or for no stream"
         raise MiraError(Kind.BAD_REQUEST, message, param="response_format")
@@ -85,6 +86,7 @@ def _wish(body: TranscriptionBody, request: TranscriptionRequest) -> Wish:
         bound=bound(request),
         brought=brought(request),
         digest=media.digest(replace(request, data=blake2b(request.data).digest()), body.model),
+        surplus=surplus,
         stream=request.stream,
         estimate=partial(estimate, request),
         render=partial(_render, request),
@@ -100,7 +102,7 @@ def _render(request: TranscriptionRequest, made: Made, told: Told) -> Answer:
     return Answer(CONTENT_TYPES[request.form], body)
 
 
-async def _form(services: Services, asked: Asked) -> tuple[TranscriptionBody, TranscriptionRequest]:
+async def _form(services: Services, asked: Asked) -> tuple[TranscriptionBody, TranscriptionRequest, tuple[str, ...]]:
     if not is_form(asked):
         message = "this route takes a form (multipart/form-data) with the parts `file` and `model`"
         raise MiraError(Kind.BAD_MEDIA_TYPE, message)
@@ -131,14 +133,14 @@ async def _form(services: Services, asked: Asked) -> tuple[TranscriptionBody, Tr
         stream=body.stream,
         more=tuple((name, value) for name, value in words if name in MORE),
     )
-    return body, request
+    return body, request, media.surplus((name for name, _ in words), TranscriptionBody, more=(*MORE, GRAINS))
 
 
 def _fields(words: list[tuple[str, str]]) -> TranscriptionBody:
     """The fields of a form: all are text, and numbers are read as such."""
     known = {field.encode_name for field in msgspec.structs.fields(TranscriptionBody)}
     told: dict[str, Any] = {name: value for name, value in words if name in known and value != ""}
-    grains = [value for name, value in words if name in ("timestamp_granularities[]", "timestamp_granularities")]
+    grains = [value for name, value in words if name in (GRAINS, "timestamp_granularities")]
     told["timestamp_granularities"] = grains
     if "stream" in told:
         told["stream"] = told["stream"].lower()

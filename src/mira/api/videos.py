@@ -115,11 +115,17 @@ async def create(services: Services, asked: Asked) -> Response:
             wait_s = video_bodies.wait_s(asked, wanted.body)
             job = await _begin(services, asked, call, wanted)
         finally:
-            services.media.gate.leave()
+            # Who was sent away at the gate has no place to give back.
+            if call.placed:
+                services.media.gate.leave()
     except MiraError as error:
         # A job has its record when it ends; what never became one has it now.
         services.relay.observer.began(record.request_id)
-        await call.charge.close(status=error.status, error=error.kind.name.lower())
+        if call.placed:
+            await call.charge.close(status=error.status, error=error.kind.name.lower())
+        else:
+            # One of a flood, which must cost little.
+            record.status, record.error = error.status, error.kind.name.lower()
         services.relay.observer.ended(record)
         raise
     except Answered as before:

@@ -183,6 +183,4 @@ def _charged(usage: Usage, offer: Offer) -> int:
     price = offer.own_price or offer.price
     if price is None:
         return 0
-    bill = pricing.bill(usage, price, trusted=offer.node.trusts_cost)
-    told = bill.reported_nanocredits if offer.node.trusts_cost else None
-    return bill.computed_nanocredits if told is None else told
+    return pricing.charged_nanocredits(usage, price, trusted=offer.node.trusts_cost)

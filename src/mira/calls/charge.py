@@ -22,6 +22,8 @@ class Charge:
         self._record = record
         self._hold: Hold | None = None
         self._over = False
+        #: What failed attempts cost at their nodes: the operator pays that.
+        self.attempt_cost_nanocredits = 0
 
     @property
     def is_open(self) -> bool:
@@ -76,7 +78,12 @@ class Charge:
         record.computed_nanocredits = cost_nanocredits if bill is None else bill.computed_nanocredits
         record.reported_nanocredits = None if bill is None else bill.reported_nanocredits
         return await self._ledger.settle(
-            self._hold.id, cost_nanocredits, record, cap_at_hold=cap_at_hold, render=render
+            self._hold.id,
+            cost_nanocredits,
+            record,
+            cap_at_hold=cap_at_hold,
+            attempt_cost_nanocredits=self.attempt_cost_nanocredits,
+            render=render,
         )
 
     async def close(self, *, status: int, error: str | None) -> None:
@@ -91,6 +98,8 @@ class Charge:
             return
         try:
             async with asyncio.timeout(BOOKS_WAIT_S):
-                await self._ledger.void(self._hold.id, self._record)
+                await self._ledger.void(
+                    self._hold.id, self._record, attempt_cost_nanocredits=self.attempt_cost_nanocredits
+                )
         except (MiraError, TimeoutError):
             log.warning("request %s is not recorded yet: the store does not answer", self._record.request_id)

@@ -21,7 +21,7 @@ from mira.calls.endings import left, stopping
 from mira.calls.gate import Gate
 from mira.calls.keeping import MOST_BYTES, claim_for, head_of, lines
 from mira.calls.leaving import unless_left
-from mira.calls.media_asker import Asker
+from mira.calls.media_asker import Asker, charged_nanocredits, price_of
 from mira.calls.media_call import MediaCall, Opened, Reply
 from mira.calls.media_choice import Choice, choose
 from mira.calls.media_wish import Answer, Asking, Told, Wish
@@ -31,7 +31,7 @@ from mira.codecs.chat.errors import render_error
 from mira.codecs.media.shape import Made, Reader
 from mira.collaborators import Catalog, ClientLeft, Headers, Ledger, Observer
 from mira.core import media, pricing, via
-from mira.core.call import CLIENT_LEFT_STATUS, CallRecord
+from mira.core.call import ANSWERED, CLIENT_LEFT_STATUS, CallRecord
 from mira.core.fleet import Balancer
 from mira.core.ledger import Answered, StoredAnswer
 from mira.core.money import credits_text
@@ -166,7 +166,11 @@ class Media:
     async def _whole(self, call: MediaCall, made: Made) -> Reply:
         wish = call.wish
         if wish.finish is not None:
-            made = await asyncio.shield(_now(wish.finish(made)))
+            try:
+                made = await asyncio.shield(_now(wish.finish(made)))
+            except MiraError as error:
+                self.asker.in_vain(call, error)
+                raise
 
         def write(billed: int) -> tuple[Headers, bytes]:
             answer: Answer = wish.render(made, self._told(call, billed))
@@ -177,7 +181,7 @@ class Media:
             headers, body = write(billed)
             return StoredAnswer(200, lines(headers), body)
 
-        price = self._price(call, made)
+        price = price_of(call, made)
         usage = self._usage(call, price, made.usage, wish.estimate(made))
         billed = await self.settle(call, price, usage, status=200, keep=keep)
         return Reply(200, *write(billed))
@@ -201,18 +205,16 @@ class Media:
         record.usage = usage
         record.error = error
         record.duration_ms = self.asker.elapsed_ms(call)
-        if record.tried and len(record.tried) < record.attempts:
-            self.asker.note(call, error or "ok")
+        attempt = call.attempt
+        assert attempt is not None
+        spent = attempt.spent_nanocredits = max(attempt.spent_nanocredits, charged_nanocredits(call, usage, price))
+        unsaid = trusted and bill.reported_nanocredits is None and spent != bill.computed_nanocredits
+        if (record.tried or unsaid) and len(record.tried) < record.attempts:
+            self.asker.note(call, error or ANSWERED)
         # A cost that only the node vouches for is never more than what was set aside.
         told = trusted and bill.reported_nanocredits is not None
         settling = call.charge.settle(bill.actual_nanocredits, status=status, bill=bill, cap_at_hold=told, render=keep)
         return await asyncio.shield(settling)
-
-    def _price(self, call: MediaCall, made: Made | None) -> Price:
-        """What the node that was asked costs for what it made."""
-        assert call.offer is not None
-        assert call.offer.price is not None
-        return media.at(call.offer.price, call.wish.variants(made))
 
     def _usage(self, call: MediaCall, price: Price, told: Usage | None, estimate: Usage) -> Usage:
         assert call.offer is not None
@@ -222,7 +224,7 @@ class Media:
         """The client left before anything was sent to it."""
         if call.charge.is_open and call.offer is not None:
             usage = replace(call.wish.brought, estimated=True)
-            await self.settle(call, self._price(call, None), usage, status=CLIENT_LEFT_STATUS, error="client_left")
+            await self.settle(call, price_of(call, None), usage, status=CLIENT_LEFT_STATUS, error="client_left")
         else:
             await self._close(call, CLIENT_LEFT_STATUS, "client_left")
 
@@ -279,7 +281,7 @@ class Media:
         except Exception:
             await asyncio.shield(self._cut(call, reader, bytes(sent), left(), 500))
             raise
-        price = self._price(call, None)
+        price = price_of(call, None)
         usage = self._usage(call, price, reader.usage, call.wish.estimate(None))
         self.asker.succeeded(call)
 
@@ -312,11 +314,13 @@ class Media:
     async def _cut(self, call: MediaCall, reader: Reader, sent: bytes, error: MiraError, status: int) -> bytes:
         """Charges what a cut stream had made; returns its end."""
         last = reader.abort(error)
-        price = self._price(call, None)
+        price = price_of(call, None)
         usage = self._usage(call, price, reader.usage, call.wish.estimate(None))
         headers = self._stream_headers(call)
         is_left = status == CLIENT_LEFT_STATUS
         if not is_left:
+            assert call.attempt is not None
+            call.attempt.spent_nanocredits = charged_nanocredits(call, usage, price)
             self.asker.failed(call, AttemptFailed(error, trouble_of(error)))
         await self.settle(
             call,
@@ -352,7 +356,7 @@ class Media:
         """What the call costs however it ends: nothing, or its characters where nothing else has a price."""
         offer, bound = call.offer, call.wish.bound
         assert offer is not None
-        price = self._price(call, None)
+        price = price_of(call, None)
         if offer.node.trusts_cost and not price.free:
             return None
         cost = pricing.cost_nanocredits(Usage(characters=bound.characters), price, offer.markup)

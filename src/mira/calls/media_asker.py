@@ -1,23 +1,27 @@
 """Asks nodes for media, one after another until something is made: the rules of `mira.core` for one call."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from mira.calls.books import was_late
 from mira.calls.call import AttemptFailed, printable
 from mira.calls.media_call import MediaCall, Opened
 from mira.calls.media_choice import Choice
 from mira.calls.media_pieces import Pieces
 from mira.calls.routing import refused, soonest, trouble_of
-from mira.codecs.media.shape import Made, Outgoing, Reader, Received, Shape, Target
+from mira.codecs.media.shape import Made, NothingMadeError, Outgoing, Reader, Received, Shape, Target
 from mira.collaborators import Node, Response
+from mira.core import media, pricing
 from mira.core.call import Tried
 from mira.core.deadlines import Timeouts, for_attempt
 from mira.core.fleet import Balancer, Need, Offer
 from mira.core.health import Trouble
+from mira.core.pricing import Price
 from mira.core.retrying import MAX_ATTEMPTS
+from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
 MAX_ANSWER_BYTES = 128 * 2**20
@@ -78,23 +82,28 @@ class Asker:
                 call.flowing = True
                 return opened
             parts = shape.parts(call.request) if shape.parts is not None else (call.request,)
-            made = await _together([self._read(call, shape, part, timeouts) for part in parts])
+            made = await self._together(call, shape, parts, timeouts)
         except MiraError as error:
             raise AttemptFailed(error, trouble_of(error)) from None
         except (AttemptFailed, asyncio.CancelledError):
             raise
         except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
+            if was_late(broken) and node.keeps_statement:
+                self.lost(call, charged_nanocredits(call, call.wish.brought, price_of(call, None)))
             fault = node.fault(broken)
             raise AttemptFailed(fault, trouble_of(fault)) from None
         self.succeeded(call)
-        return made[0] if len(made) == 1 else shape.join(made)
+        whole = made[0] if len(made) == 1 else shape.join(made)
+        assert call.attempt is not None
+        call.attempt.spent_nanocredits += _charged_for(call, whole)
+        return whole
 
     async def _post(self, call: MediaCall, shape: Shape, request: Any, timeouts: Timeouts) -> Response:
         """Sends a request in the node's shape; its answer with a status of success, else AttemptFailed."""
         assert call.offer is not None
         node, model = call.offer.node, call.offer.upstream_model
         outgoing: Outgoing = shape.render(request, Target(model, node.dialect))
-        call.dropped = outgoing.dropped
+        call.dropped = (*call.wish.surplus, *outgoing.dropped)
         response: Response = await node.post(
             outgoing.path,
             outgoing.body,
@@ -123,7 +132,30 @@ class Asker:
             )
         finally:
             response.close()
-        return shape.read(received, request)
+        try:
+            return shape.read(received, request)
+        except NothingMadeError as nothing:
+            self.lost(call, charged_nanocredits(call, nothing.usage, price_of(call, None)))
+            raise
+
+    async def _together(self, call: MediaCall, shape: Shape, parts: Sequence[Any], timeouts: Timeouts) -> list[Made]:
+        """What was made of all parts. Where one fails, the error of the first that did.
+
+        The others are waited for all the same: their node makes and charges them, whoever listens.
+        """
+        if len(parts) == 1:
+            return [await self._read(call, shape, parts[0], timeouts)]
+        tasks = [asyncio.create_task(self._read(call, shape, part, timeouts)) for part in parts]
+        try:
+            await asyncio.wait(tasks)
+            return [task.result() for task in tasks]
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            for done in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(done, Made):
+                    self.lost(call, _charged_for(call, done))
+            raise
 
     async def _open(self, call: MediaCall, reader: Reader, response: Response) -> Opened:
         """Reads a stream up to the first that was made; what fails before may be tried elsewhere."""
@@ -179,22 +211,46 @@ class Asker:
         now_s, jitter = self._monotonic_s(), self._balancer.random()
         call.attempt.failed(failure.trouble, reason, now_s, jitter, error.retry_after_s)
 
+    def lost(self, call: MediaCall, cost_nanocredits: int) -> None:
+        """Notes what the present attempt cost at its node for nothing: the operator pays that."""
+        assert call.attempt is not None
+        call.charge.attempt_cost_nanocredits += cost_nanocredits
+        call.attempt.spent_nanocredits += cost_nanocredits
+
+    def in_vain(self, call: MediaCall, error: MiraError) -> None:
+        """What the present attempt made whole cannot be given to anybody."""
+        assert call.attempt is not None
+        call.charge.attempt_cost_nanocredits += call.attempt.spent_nanocredits
+        self.note(call, error.kind.name.lower())
+
     def note(self, call: MediaCall, outcome: str) -> None:
         """Notes on the record what became of the present attempt."""
         record, attempt = call.record, call.attempt
         assert attempt is not None
         began_ms = int((attempt.started_s - call.started_s) * 1000)
         took_ms = int((self._monotonic_s() - attempt.started_s) * 1000)
-        record.tried += (Tried(record.node or "", outcome, record.started_at_ms + began_ms, took_ms),)
+        spent_nanocredits = attempt.spent_nanocredits
+        record.tried += (
+            Tried(record.node or "", outcome, record.started_at_ms + began_ms, took_ms, spent_nanocredits),
+        )
 
 
-async def _together(works: Sequence[Coroutine[Any, Any, Made]]) -> list[Made]:
-    """All results; where one fails, the others are given up and its error is raised."""
-    if len(works) == 1:
-        return [await works[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
+def price_of(call: MediaCall, made: Made | None) -> Price:
+    """What the node that was asked costs for what it made, or was asked for."""
+    assert call.offer is not None
+    assert call.offer.price is not None
+    return media.at(call.offer.price, call.wish.variants(made))
+
+
+def charged_nanocredits(call: MediaCall, usage: Usage, price: Price) -> int:
+    """What the node charged for a usage, as far as is known; no markup of ours. `price` is ours for it."""
+    offer = call.offer
+    assert offer is not None
+    return pricing.charged_nanocredits(usage, offer.own_price or price, trusted=offer.node.trusts_cost)
+
+
+def _charged_for(call: MediaCall, made: Made) -> int:
+    assert call.offer is not None
+    price = price_of(call, made)
+    usage = media.settled_usage(made.usage, call.wish.estimate(made), price, trusted=call.offer.node.trusts_cost)
+    return charged_nanocredits(call, usage, price)

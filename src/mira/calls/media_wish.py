@@ -48,7 +48,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     client wrote, None for the default. `variants` name the price of what was made, or of what was asked for where it
     is given None (see `core.media.at`). `bound` is the most that it can use, and is held; `bound_of` is that of one
     part, for nodes that are asked part by part. `brought` is what it uses even where its client leaves before anything
-    came. `digest` is what an Idempotency-Key stands for.
+    came. `digest` is what an Idempotency-Key stands for. `surplus` are fields of the client's that nobody is told.
 
     `prepare` completes the request when it is paid for, before a node is asked (it loads what the request links to).
     `estimate` is the usage of what was made, for nodes that tell none; of None, of what was under way. `finish` sees
@@ -65,6 +65,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     estimate: Callable[[Made | None], Usage]
     brought: Usage = Usage()
     variants: Callable[[Made | None], tuple[str, ...]] = lambda _: ()
+    surplus: tuple[str, ...] = ()
     stream: bool = False
     stream_type: str = "text/event-stream; charset=utf-8"
     prepare: Callable[[Any], Awaitable[Any]] | None = None

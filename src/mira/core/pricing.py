@@ -200,6 +200,13 @@ def bill(usage: Usage, price: Price, *, trusted: bool, markup: Markup = PAR) -> 
     return Bill(_nano(cost, PAR), reported, _nano(charged, markup))
 
 
+def charged_nanocredits(usage: Usage, price: Price, *, trusted: bool) -> int:
+    """What a node charged us: a trusted node's own word, else its price; no markup of ours."""
+    told = bill(usage, price, trusted=trusted)
+    reported = told.reported_nanocredits if trusted else None
+    return told.computed_nanocredits if reported is None else reported
+
+
 def reached(price: Price, prompt_tokens: int) -> Price:
     """The price of a call whose prompt has so many tokens: its tier's, where it has tiers."""
     return _prices(price, prompt_tokens)[-1]

@@ -20,12 +20,16 @@ T = TypeVar("T")
 
 
 class Key(NamedTuple):
-    """What a page depends on. Workspaces do not share pages: a hit would tell what another one reads."""
+    """What a page depends on. Workspaces do not share pages: a hit would tell what another one reads.
+
+    `wait_for` is what a browser was to wait for: a page that was taken without it may lack it.
+    """
 
     workspace_id: str
     url: str
     language: str | None
     rendered: bool
+    wait_for: str | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):

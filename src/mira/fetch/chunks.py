@@ -1,13 +1,16 @@
-"""Finds the sections of a markdown text that fit a question best, by BM25."""
+"""Finds the sections that fit a question best, by BM25: of markdown, or of plain text with marked headings."""
 
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from mira.fetch.extract.shapes import HEADING_MARK
+
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.+?)[ \t#]*$")
+_MARKED = re.compile(f"{HEADING_MARK}([1-6])(.+)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _WORD = re.compile(r"\w+")
 #: Scripts without spaces between words: each character counts as one.
@@ -16,8 +19,9 @@ _K1 = 1.2
 _B = 0.75
 #: How often the words of the headings above a section count.
 _HEADING_WEIGHT = 3
-#: A longer section is divided at paragraphs.
+#: A longer section is divided at paragraphs, and a longer paragraph at lines, but for those that are one thing.
 _SECTION_CHARS = 2400
+_WHOLE = ("|", "```", "~~~")
 _MOST_SECTIONS = 4000
 
 
@@ -61,9 +65,11 @@ def sections(markdown: str) -> list[Section]:
                 fence = ""
         elif marks:
             fence = marks[1]
-        elif heading := _HEADING.match(line):
+        elif heading := _HEADING.match(line) or _MARKED.match(line):
             close()
-            level = len(heading[1])
+            level = int(heading[1]) if heading[1].isdigit() else len(heading[1])
+            if heading[1].isdigit():
+                line = heading[2]  # noqa: PLW2901 - the mark is for nobody else
             path = [(depth, title) for depth, title in path if depth < level]
             path.append((level, heading[2]))
         lines.append(line)
@@ -94,7 +100,7 @@ def _parts(text: str) -> list[str]:
         return []
     parts: list[str] = []
     gathered = ""
-    for paragraph in text.split("\n\n"):
+    for paragraph in _paragraphs(text):
         if gathered and len(gathered) + len(paragraph) > _SECTION_CHARS:
             parts.append(gathered)
             gathered = paragraph
@@ -102,6 +108,21 @@ def _parts(text: str) -> list[str]:
             gathered = f"{gathered}\n\n{paragraph}" if gathered else paragraph
     parts.append(gathered)
     return parts
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    for paragraph in text.split("\n\n"):
+        if len(paragraph) <= _SECTION_CHARS or paragraph.lstrip().startswith(_WHOLE):
+            yield paragraph
+            continue
+        gathered = ""
+        for line in paragraph.split("\n"):
+            if gathered and len(gathered) + len(line) >= _SECTION_CHARS:
+                yield gathered
+                gathered = line
+            else:
+                gathered = f"{gathered}\n{line}" if gathered else line
+        yield gathered
 
 
 def _words(section: Section) -> list[str]:

@@ -30,6 +30,8 @@ _MAX_VALIDATOR_CHARS = 1024
 Lookup: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 #: Judges each hop before its name is looked up; MiraError where it may not be loaded.
 Permit: TypeAlias = Callable[[Destination], None]
+#: Asks of each hop, after the permit, whether it may be loaded; MiraError where it may not.
+Inquiry: TypeAlias = Callable[[Destination], Awaitable[None]]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
     language: str | None = None
     validators: Validators | None = None
     permit: Permit | None = None
+    inquiry: Inquiry | None = None
 
 
 class Page(Protocol):
@@ -280,6 +283,8 @@ class Egress:
         for _ in range(limits.redirects + 1):
             if wishes.permit is not None:
                 wishes.permit(destination)
+            if wishes.inquiry is not None:
+                await wishes.inquiry(destination)
             began_s = clock_s()
             addresses = await self.addresses(destination)
             dns_s += clock_s() - began_s

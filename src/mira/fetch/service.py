@@ -14,7 +14,7 @@ from mira.errors import Kind, MiraError
 from mira.fetch import chunks, paging
 from mira.fetch.cache import Cache, Entry, Flights, Key, must_ask
 from mira.fetch.domains import Domains
-from mira.fetch.egress import Egress, Limits, Loaded, Permit, Validators, Wishes
+from mira.fetch.egress import Egress, Inquiry, Limits, Loaded, Permit, Validators, Wishes
 from mira.fetch.extract.shapes import Extracted, Options, Source
 from mira.fetch.robots import Robots
 from mira.fetch.shapes import Chunk, FetchAnswer, FetchRequest, Timing
@@ -105,6 +105,8 @@ class Fetcher:
         language = _language(request.headers)
         if request.wait_for is not None and request.render == "never":
             raise MiraError(Kind.BAD_REQUEST, "wait_for: needs render auto or always", param="wait_for")
+        if request.query and request.format not in ("markdown", "text"):
+            raise MiraError(Kind.BAD_REQUEST, "query: needs format markdown or text", param="query")
         if request.render == "always" and self._browser.obstacle is not None:
             raise MiraError(Kind.UNSUPPORTED, f"render: {self._browser.obstacle}", param="render")
         who.domains.check(destination)
@@ -128,12 +130,10 @@ class Fetcher:
         self, request: FetchRequest, who: Who, destination: Destination, language: str | None, until_s: float
     ) -> FetchAnswer:
         self._extractor.warm()
-        if request.respect_robots:
-            await self._robots.check(destination, who.domains.check, total_s=until_s - _clock_s())
+        inquiry = self._inquiry(request, who, until_s)
+        await inquiry(destination)
         warnings: list[str] = []
         got = await self._get(request, who, destination, language, until_s, rendered=request.render == "always")
-        if request.respect_robots and (final := parse_url(got.entry.loaded.final_url)).origin != destination.origin:
-            await self._robots.check(final, who.domains.check, total_s=until_s - _clock_s())
         began_s = _clock_s()
         found = await self._convert(request, got.entry.loaded, until_s)
         if request.render == "auto" and not _THIN.isdisjoint(found.warnings) and _is_page(got.entry.loaded):
@@ -164,7 +164,33 @@ class Fetcher:
         *,
         rendered: bool,
     ) -> _Got:
-        key = Key(who.workspace_id, destination.url, language, rendered)
+        got = await self._found(request, who, destination, language, until_s, rendered=rendered)
+        # What was kept may have been loaded for somebody who did not ask, and a browser follows redirects by itself.
+        inquiry = self._inquiry(request, who, until_s)
+        for hop in got.entry.loaded.hops:
+            await inquiry(parse_url(hop))
+        return got
+
+    def _inquiry(self, request: FetchRequest, who: Who, until_s: float) -> Inquiry:
+        """Asks the robots.txt of an address, where the client wishes that."""
+
+        async def ask(destination: Destination) -> None:
+            if request.respect_robots:
+                await self._robots.check(destination, who.domains.check, total_s=until_s - _clock_s())
+
+        return ask
+
+    async def _found(
+        self,
+        request: FetchRequest,
+        who: Who,
+        destination: Destination,
+        language: str | None,
+        until_s: float,
+        *,
+        rendered: bool,
+    ) -> _Got:
+        key = Key(who.workspace_id, destination.url, language, rendered, request.wait_for if rendered else None)
         known = self._cache.get(key) if request.max_age > 0 else None
         if known is not None and not must_ask(known.loaded) and self._age_s(known) <= request.max_age:
             await self._may_reach(known.loaded, who.domains)
@@ -181,14 +207,15 @@ class Fetcher:
 
         if request.max_age == 0:
             return await load()
-        return await self._flights.join((key, who.domains, request.wait_for), load)
+        return await self._flights.join((key, who.domains, request.respect_robots), load)
 
     async def _load(self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float) -> _Got:
         permit = who.domains.check
+        inquiry = self._inquiry(request, who, _clock_s() + total_s)
         validators = None
         if key.rendered:
             loaded = await self._browser.render(
-                key.url, permit=permit, wait_for=request.wait_for, language=key.language, total_s=total_s
+                key.url, permit=permit, wait_for=key.wait_for, language=key.language, total_s=total_s
             )
         else:
             if known is not None and (known.loaded.etag or known.loaded.last_modified):
@@ -197,7 +224,9 @@ class Fetcher:
             loaded = await self._egress.get(
                 key.url,
                 limits=Limits(total_s=total_s, wire_bytes=WIRE_BYTES, body_bytes=BODY_BYTES),
-                wishes=Wishes(accept=ACCEPT, language=key.language, validators=validators, permit=permit),
+                wishes=Wishes(
+                    accept=ACCEPT, language=key.language, validators=validators, permit=permit, inquiry=inquiry
+                ),
             )
         now_ms = self._now_ms()
         if loaded.status == 304 and known is not None and validators is not None:
@@ -232,6 +261,7 @@ class Fetcher:
             links=request.links,
             images=request.images,
             pages=request.pages,
+            mark_headings=bool(request.query),
         )
         source = Source(data=loaded.data, content_type=loaded.content_type, url=loaded.final_url)
         try:

@@ -25,6 +25,9 @@ class Rows(Protocol):
     async def get(self, workspace_id: str, file_id: str) -> File | None:
         """A file of the workspace's, None where it has none of this id."""
 
+    async def page(self, workspace_id: str, after: str | None, limit: int, *, newest_first: bool) -> list[File]:
+        """The workspace's files by age, those after the one named `after`."""
+
     async def used_bytes(self, workspace_id: str) -> int:
         """The size of all files of a workspace."""
 
@@ -92,6 +95,10 @@ class Uploads:
         if file is None:
             raise MiraError(Kind.NOT_FOUND, "there is no such file")
         return file
+
+    async def page(self, workspace_id: str, after: str | None, limit: int, *, newest_first: bool) -> list[File]:
+        """The workspace's files by age, those after the one named `after`."""
+        return await self._rows.page(workspace_id, after, limit, newest_first=newest_first)
 
     def content(self, file: File) -> AsyncIterator[bytes]:
         """A file's bytes in pieces."""

@@ -14,7 +14,7 @@ PICO_PER_CREDIT = 10**12
 #: What others call what Mira's `core.media` has another word for.
 _WORDS = {"audio": "speech", "embeddings": "embedding"}
 #: Ways of Google's models to be asked that Mira speaks.
-_METHODS = frozenset({"generateContent", "predictLongRunning"})
+_METHODS = frozenset({"generateContent", "predict", "predictLongRunning"})
 
 
 def configured(node: Node) -> dict[str, Listing]:

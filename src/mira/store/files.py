@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select
 
 from mira.core.file import File
 from mira.store.database import Database
@@ -34,6 +34,22 @@ class Files:
         query = select(file).where(file.c.id == file_id, file.c.workspace_id == workspace_id)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
         return None if row is None else File(**row)
+
+    async def page(self, workspace_id: str, after: str | None, limit: int, *, newest_first: bool) -> list[File]:
+        """The workspace's files by age, those after the one named `after`."""
+        query = select(file).where(file.c.workspace_id == workspace_id)
+        if after is not None:
+            row = await self.get(workspace_id, after)
+            if row is None:
+                return []
+            made, same = file.c.created_at_ms, file.c.created_at_ms == row.created_at_ms
+            beyond = made < row.created_at_ms if newest_first else made > row.created_at_ms
+            tied = file.c.id < row.id if newest_first else file.c.id > row.id
+            query = query.where(or_(beyond, and_(same, tied)))
+        order = (file.c.created_at_ms, file.c.id)
+        query = query.order_by(*(column.desc() if newest_first else column for column in order)).limit(limit)
+        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [File(**row) for row in rows]
 
     async def used_bytes(self, workspace_id: str) -> int:
         """The size of all files of a workspace."""

@@ -46,7 +46,7 @@ class ImageRequest(Struct, frozen=True, kw_only=True):
     """What is asked, whoever asked it. `images` and `mask` are references (a file's id or address, a data URL, a URL)
     or pictures; they are all pictures once the request is complete. With any of them it is an edit.
 
-    `size` is "auto" or "WIDTHxHEIGHT"; None is the model's own. `extra` are further fields of OpenAI's, as they came.
+    `size` is "auto" or "WIDTHxHEIGHT"; None is the model's own.
     """
 
     prompt: str
@@ -96,7 +96,7 @@ class Body(Struct, kw_only=True):
     prompt: Annotated[str, Meta(min_length=1, max_length=MOST_PROMPT)]
     model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     n: Annotated[int, Meta(ge=1, le=MOST_IMAGES)] | None = None
-    size: Annotated[str, Meta(pattern="^(auto|[1-9][0-9]{1,4}x[1-9][0-9]{1,4})$")] | None = None
+    size: str | None = None
     quality: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
     background: Literal["transparent", "opaque", "auto"] | None = None
     output_format: Literal["png", "webp", "jpeg", "gif", "svg"] | None = None

@@ -49,9 +49,8 @@ def read(received: Received, _: ImageRequest) -> Made:
         images += [image for part in rows(message.get("images")) if (image := _image(part))]
         if isinstance(message.get("content"), str):
             words.append(message["content"])
-    if not images:
-        raise MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no image.")
-    return made_of(images, words, usage_of(told.get("usage")))
+    nothing = MiraError(Kind.UPSTREAM_FAILED, "The upstream's answer has no image.")
+    return made_of(images, words, usage_of(told.get("usage")), nothing)
 
 
 def _image(part: Any) -> Image | None:

@@ -1,4 +1,4 @@
-"""Images at Gemini: `generateContent` that is asked for pictures.
+"""Images at Gemini: `generateContent` that is asked for pictures; Imagen has `predict`, from words alone.
 
 Source: the Gemini API reference and google-genai 3.4.0 (2026-11).
 """
@@ -20,8 +20,15 @@ from mira.errors import Kind, MiraError
 _REFUSED = ("SAFETY", "PROHIBITED", "RECITATION", "BLOCKLIST", "SPII")
 
 
-def render(request: ImageRequest, _: Target) -> Outgoing:
+#: These models know `predict` alone, and fewer ratios.
+_IMAGEN = "imagen"
+_IMAGEN_RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
+
+
+def render(request: ImageRequest, target: Target) -> Outgoing:
     """One turn: the pictures, then the words."""
+    if target.model.startswith(_IMAGEN):
+        return _render_imagen(request)
     parts: list[dict[str, Any]] = [
         {"inlineData": {"mimeType": picture.mime_type, "data": base64.b64encode(picture.data).decode()}}
         for picture in request.images
@@ -41,6 +48,8 @@ def render(request: ImageRequest, _: Target) -> Outgoing:
 def read(received: Received, _: ImageRequest) -> Made:
     """A whole answer; MiraError where it holds no image, BAD_REQUEST where the model refused to make one."""
     told = answered(received.body, parse_error_in_band)
+    if "candidates" not in told and isinstance(told.get("predictions"), list):
+        return _read_imagen(told["predictions"])
     images: list[Image] = []
     words: list[str] = []
     reasons: list[str] = []
@@ -60,8 +69,28 @@ def read(received: Received, _: ImageRequest) -> Made:
     if not images:
         feedback = told.get("promptFeedback")
         reasons.append(str(feedback.get("blockReason", "")) if isinstance(feedback, dict) else "")
-        raise _nothing(reasons)
-    return made_of(images, words, usage_of(told.get("usageMetadata")))
+    return made_of(images, words, usage_of(told.get("usageMetadata")), _nothing(reasons))
+
+
+def _render_imagen(request: ImageRequest) -> Outgoing:
+    """MiraError UNSUPPORTED where a picture is to be changed, which these models cannot."""
+    if request.is_edit:
+        raise MiraError(Kind.UNSUPPORTED, "image: this model makes images and changes none", param="image")
+    parameters: dict[str, Any] = {"sampleCount": request.n}
+    ratio, dropped = form_of(request, _IMAGEN_RATIOS)
+    if ratio is not None:
+        parameters["aspectRatio"] = ratio
+    if request.user is not None:
+        dropped.append("user")
+    body = {"instances": [{"prompt": request.prompt}], "parameters": parameters}
+    return Outgoing(path="/v1beta/models/{model}:predict", body=msgspec.json.encode(body), dropped=tuple(dropped))
+
+
+def _read_imagen(predictions: list[Any]) -> Made:
+    told = [row for row in predictions if isinstance(row, dict)]
+    images = [Image(b64_json=data) for row in told if isinstance(data := row.get("bytesBase64Encoded"), str)]
+    refused = [_REFUSED[0] if row.get("raiFilteredReason") else "" for row in told]
+    return made_of(images, [], None, _nothing(refused))
 
 
 def _nothing(reasons: list[str]) -> MiraError:

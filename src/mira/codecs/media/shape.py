@@ -47,6 +47,14 @@ class Made(Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
 
 
+class NothingMadeError(MiraError):
+    """A node's answer in which nothing was made, although it tells a usage: its node charges that all the same."""
+
+    def __init__(self, why: MiraError, usage: Usage) -> None:
+        super().__init__(why.kind, why.message, param=why.param, code=why.code)
+        self.usage = usage
+
+
 class Reader(Protocol):
     """Carries a streamed answer from node to client. One that knows no end by itself has `ended` after `close`.
 
@@ -76,10 +84,11 @@ class Shape(Struct, frozen=True, kw_only=True):
     """How a kind of node makes a medium.
 
     `render` writes a request for a node, `read` reads a whole answer: MiraError UPSTREAM_FAILED where it is none, or
-    what the node refused inside of it. `parse_error` reads an answer with an error status. `open_stream` is set where
-    the node can stream; other nodes answer whole. `lacks` names the field of a request that the node cannot serve and
-    that must not be dropped, so that another node is asked or the request is refused. `parts` takes a request apart
-    into those that are asked side by side, where a node makes one thing at a time; `join` puts together what they made.
+    what the node refused inside of it; NothingMadeError where that tells a usage. `parse_error` reads an answer with an
+    error status. `open_stream` is set where the node can stream; other nodes answer whole. `lacks` names the field of a
+    request that the node cannot serve and that must not be dropped, so that another node is asked or the request is
+    refused. `parts` takes a request apart into those that are asked side by side, where a node makes one thing at a
+    time; `join` puts together what they made.
     """
 
     name: str

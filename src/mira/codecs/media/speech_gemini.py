@@ -12,7 +12,7 @@ import msgspec
 from mira.codecs.gemini.errors import parse_error, parse_error_in_band
 from mira.codecs.gemini.usage import usage_of
 from mira.codecs.lenient import answered
-from mira.codecs.media.shape import Made, Outgoing, Received, Shape, Target
+from mira.codecs.media.shape import Made, NothingMadeError, Outgoing, Received, Shape, Target
 from mira.codecs.media.speech import RATE_HZ, Sound, SpeechRequest, empty
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
@@ -58,9 +58,9 @@ def read(received: Received, request: SpeechRequest) -> Made:
     """A whole answer; MiraError where it holds no sound."""
     told = answered(received.body, parse_error_in_band)
     sound = b"".join(_sounds(told))
-    if not sound:
-        raise empty()
     found = usage_of(told.get("usageMetadata"))
+    if not sound:
+        raise empty() if found is None else NothingMadeError(empty(), found)
     usage = None
     if found is not None:
         # What such a model puts out is sound, whether or not the node says so.

@@ -118,7 +118,7 @@ def _rendered(body: Element, url: str, options: Options) -> tuple[str, list[Link
         case "html":
             return to_html(body), links
         case "text":
-            return to_text(body), links
+            return to_text(body, mark_headings=options.mark_headings), links
         case _:
             return to_markdown(body), links
 

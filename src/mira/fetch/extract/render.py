@@ -9,7 +9,7 @@ import html_to_markdown as converter
 from lxml import etree
 
 from mira.fetch.extract.dom import Element, remove
-from mira.fetch.extract.shapes import MAX_LINKS, Link
+from mira.fetch.extract.shapes import HEADING_MARK, MAX_LINKS, Link
 
 # Without these html-to-markdown drops headers, forms and hidden nodes on its own.
 _AS_MARKDOWN = converter.ConversionOptions(
@@ -42,6 +42,7 @@ _SIGNS = re.compile("[<&*_`]")
 #: Stands before the signs of a heading, so that these are not taken for text.
 _HEADING = chr(0xE0F5)
 _WRITTEN = str.maketrans({sign: written for _, sign, written in _ESCAPES} | {_HEADING: ""})
+_LONE_MARK = re.compile(f"^({HEADING_MARK}[1-6])\n", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -134,8 +135,12 @@ def to_html(body: Element) -> str:
     return source + "\n"
 
 
-def to_text(body: Element) -> str:
-    """The tree's text, a line for each block."""
+def to_text(body: Element, *, mark_headings: bool = False) -> str:
+    """The tree's text, a line for each block; with a mark and its level before each heading where that is wished."""
+    if mark_headings:
+        for heading in body.iter(*_HEADINGS):
+            if "".join(heading.itertext()).strip():
+                heading.text = f"{HEADING_MARK}{heading.tag[1]}{heading.text or ''}"
     lines: list[str] = []
     pending: list[str] = []
 
@@ -154,7 +159,8 @@ def to_text(body: Element) -> str:
         elif element is not body:
             pending.append(element.tail or "")
     finish()
-    return "\n".join(lines) + "\n" if lines else ""
+    # The words of a heading may stand in an element of their own.
+    return _LONE_MARK.sub(r"\1", "\n".join(lines)) + "\n" if lines else ""
 
 
 _RUNNING = frozenset(

@@ -14,6 +14,8 @@ Caveat: TypeAlias = Literal["thin_content", "no_text_layer", "page_limit", "trun
 #: characters of one answer's content; more is cut, with a warning
 MAX_CONTENT_CHARS = 4_000_000
 MAX_LINKS = 2_000
+#: Stands with the heading's level before each heading of a text, where these are asked for: a character of no language.
+HEADING_MARK = chr(0xE0F6)
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -28,7 +30,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What the client wishes, already checked: the words of `POST /v1/fetch`.
 
     Selectors are CSS: tag, `#id`, `.class`, `[name]`, `[name=value]` (and ^= $= *= ~=), descendants, `>`, commas.
-    `pages` of a PDF are counted from one: `"3"`, `"1-20"`, `"5-"`.
+    `pages` of a PDF are counted from one: `"3"`, `"1-20"`, `"5-"`. `mark_headings` puts `HEADING_MARK` before the
+    headings of a page as text, which has no other sign of them.
     """
 
     format: Format = "markdown"
@@ -38,6 +41,7 @@ class Options(Struct, frozen=True, kw_only=True):
     links: Literal["inline", "text", "list"] = "inline"
     images: Literal["none", "alt", "inline"] = "none"
     pages: str | None = None
+    mark_headings: bool = False
 
 
 class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
