@@ -234,7 +234,12 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
             new_id=ids,
             not_ready=lambda: "draining" if app.draining else None,
         )
-        retention = Retention(database, now_ms=now_ms, keep_days=config.ledger.retention_days)
+        retention = Retention(
+            database,
+            now_ms=now_ms,
+            keep_days=config.ledger.retention_days,
+            audit_days=config.ledger.audit_days,
+        )
         app = App(services, egress, first, retention=retention, leases=leases, doubts=doubts)
         if database.shared:
             hints = Hints(database, epoch_id=epoch_id, monotonic_s=time.monotonic)

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, written in the transaction of the change wherever that is one of ours."""
+"""The audit log: who changed what, written in the transaction of the change: there is none without the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,34 +55,33 @@ def nothing(_connection: Connection, _result: Any) -> None:
 
 def note(connection: Connection, entry: Entry) -> None:
     """Writes an entry as part of a transaction."""
-    connection.execute(
-        insert(audit).values(
-            id=entry.id,
-            at_ms=entry.at_ms,
-            actor_kind=entry.actor.kind,
-            actor_id=entry.actor.id,
-            actor_name=entry.actor.name,
-            action=entry.action,
-            object_kind=entry.object_kind,
-            object_id=entry.object_id,
-            object_name=entry.object_name,
-            workspace_id=entry.workspace_id,
-            before=_text(entry.before),
-            after=_text(entry.after),
-            request_id=entry.request_id,
-        )
+    connection.execute(insert(audit).values(row_of(entry)))
+
+
+def row_of(entry: Entry) -> tuple[Any, ...]:
+    """An entry as a row of `audit`, in the order of the table's columns."""
+    return (
+        entry.id,
+        entry.at_ms,
+        entry.actor.kind,
+        entry.actor.id,
+        entry.actor.name,
+        entry.action,
+        entry.object_kind,
+        entry.object_id,
+        entry.object_name,
+        entry.workspace_id,
+        _text(entry.before),
+        _text(entry.after),
+        entry.request_id,
     )
 
 
 class AuditLog:
-    """Writes entries of changes that are no transaction of ours, and reads all of them."""
+    """Reads the entries; each is written in the transaction of what it tells of."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def write(self, entry: Entry) -> None:
-        """Writes an entry by itself."""
-        await self._database.write(lambda connection: note(connection, entry))
 
     async def page(self, sought: Sought, *, after: str | None = None, limit: int = 100) -> Page[Entry]:
         """A page of entries, newest first; MiraError BAD_REQUEST for a wrong cursor."""
