@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -202,6 +203,13 @@ def test_the_log_is_paged_without_gaps_and_filtered(people):
     assert [entry["id"] for entry in paged] == [entry["id"] for entry in whole]
     by_member = people.operator.get("/admin/v1/audit?actor=m@one.test&limit=1000")["data"]
     assert {entry["actor"]["name"] for entry in by_member} == {"m@one.test"}
+    for typed in ("m@one", " M@One.test "):
+        some = people.operator.get(f"/admin/v1/audit?actor={quote(typed)}&limit=1000")["data"]
+        assert [entry["id"] for entry in some] == [entry["id"] for entry in by_member]
+    of_keys = people.operator.get("/admin/v1/audit?action=key.&limit=1000")["data"]
+    assert of_keys
+    assert [entry["id"] for entry in of_keys] == [entry["id"] for entry in whole if entry["action"].startswith("key.")]
+    assert people.operator.get("/admin/v1/audit?action=k%25&limit=1000")["data"] == []
     assert people.operator.ask("GET", "/admin/v1/audit?cursor=' OR 1=1").status_code == 400
 
 

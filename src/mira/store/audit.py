@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from mira.store.database import Database
 from mira.store.pages import Page, size, wrong_cursor
@@ -40,7 +40,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Sought(Struct, frozen=True, kw_only=True):
-    """Which entries; None for any. `action` and `actor` (an id or an address) are exact."""
+    """Which entries; None for any. `action` and `actor` (an id or an address) are what the value begins with."""
 
     workspace_id: str | None = None
     action: str | None = None
@@ -90,11 +90,13 @@ class AuditLog:
             if not (after.startswith("audit_") and len(after) < 80 and after.isascii()):
                 raise wrong_cursor()
             query = query.where(audit.c.id < after)
-        for column, value in ((audit.c.workspace_id, sought.workspace_id), (audit.c.action, sought.action)):
-            if value is not None:
-                query = query.where(column == value)
+        if sought.workspace_id is not None:
+            query = query.where(audit.c.workspace_id == sought.workspace_id)
+        if sought.action is not None:
+            query = query.where(audit.c.action.startswith(sought.action, autoescape=True))
         if sought.actor is not None:
-            query = query.where((audit.c.actor_id == sought.actor) | (audit.c.actor_name == sought.actor))
+            names = (audit.c.actor_id, audit.c.actor_name)
+            query = query.where(or_(*(name.startswith(sought.actor, autoescape=True) for name in names)))
         if sought.since_ms is not None:
             query = query.where(audit.c.at_ms >= sought.since_ms)
         if sought.until_ms is not None:

@@ -116,6 +116,8 @@ export interface CallLine {
 export interface CallLines {
   data: CallLine[];
   next: string | null;
+  histogram: Bar[] | null;
+  step: "day" | "hour" | null;
   object?: string;
 }
 

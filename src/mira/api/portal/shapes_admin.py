@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mira.api.portal.shapes_calls import CallUsage
+from mira.api.portal.shapes_calls import Bar, CallUsage
 
 
 class WorkspaceRow(Struct, kw_only=True):
@@ -139,10 +139,12 @@ class CallLine(Struct, kw_only=True):
 
 
 class CallLines(Struct, kw_only=True):
-    """`GET /admin/v1/calls`: newest first."""
+    """`GET /admin/v1/calls`: newest first, with a histogram as in `CallPage`."""
 
     data: list[CallLine]
     next: str | None
+    histogram: list[Bar] | None
+    step: Literal["hour", "day"] | None
     object: str = "list"
 
 

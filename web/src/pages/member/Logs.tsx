@@ -8,6 +8,7 @@ import { CallSheet } from "../../components/calls/CallSheet";
 import { callColumns } from "../../components/calls/columns";
 import { Histogram } from "../../components/calls/histogram";
 import { DataTable } from "../../components/DataTable";
+import { EXPORT_PAGE, everyRow } from "../../components/everyRow";
 import { FilterBar } from "../../components/FilterBar";
 import { useFilters } from "../../components/filters";
 import { Icon } from "../../components/Icon";
@@ -21,8 +22,6 @@ import { saveCsv } from "../../format/csv";
 import { formatTime, zoneName } from "../../format/time";
 
 const LIVE_MS = 5000;
-const EXPORT_PAGE = 1000;
-const EXPORT_MOST = 10_000;
 const STATUSES = [{ value: "ok", label: "Well" }, { value: "failed", label: "Failed" }, { value: "429", label: "429 rate limited" }, { value: "402", label: "402 credits" }, { value: "499", label: "499 client left" }];
 
 export default function Logs() {
@@ -45,7 +44,7 @@ export default function Logs() {
           <Switch label="Live" checked={live !== ""} onChange={(event) => set({ live: event.currentTarget.checked ? "on" : null })} />
         </Group>
         <Filters values={filters} set={set} clear={clear} active={active} />
-        {pages.first ? <Histogram page={pages.first} since_ms={since_ms} until_ms={until_ms} /> : !pages.error && <Loading height={220} />}
+        {pages.first ? <Histogram page={pages.first} since_ms={since_ms} until_ms={until_ms} status={filters.status} /> : !pages.error && <Loading height={220} />}
         <Section title="Calls" padded={false}>
           <DataTable label="Calls" pages={pages} rowKey={({ id }) => id} onOpen={({ id }) => set({ call: id })}
             columns={callColumns(({ id }) => set({ call: id }))}
@@ -94,15 +93,8 @@ function Export({ query }: { query: Record<string, string | number> }) {
   return <Button variant="default" leftSection={<Icon name="download" />} loading={busy} onClick={() => void save()}>Export CSV</Button>;
 }
 
-async function everyCall(query: Record<string, string | number>): Promise<CallShown[]> {
-  const found: CallShown[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: { data: CallShown[]; next: string | null } = await call("GET /portal/v1/calls", { query: { ...query, limit: EXPORT_PAGE, cursor } });
-    found.push(...page.data);
-    cursor = page.next;
-  } while (cursor !== null && found.length < EXPORT_MOST);
-  return found;
+function everyCall(query: Record<string, string | number>): Promise<CallShown[]> {
+  return everyRow((cursor) => call("GET /portal/v1/calls", { query: { ...query, limit: EXPORT_PAGE, cursor } }));
 }
 
 const HEAD = ["id", "started_at", "key", "protocol", "model", "node", "status", "error", "attempts", "duration_ms", "first_content_ms", "input_tokens", "output_tokens", "cost"];

@@ -6,7 +6,9 @@ import { usePages, useRoute } from "../../api/queries";
 import type { CallLine, CallShown } from "../../api/schema";
 import { CallSheet } from "../../components/calls/CallSheet";
 import { callColumns } from "../../components/calls/columns";
+import { Histogram } from "../../components/calls/histogram";
 import { type Column, DataTable } from "../../components/DataTable";
+import { EXPORT_PAGE, everyRow } from "../../components/everyRow";
 import { FilterBar } from "../../components/FilterBar";
 import { useFilters } from "../../components/filters";
 import { Icon } from "../../components/Icon";
@@ -14,14 +16,12 @@ import { PageHeader } from "../../components/PageHeader";
 import { useRange } from "../../components/range";
 import { RangePicker } from "../../components/RangePicker";
 import { Section } from "../../components/Section";
-import { Empty } from "../../components/States";
+import { Empty, Loading } from "../../components/States";
 import { tellFailure } from "../../components/toasts";
 import { saveCsv } from "../../format/csv";
 import { zoneName } from "../../format/time";
 
 const LIVE_MS = 5000;
-const EXPORT_PAGE = 1000;
-const EXPORT_MOST = 10_000;
 const STATUSES = [{ value: "ok", label: "Well" }, { value: "failed", label: "Failed" }, { value: "429", label: "429 rate limited" }, { value: "402", label: "402 credits" }, { value: "499", label: "499 client left" }];
 
 export default function Calls() {
@@ -29,7 +29,7 @@ export default function Calls() {
   const { values, set } = useFilters(["workspace", "model", "node", "status", "live", "call"]);
   const { live, call: shown, ...filters } = values;
   const query = { ...filters, since_ms, ...(live ? {} : { until_ms }) };
-  const lines = usePages("GET /admin/v1/calls", { query, everyMs: live ? LIVE_MS : false });
+  const lines = usePages("GET /admin/v1/calls", { query: { ...query, histogram: true }, everyMs: live ? LIVE_MS : false });
   const workspaces = useRoute("GET /admin/v1/workspaces");
   const nodes = useRoute("GET /admin/v1/nodes");
   const models = useRoute("GET /admin/v1/prices");
@@ -54,6 +54,7 @@ export default function Calls() {
           { name: "node", label: "Node", all: "Every node", kind: "choice", options: nodeNames.map((name) => ({ value: name, label: name })) },
           { name: "status", label: "Status", all: "Every status", kind: "choice", options: STATUSES },
         ]} />
+        {lines.first ? <Histogram page={lines.first} since_ms={since_ms} until_ms={until_ms} status={filters.status} /> : !lines.error && <Loading height={220} />}
         <Section title="Calls" padded={false}>
           <DataTable label="Calls" columns={columns(open, names)} pages={{ ...lines, rows: lines.rows?.map(asShown) }} rowKey={({ id }) => id} onOpen={open}
             empty={<Empty title="No calls here" action={active ? <Button variant="default" onClick={clear}>Clear filters</Button> : undefined}>
@@ -98,15 +99,8 @@ function Export({ query }: { query: Query }) {
   return <Button variant="default" leftSection={<Icon name="download" />} loading={busy} onClick={() => void save()}>Export CSV</Button>;
 }
 
-async function everyCall(query: Query): Promise<CallLine[]> {
-  const found: CallLine[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: { data: CallLine[]; next: string | null } = await call("GET /admin/v1/calls", { query: { ...query, limit: EXPORT_PAGE, cursor } });
-    found.push(...page.data);
-    cursor = page.next;
-  } while (cursor !== null && found.length < EXPORT_MOST);
-  return found;
+function everyCall(query: Query): Promise<CallLine[]> {
+  return everyRow((cursor) => call("GET /admin/v1/calls", { query: { ...query, limit: EXPORT_PAGE, cursor } }));
 }
 
 const HEAD = ["id", "started_at", "workspace_id", "key_id", "protocol", "model", "node", "status", "error", "attempts", "duration_ms", "first_content_ms", "input_tokens", "output_tokens", "cost"];
