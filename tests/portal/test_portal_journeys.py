@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
+from tests.accounts.browser import PASSWORD, invited
 from tests.portal.browser import settled
 from tests.portal.pages import go, sign_in
 from tests.portal.reverse_proxy import reverse_proxy
@@ -183,6 +184,20 @@ def test_an_invited_member_joins_and_sees_nothing_of_the_operators(fresh: Stage,
 
     again, _ = open_page(fresh.url)
     sign_in(again, fresh.url, Account(email="ada@example.com", password="a long enough password"))
+
+
+def test_a_member_whose_last_membership_ends_is_told_and_can_leave(fresh: Stage, open_page: Any) -> None:
+    people = invited(fresh.gateway, "leaves@example.com")
+    [member] = [row for row in people.get("/portal/v1/members")["data"] if row["you"]]
+    people.close()
+    page, _ = open_page(fresh.url)
+    sign_in(page, fresh.url, Account(email="leaves@example.com", password=PASSWORD))
+    fresh.gateway.admin("PATCH", f"/members/{member['id']}", {"disabled": True})
+    page.reload()
+    page.get_by_role("heading", level=1, name="No workspace").wait_for()
+    assert "leaves@example.com" in page.locator("main").inner_text()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", level=1, name="Sign in").wait_for()
 
 
 def test_the_portal_works_under_a_path_behind_a_reverse_proxy(

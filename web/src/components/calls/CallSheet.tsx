@@ -65,7 +65,7 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
           usage.seconds > 0 && ["Seconds", String(usage.seconds)],
           usage.characters > 0 && ["Characters", formatCount(usage.characters)],
           usage.pages > 0 && ["Pages", formatCount(usage.pages)],
-          ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
+          call.node !== null && ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
         ]} />
       </Part>
       <Part title="Cost"><Arithmetic sum={arithmetic} /></Part>
