@@ -9,7 +9,15 @@ from mira.api.auditing import Facts, noting
 from mira.api.bodies import answer, read
 from mira.api.portal import shapes_people as shapes
 from mira.api.portal.cookies import check_origin
-from mira.api.portal.session import MAX_BODY_BYTES, begin, check_json, session_of, workspace_of, wrong_sign_in
+from mira.api.portal.session import (
+    MAX_BODY_BYTES,
+    begin,
+    check_json,
+    refuse_limited,
+    session_of,
+    workspace_of,
+    wrong_sign_in,
+)
 from mira.api.portal.spans import DAY_MS
 from mira.api.services import Asked, Services
 from mira.api.tenants import found_workspace
@@ -56,6 +64,7 @@ async def invite(services: Services, asked: Asked) -> Response:
         raise MiraError(
             Kind.FORBIDDEN, "role: operators are invited at the operator's page of the workspace", param="role"
         )
+    await refuse_limited(services, asked, "ask another member, or the operator, to invite somebody")
     return await _invite(services, asked, workspace_of(asked), body, session_of(asked).email)
 
 
