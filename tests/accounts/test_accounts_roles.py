@@ -133,6 +133,8 @@ def test_a_member_with_limits_cannot_spend_past_them_by_keys_or_people_that_they
     limited, free = newcomer("limited@one.test"), newcomer("unlimited@one.test")
     [member] = [row for row in limited.get("/portal/v1/members")["data"] if row["you"]]
     people.gateway.admin("PATCH", f"/members/{member['id']}", {"budget": {"amount": "0", "period": "total"}})
+    [told] = [row for row in limited.get("/portal/v1/members")["data"] if row["you"]]
+    assert (told["budget"]["amount"], told["budget"]["left"], told["rpm"]) == ("0", "0", None)
     _, shared = people.gateway.new_key(name="of nobody")
     ids = {row["name"]: row["id"] for row in limited.get("/portal/v1/keys")["data"]}
     theirs = free.change("POST", "/portal/v1/keys", {"name": "of the other"})["key"]["id"]

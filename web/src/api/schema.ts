@@ -538,6 +538,10 @@ export interface MemberShown {
   role: "member" | "operator" | null;
   disabled: boolean;
   you: boolean;
+  rpm: number | null;
+  tpm: number | null;
+  concurrency: number | null;
+  budget: BudgetShown | null;
   created_at_ms: number;
   seen_at_ms: number | null;
 }

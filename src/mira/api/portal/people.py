@@ -20,7 +20,7 @@ from mira.api.portal.session import (
 )
 from mira.api.portal.spans import DAY_MS
 from mira.api.services import Asked, Services
-from mira.api.tenants import found_workspace
+from mira.api.tenants import found_workspace, limits_body
 from mira.errors import Kind, MiraError
 from mira.store.audit import Actor
 from mira.store.invitations import Invitation
@@ -47,6 +47,7 @@ async def list_members(services: Services, asked: Asked) -> Response:
                 you=member.user_id == session.user_id,
                 created_at_ms=member.created_at_ms,
                 seen_at_ms=standing.seen_at_ms if standing else None,
+                **limits_body(member.cap, services.now_ms()),
             )
         )
     return answer(shapes.MemberList(data=rows))

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mira.api.bodies import Name
-from mira.api.portal.shapes import Password, Role, Text, Workspace
+from mira.api.portal.shapes import BudgetShown, Password, Role, Text, Workspace
 
 
 class MemberShown(Struct, kw_only=True):
-    """A member of the workspace. `user_id` null: no account; `you`: who asks."""
+    """A member, with the limits over all of their keys. `user_id` null: no account; `you`: who asks."""
 
     id: str
     name: str
@@ -18,6 +18,10 @@ class MemberShown(Struct, kw_only=True):
     role: Role | None
     disabled: bool
     you: bool
+    rpm: int | None
+    tpm: int | None
+    concurrency: int | None
+    budget: BudgetShown | None
     created_at_ms: int
     seen_at_ms: int | None
 
