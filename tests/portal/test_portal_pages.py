@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 from tests.portal import axe
 from tests.portal.browser import PATIENCE_MS, WIDTHS_PX, Watch, settled, sideways_px
 from tests.portal.pages import PAGES, Entry, go, sign_in
@@ -87,3 +87,26 @@ def steady(page: Page, scheme: str) -> list[str]:
     """What is wrong for good: colours that scripts compute follow a change of the theme a little later."""
     page.locator(f"html[data-mantine-color-scheme={scheme}]").wait_for()
     return axe.violations(page) and axe.violations(page)
+
+
+def test_every_page_says_so_where_it_cannot_be_read_and_offers_another_try(furnished: Stage, open_page: Any) -> None:
+    page, watch = open_page(furnished.url)
+    watch.expect("status of 503")
+    sign_in(page, furnished.url, furnished.operator)
+    for path in ("**/portal/v1/**", "**/admin/v1/**"):
+        page.route(path, refuse)
+    for entry in PAGES:
+        if entry.role != "public":
+            page.goto(f"{furnished.url}/{entry.at(furnished.places)}")
+            page.reload()
+            told = page.locator("main").get_by_role("alert").first
+            told.get_by_text("Not now.").wait_for()
+            told.get_by_role("button", name="Try again").wait_for()
+
+
+def refuse(route: Route) -> None:
+    """Answers what a page reads as a gateway without its database does; changes and the session go through."""
+    if route.request.method != "GET" or route.request.url.endswith("/portal/v1/session"):
+        route.fallback()
+    else:
+        route.fulfill(status=503, json={"error": {"message": "Not now.", "code": "store_down"}})

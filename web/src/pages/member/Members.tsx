@@ -68,7 +68,7 @@ function Invitations({ invite }: { invite: (() => void) | null }) {
           { title: "E-mail", render: ({ email }) => email },
           { title: "Role", render: ({ role }) => (role === "operator" ? "Operator" : "Member") },
           { title: "State", render: ({ state }) => <StateBadge state={state} /> },
-          { title: "Invited by", render: ({ invited_by }) => invited_by ?? "–" },
+          { title: "Invited by", render: ({ invited_by }) => (invited_by === "operator_key" ? "the operator" : invited_by ?? "–") },
           { title: "Made", render: ({ created_at_ms }) => <Time at={created_at_ms} relative /> },
           { title: "Open until", render: ({ expires_at_ms }) => <Time at={expires_at_ms} /> },
           {

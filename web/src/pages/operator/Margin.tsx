@@ -18,7 +18,7 @@ import { useRange } from "../../components/range";
 import { Section } from "../../components/Section";
 import { Empty, Loaded } from "../../components/States";
 import { tellFailure } from "../../components/toasts";
-import { approximate, formatCredits, sum } from "../../format/money";
+import { approximate, formatAxis, formatCredits, sum } from "../../format/money";
 import { formatCount } from "../../format/number";
 import { saveCsv } from "../../format/csv";
 
@@ -51,7 +51,7 @@ export default function Margin() {
         <Loaded query={days} height={120}>{({ totals }) => <Totals totals={totals} />}</Loaded>
         <Loaded query={days} height={320}>
           {({ data }) => (
-            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={(value) => value.toLocaleString("en-US", { maximumSignificantDigits: 3 })}
+            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={formatAxis}
               rows={everyDay(data, since_ms, until_ms)}
               series={[{ name: "billed", label: "Billed", color: "indigo.6" }, { name: "charged", label: "Charged by nodes", color: "orange.6" }]} />
           )}
