@@ -161,7 +161,10 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         services = await _services(
             grounds, fleet, counter, egress, fetching, not_ready=lambda: "draining" if app.draining else None
         )
-        retention = Retention(grounds.database, now_ms=now_ms, keep_days=config.ledger.retention_days)
+        kept = config.ledger
+        retention = Retention(
+            grounds.database, now_ms=now_ms, keep_days=kept.retention_days, audit_days=kept.audit_days
+        )
         app = App(services, egress, first, retention=retention, leases=grounds.leases, doubts=doubts)
         if grounds.database.shared:
             hints = Hints(grounds.database, epoch_id=grounds.epoch_id, monotonic_s=time.monotonic)

@@ -1,17 +1,28 @@
 """The audit log: every change that the table of routes knows is in it, by whom, and without secrets."""
 
+import sqlite3
 from collections.abc import Callable
+from urllib.parse import quote
 
 import msgspec
 import pytest
 from tests.accounts.browser import PASSWORD, Browser, invited
 from tests.accounts.conftest import MODEL, People
-from tests.support.gateway import ADMIN_KEY, UPSTREAM_KEY
+from tests.support.gateway import ADMIN_KEY, UPSTREAM_KEY, Gateway
 
 from mira.api.table import TABLE
 
 #: What the audit log calls changes, by the table.
 ACTIONS = {row.audits for row in TABLE if row.audits}
+
+
+def _standing(gateway: Gateway) -> list[object]:
+    """All that a change which is not made leaves as it was."""
+    nodes = [
+        (row["name"], row["weight"], row["draining"], row["disabled"]) for row in gateway.admin("GET", "/nodes")["data"]
+    ]
+    paths = ("/prices", "/workspaces", "/workspaces/ws_default/transfers", "/audit")
+    return [nodes, *(gateway.admin("GET", path) for path in paths)]
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -193,4 +204,48 @@ def test_the_log_is_paged_without_gaps_and_filtered(people):
     assert [entry["id"] for entry in paged] == [entry["id"] for entry in whole]
     by_member = people.operator.get("/admin/v1/audit?actor=m@one.test&limit=1000")["data"]
     assert {entry["actor"]["name"] for entry in by_member} == {"m@one.test"}
+    for typed in ("m@one", " M@One.test "):
+        some = people.operator.get(f"/admin/v1/audit?actor={quote(typed)}&limit=1000")["data"]
+        assert [entry["id"] for entry in some] == [entry["id"] for entry in by_member]
+    of_keys = people.operator.get("/admin/v1/audit?action=key.&limit=1000")["data"]
+    assert of_keys
+    assert [entry["id"] for entry in of_keys] == [entry["id"] for entry in whole if entry["action"].startswith("key.")]
+    assert people.operator.get("/admin/v1/audit?action=k%25&limit=1000")["data"] == []
     assert people.operator.ask("GET", "/admin/v1/audit?cursor=' OR 1=1").status_code == 400
+
+
+def test_a_change_that_cannot_be_noted_is_not_made(tmp_path):
+    gateway = Gateway(tmp_path)
+    gateway.start()
+    name = "kept-node"
+    node = {
+        "name": name,
+        "kind": "openai",
+        "base_url": "http://127.0.0.1:9/v1",
+        "api_key": UPSTREAM_KEY,
+        "models": ["n"],
+    }
+    gateway.admin("POST", "/nodes", node)
+    gateway.admin("PUT", "/prices/openai/n", {"input": "1", "output": "2"})
+    gateway.stop()
+    with sqlite3.connect(gateway.home / "mira.db") as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    gateway.start()
+    told = _standing(gateway)
+    for method, path, body in (
+        ("POST", "/nodes", {**node, "name": "another"}),
+        ("PATCH", f"/nodes/{name}", {"draining": True}),
+        ("PATCH", f"/nodes/{name}", {"weight": 3.0, "disabled": True}),
+        ("DELETE", f"/nodes/{name}", None),
+        ("PUT", "/prices/openai/n", {"input": "7", "output": "7"}),
+        ("DELETE", "/prices/openai/n", None),
+        ("POST", "/workspaces/ws_default/credits", {"amount": "5", "reference": "unnoted"}),
+        ("POST", "/workspaces", {"name": "unnoted"}),
+    ):
+        asked = gateway.http.request(
+            method, f"/admin/v1{path}", json=body, headers={"authorization": f"Bearer {ADMIN_KEY}"}
+        )
+        assert asked.status_code >= 500, f"{method} {path}: {asked.text}"
+    assert _standing(gateway) == told
+    gateway.stop()
+    gateway.close()

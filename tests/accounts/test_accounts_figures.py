@@ -8,6 +8,9 @@ import pytest
 from tests.accounts.conftest import MODEL
 from tests.support.gateway import eventually
 
+from mira.api.portal.usage import table
+from mira.store.audit import Actor
+
 
 @pytest.fixture(scope="module")
 def played(people):
@@ -115,16 +118,20 @@ def test_calls_are_found_by_what_they_were(people, played):
     assert found("status=ok&limit=1") == ids[1:2]
     page = people.other.get(f"/portal/v1/calls?key={key['id']}&histogram=true&limit=1")
     assert sum(bar["calls"] for bar in page["histogram"]) == 3
+    everywhere = people.operator.get(f"/admin/v1/calls?key={key['id']}&histogram=true&limit=1")
+    assert (everywhere["step"], everywhere["histogram"]) == (page["step"], page["histogram"])
+    assert people.operator.get("/admin/v1/calls?limit=1")["histogram"] is None
     following = people.other.get(f"/portal/v1/calls?key={key['id']}&limit=2&cursor={page['next']}")
     assert [row["id"] for row in following["data"]] == ids[1::-1]
 
 
 def test_a_table_to_download_runs_no_formula(people):
-    made = people.other.change("POST", "/portal/v1/keys", {"name": "=HYPERLINK(1)"})
-    people.gateway.chat(MODEL, key=made["secret"])
-    text = people.other.ask("GET", "/portal/v1/usage?group_by=key&format=csv").text
-    assert "'=HYPERLINK(1)" in text
-    people.other.change("DELETE", f"/portal/v1/keys/{made['key']['id']}")
+    for name in ("=HYPERLINK(1)", "-2+3+cmd|'/C calc'!A0", "@SUM(1)"):
+        made = people.other.change("POST", "/portal/v1/keys", {"name": name})
+        people.gateway.chat(MODEL, key=made["secret"])
+        text = people.other.ask("GET", "/portal/v1/usage?group_by=key,day&format=csv").text
+        assert f",'{name}," in text
+        people.other.change("DELETE", f"/portal/v1/keys/{made['key']['id']}")
 
 
 def test_a_rotated_key_hands_over_to_its_successor(people):
@@ -177,3 +184,16 @@ def test_the_settings_in_effect_are_told_without_a_secret(people):
     assert rows["admin_key"]["value"] is True
     assert rows["server.workers"] == {"name": "server.workers", "value": 1, "secret": False, "applies": "restart"}
     assert (rows["nodes"]["value"], rows["nodes"]["applies"]) == (["scripted"], "live")
+
+
+async def test_a_table_to_download_is_whole_however_long_it_is():
+    whole = 12_345
+
+    async def read(cursor: str | None) -> tuple[list[Actor], str | None]:
+        first = int(cursor or 0)
+        last = min(first + 1000, whole)
+        return [Actor("user", str(number)) for number in range(first, last)], str(last) if last < whole else None
+
+    answer = table("long.csv", ["kind", "id"], read)
+    lines = "".join([piece async for piece in answer.body_iterator]).splitlines()
+    assert lines == ["kind,id", *(f"user,{number}" for number in range(whole))]

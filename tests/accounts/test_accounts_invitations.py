@@ -63,6 +63,19 @@ def test_the_link_alone_does_not_open_an_account_that_was_there_before(people, n
     assert "m@one.test" not in emails
 
 
+def test_a_disabled_member_does_not_come_back_by_an_invitation(people, newcomer, visitor):
+    browser = newcomer("put-out@one.test")
+    spare, _ = invite(browser, "put-out@one.test")
+    [member] = [row for row in browser.get("/portal/v1/members")["data"] if row["you"]]
+    people.gateway.admin("PATCH", f"/members/{member['id']}", {"disabled": True})
+    again = visitor()
+    assert accept(again, spare) == 200
+    refused = again.ask("GET", "/portal/v1/keys")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "no_workspace")
+    people.gateway.admin("PATCH", f"/members/{member['id']}", {"disabled": False})
+    assert again.ask("GET", "/portal/v1/keys").status_code == 200
+
+
 def test_a_member_cannot_invite_operators_and_an_operator_can(people, visitor):
     refused = people.member.ask("POST", "/portal/v1/invitations", {"email": "x@y.test", "role": "operator"})
     assert (refused.status_code, refused.json()["error"]["param"]) == (403, "role")

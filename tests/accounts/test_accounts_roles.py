@@ -127,3 +127,30 @@ def test_where_operators_have_a_listener_of_their_own_their_routes_are_nowhere_e
 def test_the_playground_opens_no_other_routes(people):
     for path in ("..%2f..%2f..%2fadmin/v1/nodes", "/admin/v1/nodes"):
         assert people.operator.http.get(f"/portal/v1/play/{path}").status_code == 404
+
+
+def test_a_member_with_limits_cannot_spend_past_them_by_keys_or_people_that_they_do_not_count(people, newcomer):
+    limited, free = newcomer("limited@one.test"), newcomer("unlimited@one.test")
+    [member] = [row for row in limited.get("/portal/v1/members")["data"] if row["you"]]
+    people.gateway.admin("PATCH", f"/members/{member['id']}", {"budget": {"amount": "0", "period": "total"}})
+    [told] = [row for row in limited.get("/portal/v1/members")["data"] if row["you"]]
+    assert (told["budget"]["amount"], told["budget"]["left"], told["rpm"]) == ("0", "0", None)
+    _, shared = people.gateway.new_key(name="of nobody")
+    ids = {row["name"]: row["id"] for row in limited.get("/portal/v1/keys")["data"]}
+    theirs = free.change("POST", "/portal/v1/keys", {"name": "of the other"})["key"]["id"]
+    for key_id in (ids["of nobody"], theirs):
+        refused = limited.ask("POST", f"/portal/v1/keys/{key_id}/rotate", {})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "member_limited"), refused.text
+    refused = limited.ask("POST", "/portal/v1/invitations", {"email": "second-self@one.test"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "member_limited")
+    assert people.gateway.chat(MODEL, key=shared).status_code == 200
+    own = limited.change("POST", "/portal/v1/keys", {"name": "of the limited"})
+    turned = limited.change("POST", f"/portal/v1/keys/{own['key']['id']}/rotate", {})
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+    for answer in (
+        people.gateway.chat(MODEL, key=own["secret"]),
+        people.gateway.chat(MODEL, key=turned["secret"]),
+        limited.ask("POST", "/portal/v1/play/chat/completions", asked),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (402, "budget_exceeded"), answer.text
+    assert free.ask("POST", f"/portal/v1/keys/{ids['of nobody']}/rotate", {}).status_code == 201

@@ -55,7 +55,7 @@ def test_a_request_above_the_rate_is_told_when_to_come_again(gateway, upstream, 
     if len(shape) > 1:
         assert error["code"] == shape[1]
         assert error["details"] == {"scope": "key", "limit": "rpm", "allowed": "2"}
-    assert "(rpm)" in error["message"]
+    assert "may make 2 requests a minute (rpm)" in error["message"]
     assert len(upstream.chats("gpt-4o-mini")) == 2
 
 

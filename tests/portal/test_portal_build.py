@@ -4,12 +4,13 @@ import gzip
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import hatch_build
 import pytest
 from scripts import web_types
 
+from mira.api.portal.shapes import PasswordChange
 from mira.api.reference import describe
 from mira.api.table import TABLE
 
@@ -55,6 +56,12 @@ def test_every_page_of_the_list_is_there():
     pages = json.loads((WEB / "src/pages.json").read_text())
     assert [page["file"] for page in pages if not (WEB / f"src/pages/{page['file']}.tsx").is_file()] == []
     assert len({page["id"] for page in pages}) == len({page["path"] for page in pages}) == len(pages)
+
+
+def test_the_portal_asks_for_passwords_that_the_gateway_takes():
+    [told] = re.findall(r"SHORTEST_PASSWORD = (\d+);", (WEB / "src/app/passwords.ts").read_text())
+    limits = get_args(get_type_hints(PasswordChange, include_extras=True)["new"])[1]
+    assert int(told) == limits.min_length
 
 
 def test_the_lock_names_no_registry():

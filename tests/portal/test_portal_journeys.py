@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
+from tests.accounts.browser import PASSWORD, invited
 from tests.portal.browser import settled
 from tests.portal.pages import go, sign_in
 from tests.portal.reverse_proxy import reverse_proxy
@@ -18,6 +19,7 @@ from tests.support.gateway import UPSTREAM_KEY, eventually
 from tests.support.upstream import Upstream
 
 NEW_MODEL = "openai/gpt-brand-new"
+NEW_VOICE = "openai/brand-new-voice"
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_the_python_snippet_runs_as_it_is_printed(fresh: Stage, open_page: Any) 
 
 def test_an_operator_adds_a_node_drains_it_and_finds_both_in_the_audit(fresh: Stage, open_page: Any) -> None:
     gateway = fresh.gateway
-    second = Upstream(["gpt-brand-new"]).start()
+    second = Upstream(["gpt-brand-new", "brand-new-voice"]).start()
     try:
         page, _ = open_page(fresh.url)
         sign_in(page, fresh.url, fresh.operator)
@@ -109,6 +111,8 @@ def test_an_operator_adds_a_node_drains_it_and_finds_both_in_the_audit(fresh: St
         row = page.get_by_role("table", name="Nodes").get_by_role("row").filter(has_text="second-account")
         row.wait_for()
         assert gateway.chat(NEW_MODEL).status_code == 200
+        [voice] = [row for row in gateway.admin("GET", "/prices")["data"] if row["model"] == NEW_VOICE]
+        assert (voice["in_force"]["second"], voice["in_force"]["input"]) == ("0.01", "0")
         choose(page, "Drain")
         row.get_by_text("draining").wait_for()
         assert gateway.chat(NEW_MODEL).status_code in (404, 503)
@@ -140,8 +144,13 @@ def add_with_the_wizard(page: Page, url: str) -> None:
     dialog.get_by_role("button", name="Test connection").click()
     dialog.get_by_text(NEW_MODEL).wait_for()
     dialog.get_by_role("button", name="Continue").click()
-    dialog.get_by_label("Input").fill("0.15")
-    dialog.get_by_label("Output").fill("0.60")
+    tokens = dialog.get_by_role("group", name=NEW_MODEL, exact=True)
+    tokens.get_by_label("Input").fill("0.15")
+    tokens.get_by_label("Output").fill("0.60")
+    voice = dialog.get_by_role("group", name=NEW_VOICE, exact=True)
+    voice.get_by_role("combobox", name="Priced by").click()
+    page.get_by_role("option", name="Second of sound or video").click()
+    voice.get_by_label("For one").fill("0.01")
     dialog.get_by_role("button", name="Add node").click()
     dialog.wait_for(state="hidden")
 
@@ -175,6 +184,20 @@ def test_an_invited_member_joins_and_sees_nothing_of_the_operators(fresh: Stage,
 
     again, _ = open_page(fresh.url)
     sign_in(again, fresh.url, Account(email="ada@example.com", password="a long enough password"))
+
+
+def test_a_member_whose_last_membership_ends_is_told_and_can_leave(fresh: Stage, open_page: Any) -> None:
+    people = invited(fresh.gateway, "leaves@example.com")
+    [member] = [row for row in people.get("/portal/v1/members")["data"] if row["you"]]
+    people.close()
+    page, _ = open_page(fresh.url)
+    sign_in(page, fresh.url, Account(email="leaves@example.com", password=PASSWORD))
+    fresh.gateway.admin("PATCH", f"/members/{member['id']}", {"disabled": True})
+    page.reload()
+    page.get_by_role("heading", level=1, name="No workspace").wait_for()
+    assert "leaves@example.com" in page.locator("main").inner_text()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", level=1, name="Sign in").wait_for()
 
 
 def test_the_portal_works_under_a_path_behind_a_reverse_proxy(

@@ -1,14 +1,27 @@
 """Every page in both themes, wide and narrow: nothing keeps people out, nothing goes wrong, nothing sticks out."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 from tests.portal import axe
 from tests.portal.browser import PATIENCE_MS, WIDTHS_PX, Watch, settled, sideways_px
 from tests.portal.pages import PAGES, Entry, go, sign_in
 from tests.portal.stage import Stage
+
+Scheme = Literal["light", "dark"]
+#: Each differs from the one before in one thing alone.
+LOOKS: tuple[tuple[Scheme, str], ...] = (("light", "wide"), ("light", "narrow"), ("dark", "narrow"), ("dark", "wide"))
+#: Where a dialog is, and the button that opens it.
+DIALOGS = {
+    "a new key": ("#/keys", "Create key"),
+    "a call": ("#/logs", "2"),
+    "an invitation": ("#/members", "Invite"),
+    "a new node": ("#/fleet", "Add node"),
+    "a price": ("#/prices", "Set the price of"),
+    "a payment": ("#/workspaces/ws_default", "Top up"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,23 +41,72 @@ def windows(browser: Browser, furnished: Stage) -> Iterator[dict[bool, tuple[Pag
 @pytest.mark.parametrize("entry", PAGES, ids=[entry.id for entry in PAGES])
 def test_a_page_is_accessible_in_both_themes_and_fits_a_phone(entry: Entry, furnished: Stage, windows: Any) -> None:
     page, watch = windows[entry.role != "public"]
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": WIDTHS_PX["wide"], "height": 900})
+    look(page, *LOOKS[0])
     go(page, furnished.url, entry.at(furnished.places))
     assert page.locator("h1").count() == 1
     assert page.get_by_role("heading", name="No such page").count() == 0
     assert page.title().endswith("Mira")
-    found = {"light": steady(page, "light")}
-    page.emulate_media(color_scheme="dark")
-    page.set_viewport_size({"width": WIDTHS_PX["narrow"], "height": 800})
-    settled(page)
-    found["dark, narrow"] = steady(page, "dark")
-    assert found == {"light": [], "dark, narrow": []}
-    assert sideways_px(page) <= 0
+    assert flaws(page, LOOKS) == {}
     watch.check()
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_a_dialog_is_accessible_in_both_themes_and_fits_a_phone(name: str, furnished: Stage, windows: Any) -> None:
+    page, watch = windows[True]
+    path, button = DIALOGS[name]
+    look(page, *LOOKS[0])
+    go(page, furnished.url, path)
+    page.locator("main").get_by_role("button", name=button).first.click()
+    page.get_by_role("dialog").wait_for()
+    settled(page)
+    assert flaws(page, (LOOKS[0], LOOKS[-1])) == {}
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    watch.check()
+
+
+def look(page: Page, scheme: Scheme, width: str) -> None:
+    """Shows the page in a theme and at a width."""
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": WIDTHS_PX[width], "height": 900})
+
+
+def flaws(page: Page, looks: Iterable[tuple[Scheme, str]]) -> dict[str, list[str]]:
+    """By theme and width: what keeps people out, and by how much the page sticks out; of those without flaws nothing."""
+    found = {}
+    for scheme, width in looks:
+        look(page, scheme, width)
+        settled(page)
+        found[f"{scheme}, {width}"] = steady(page, scheme)
+        if width == "narrow" and (sideways := sideways_px(page)) > 0:
+            found[f"{scheme}, {width}"].append(f"{sideways} px wider than its window")
+    return {name: wrong for name, wrong in found.items() if wrong}
 
 
 def steady(page: Page, scheme: str) -> list[str]:
     """What is wrong for good: colours that scripts compute follow a change of the theme a little later."""
     page.locator(f"html[data-mantine-color-scheme={scheme}]").wait_for()
     return axe.violations(page) and axe.violations(page)
+
+
+def test_every_page_says_so_where_it_cannot_be_read_and_offers_another_try(furnished: Stage, open_page: Any) -> None:
+    page, watch = open_page(furnished.url)
+    watch.expect("status of 503")
+    sign_in(page, furnished.url, furnished.operator)
+    for path in ("**/portal/v1/**", "**/admin/v1/**"):
+        page.route(path, refuse)
+    for entry in PAGES:
+        if entry.role != "public":
+            page.goto(f"{furnished.url}/{entry.at(furnished.places)}")
+            page.reload()
+            told = page.locator("main").get_by_role("alert").first
+            told.get_by_text("Not now.").wait_for()
+            told.get_by_role("button", name="Try again").wait_for()
+
+
+def refuse(route: Route) -> None:
+    """Answers what a page reads as a gateway without its database does; changes and the session go through."""
+    if route.request.method != "GET" or route.request.url.endswith("/portal/v1/session"):
+        route.fallback()
+    else:
+        route.fulfill(status=503, json={"error": {"message": "Not now.", "code": "store_down"}})

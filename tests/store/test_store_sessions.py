@@ -152,7 +152,7 @@ async def test_an_entry_is_there_with_its_change_and_gone_with_one_that_fails(us
     assert [(one.action, one.before, one.after) for one in page.rows] == [("is Ada", {"a": 1}, None)]
     assert (await users.get("u1")).name == "Ada"
     for number in range(5):
-        await log.write(entry(f"number {number}"))
+        await database.write(lambda connection, number=number: note(connection, entry(f"number {number}")))
     first = await log.page(Sought(workspace_id="w1"), limit=4)
     rest = await log.page(Sought(workspace_id="w1"), limit=4, after=first.next)
     assert [one.action for one in first.rows + rest.rows] == [*(f"number {n}" for n in (4, 3, 2, 1, 0)), "is Ada"]

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from mira.api.auditing import Facts, noted, noting
+from mira.api.auditing import Facts, entry_of, noted, noting
 from mira.api.bodies import (
     NewCredits,
     NewNode,
@@ -63,13 +63,12 @@ async def add_credits(services: Services, asked: Asked) -> Response:
         raise MiraError(Kind.BAD_REQUEST, f"amount: {error}", param="amount") from None
     if amount <= 0:
         raise MiraError(Kind.BAD_REQUEST, "amount: must be above 0", param="amount")
+    told = {"amount": credits_text(amount), "reference": body.reference}
+    entry = entry_of(services, asked, Facts("workspace", row.id, row.name, row.id, None, told))
     try:
-        counted = await services.ledger.top_up(row.id, amount, body.reference)
+        counted = await services.ledger.top_up(row.id, amount, body.reference, entry)
     except ValueError:
         raise MiraError(Kind.BAD_REQUEST, "amount: the balance would become too large", param="amount") from None
-    if counted:
-        told = {"amount": credits_text(amount), "reference": body.reference}
-        await noted(services, asked, Facts("workspace", row.id, row.name, row.id, None, told))
     posted, held = await services.ledger.balance(row.id)
     return answer({**msgspec.to_builtins(credits_body(posted, held)), "counted": counted}, 201 if counted else 200)
 
@@ -93,8 +92,8 @@ async def list_nodes(services: Services, _: Asked) -> Response:
 async def create_node(services: Services, asked: Asked) -> Response:
     """Adds a node, kept in the database."""
     body = await read(asked, NewNode)
-    node = await services.fleet.add(msgspec.to_builtins(body))
-    await noted(services, asked, Facts("node", node.name, node.name, None, None, node_facts(node)))
+    also = noting(services, asked, lambda kept: Facts("node", body.name, body.name, None, None, node_facts(kept)))
+    node = await services.fleet.add(msgspec.to_builtins(body), also=also)
     return answer(services.fleet.describe(node, services.monotonic_s()), 201)
 
 
@@ -110,9 +109,9 @@ async def change_node(services: Services, asked: Asked) -> Response:
     changes = {name: value for name in body.__struct_fields__ if (value := getattr(body, name)) is not msgspec.UNSET}
     name = asked.request.path_params["name"]
     before = node_facts(services.fleet.get(name))
-    node = await services.fleet.change(name, changes)
-    after = node_facts(node) | ({"api_key": "replaced"} if "api_key" in changes else {})
-    await noted(services, asked, Facts("node", name, name, None, before, after))
+    replaced = {"api_key": "replaced"} if "api_key" in changes else {}
+    also = noting(services, asked, lambda kept: Facts("node", name, name, None, before, node_facts(kept) | replaced))
+    node = await services.fleet.change(name, changes, also=also)
     return answer(services.fleet.describe(node, services.monotonic_s()))
 
 
@@ -120,8 +119,8 @@ async def delete_node(services: Services, asked: Asked) -> Response:
     """Removes a node that was made by this API."""
     name = asked.request.path_params["name"]
     before = node_facts(services.fleet.get(name))
-    await services.fleet.remove(name)
-    await noted(services, asked, Facts("node", name, name, None, before, None))
+    also = noting(services, asked, lambda _: Facts("node", name, name, None, before, None))
+    await services.fleet.remove(name, also=also)
     return Response(status_code=204)
 
 
@@ -159,7 +158,7 @@ async def check_ledger(services: Services, _: Asked) -> Response:
 
 
 def node_facts(node: Any) -> dict[str, Any]:
-    """What the audit log says of a node: everything but its credential."""
+    """What the audit log says of a node, or of what a change leaves of it: everything but its credential."""
     config = msgspec.to_builtins(node.config)
     told = {name: value for name, value in config.items() if name not in ("api_key", "name", "origin")}
     return {**told, "draining": node.draining, "disabled": node.disabled}

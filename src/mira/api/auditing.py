@@ -35,19 +35,20 @@ def noting(
     """
 
     def also(connection: Connection, result: Any) -> None:
-        note(connection, _entry(services, asked, facts(result), actor, action))
+        note(connection, entry_of(services, asked, facts(result), actor, action))
 
     return also
 
 
 async def noted(services: Services, asked: Asked, facts: Facts) -> None:
-    """Notes a change that was not made in one transaction of ours."""
-    await services.accounts.audit.write(_entry(services, asked, facts))
+    """Notes what was no change of the database."""
+    await services.accounts.audit.write(entry_of(services, asked, facts))
 
 
-def _entry(
+def entry_of(
     services: Services, asked: Asked, facts: Facts, actor: Actor | None = None, action: str | None = None
 ) -> Entry:
+    """The entry of this request's change, for a transaction that is not SQLAlchemy's: the ledger's."""
     before, after = _differing(facts.before, facts.after)
     return Entry(
         id=services.new_id("audit"),

@@ -20,11 +20,6 @@ async def usage(services: Services, asked: Asked) -> Response:
     return answer(await usage_page(services, asked, asked.request.query_params.get("workspace")))
 
 
-async def calls(services: Services, asked: Asked) -> Response:
-    """Call records of every workspace or of one (`workspace`), newest first."""
-    return answer(await calls_page(services, asked, asked.request.query_params.get("workspace")))
-
-
 async def get_call(services: Services, asked: Asked) -> Response:
     """One call by its request id, with its attempts at nodes and the transfers that make up its price."""
     call_id = asked.request.path_params["id"]

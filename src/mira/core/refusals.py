@@ -8,9 +8,9 @@ from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
 
 _RATES = {
-    "rpm": "{owner} may make {allowed} requests a minute (rpm)",
-    "tpm": "{owner} may use {allowed} tokens a minute (tpm)",
-    "concurrency": "{owner} may have {allowed} calls under way at a time (concurrency)",
+    "rpm": "{owner} may make {allowed} request{s} a minute (rpm)",
+    "tpm": "{owner} may use {allowed} token{s} a minute (tpm)",
+    "concurrency": "{owner} may have {allowed} call{s} under way at a time (concurrency)",
 }
 _PERIODS = {"day": " a day", "week": " a week", "month": " a month"}
 
@@ -56,7 +56,8 @@ def over_budget(cap: Cap, needed_nanocredits: int) -> MiraError:
 def too_fast(cap: Cap, refusal: Refusal) -> MiraError:
     """The 429 of a rate or a count, with the time after which it is worth asking again."""
     owner = _owner(cap)
-    rule = _RATES[refusal.limit].format(owner=owner[0].upper() + owner[1:], allowed=refusal.allowed)
+    plural = "" if refusal.allowed == 1 else "s"
+    rule = _RATES[refusal.limit].format(owner=owner[0].upper() + owner[1:], allowed=refusal.allowed, s=plural)
     retry_after_s = refusal.retry_ms / 1000
     return MiraError(
         Kind.RATE_LIMITED,

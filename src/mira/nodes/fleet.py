@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -21,37 +21,13 @@ from mira.nodes import discovery
 from mira.nodes.catalog import Catalog, by_canonical_id
 from mira.nodes.funds import Funds
 from mira.nodes.node import Listing, Node, Upstream, root_url
+from mira.nodes.saved import Also, Kept, SavedNodes
 
 log = logging.getLogger("mira.fleet")
 
 REFRESH_S = 300.0
 RETRY_S = 15.0
 PRICES_LAST_S = 86_400.0
-
-
-class SavedNodes(Protocol):
-    """Where nodes made by the API, and the overlay over all others, are kept. Credentials are sealed by the store."""
-
-    async def all(self) -> Sequence[tuple[dict[str, Any], str]]:
-        """Every saved node: its settings without the credential, and the credential."""
-
-    async def put(self, name: str, settings: dict[str, Any], api_key: str) -> None:
-        """Saves a node, replacing one of the same name."""
-
-    async def remove(self, name: str) -> None:
-        """Forgets a node and its overlay."""
-
-    async def overlays(self) -> Mapping[str, tuple[bool, bool]]:
-        """By node name: whether it drains, whether it is disabled."""
-
-    async def set_overlay(self, name: str, *, drained: bool, disabled: bool) -> None:
-        """Keeps the overlay of a node."""
-
-    async def prices(self) -> Mapping[str, dict[str, Any]]:
-        """By model: the prices that operators set at the portal, as rows of `core.price_rows`."""
-
-    async def put_price(self, model: str, row: dict[str, Any] | None) -> None:
-        """Keeps the price of a model, or forgets it."""
 
 
 class Fleet:
@@ -151,37 +127,48 @@ class Fleet:
                 return node
         raise MiraError(Kind.NOT_FOUND, f"there is no node {name[:100]!r}")
 
-    async def add(self, settings: dict[str, Any]) -> Node:
+    async def add(self, settings: dict[str, Any], *, also: Also) -> Node:
         """Adds a node and keeps it in the store."""
         name = settings["name"]
         if any(node.name == name for node in self.nodes):
             raise MiraError(Kind.CONFLICT, f"there is a node {name!r} already", param="name")
         node = self._make(_from_settings(settings))
-        await self._saved.put(name, _without_key(settings), settings["api_key"])
+        kept = Kept(node.config)
+        await self._saved.put(name, _without_key(settings), settings["api_key"], also=lambda to, _: also(to, kept))
         # A reload may have found it already.
         self.nodes = [*(other for other in self.nodes if other.name != name), node]
         await self.probe(node)
         return node
 
-    async def change(self, name: str, changes: dict[str, Any]) -> Node:
+    async def change(self, name: str, changes: dict[str, Any], *, also: Also) -> Node:
         """Drains, disables or changes a node; MiraError where the file owns the setting."""
         node = self.get(name)
         overlay = {"draining": node.draining, "disabled": node.disabled}
         overlay.update({key: changes.pop(key) for key in tuple(overlay) if key in changes})
-        if changes:
-            node = await self._replace(node, changes)
-        await self._saved.set_overlay(name, drained=overlay["draining"], disabled=overlay["disabled"])
-        node.draining, node.disabled = overlay["draining"], overlay["disabled"]
+        settings = self._changed(node, changes) if changes else None
+        fresh = node if settings is None else self._make(_from_settings(settings))
+        kept = Kept(fresh.config, **overlay)
+        await self._saved.set_overlay(
+            name,
+            drained=kept.draining,
+            disabled=kept.disabled,
+            replaced=None if settings is None else (_without_key(settings), settings["api_key"]),
+            also=lambda to, _: also(to, kept),
+        )
+        if fresh is not node:
+            await self._replace(name, fresh)
+        fresh.draining, fresh.disabled = kept.draining, kept.disabled
         await self._price_and_rebuild()
-        return node
+        return fresh
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, also: Also) -> None:
         """Removes a node that was made by the API; its running calls finish."""
         node = self.get(name)
         if node.config.origin != "api":
             raise MiraError(Kind.CONFLICT, f"the node {name!r} comes from the {node.config.origin}; remove it there")
-        await self._saved.remove(name)
-        self.nodes.remove(node)
+        await self._saved.remove(name, also=lambda to, _: also(to, None))
+        # A reload may have removed it already.
+        self.nodes = [other for other in self.nodes if other.name != name]
         await self._price_and_rebuild()
         await self._retire(node)
 
@@ -191,7 +178,7 @@ class Fleet:
         await asyncio.gather(self._ask(node), self._funds.look(node))
         await self._price_and_rebuild()
 
-    async def set_price(self, model: str, row: dict[str, Any] | None) -> None:
+    async def set_price(self, model: str, row: dict[str, Any] | None, *, also: Also) -> None:
         """Sets the price of a model in the words of `[[prices]]`, or takes back what was set (None).
 
         MiraError BAD_REQUEST names the field, CONFLICT where the file has a price that stands above it.
@@ -204,7 +191,7 @@ class Fleet:
             except ValueError as error:
                 told = str(error).removeprefix("price.")
                 raise MiraError(Kind.BAD_REQUEST, told, param=told.partition(":")[0]) from None
-        await self._saved.put_price(model, row)
+        await self._saved.put_price(model, row, also=also)
         await self._load_prices()
         await self._price_and_rebuild()
 
@@ -282,7 +269,7 @@ class Fleet:
         node.models = discovery.configured(node)
         return node
 
-    async def _replace(self, node: Node, changes: dict[str, Any]) -> Node:
+    def _changed(self, node: Node, changes: dict[str, Any]) -> dict[str, Any]:
         if node.config.origin != "api":
             field = next(iter(changes))
             raise MiraError(
@@ -290,13 +277,15 @@ class Fleet:
                 f"the node {node.name!r} comes from the {node.config.origin}; change it there",
                 param=field,
             )
-        settings = {**msgspec.to_builtins(node.config), **changes}
-        fresh = self._make(_from_settings(settings))
-        await self._saved.put(node.name, _without_key(settings), settings["api_key"])
-        self.nodes[self.nodes.index(node)] = fresh
-        asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
+        return {**msgspec.to_builtins(node.config), **changes}
+
+    async def _replace(self, name: str, fresh: Node) -> None:
+        # A reload may have put another one in its place already, or have taken it away.
+        known = [other for other in self.nodes if other.name == name]
+        self.nodes = [fresh if other in known else other for other in self.nodes]
+        for other in known:
+            asyncio.ensure_future(self._retire(other))  # noqa: RUF006 - it keeps its own reference while calls run
         await self._ask(fresh)
-        return fresh
 
     async def _retire(self, node: Node) -> None:
         while node.health.in_flight:  # noqa: ASYNC110 - rare, and the hot path should not pay for an event

@@ -1,11 +1,11 @@
-"""The audit log: who changed what, written in the transaction of the change wherever that is one of ours."""
+"""The audit log: who changed what, written in the transaction of a change of the database: none without the other."""
 
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from mira.store.database import Database
 from mira.store.pages import Page, size, wrong_cursor
@@ -40,7 +40,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Sought(Struct, frozen=True, kw_only=True):
-    """Which entries; None for any. `action` and `actor` (an id or an address) are exact."""
+    """Which entries; None for any. `action` and `actor` (an id or an address) are what the value begins with."""
 
     workspace_id: str | None = None
     action: str | None = None
@@ -55,27 +55,30 @@ def nothing(_connection: Connection, _result: Any) -> None:
 
 def note(connection: Connection, entry: Entry) -> None:
     """Writes an entry as part of a transaction."""
-    connection.execute(
-        insert(audit).values(
-            id=entry.id,
-            at_ms=entry.at_ms,
-            actor_kind=entry.actor.kind,
-            actor_id=entry.actor.id,
-            actor_name=entry.actor.name,
-            action=entry.action,
-            object_kind=entry.object_kind,
-            object_id=entry.object_id,
-            object_name=entry.object_name,
-            workspace_id=entry.workspace_id,
-            before=_text(entry.before),
-            after=_text(entry.after),
-            request_id=entry.request_id,
-        )
+    connection.execute(insert(audit).values(row_of(entry)))
+
+
+def row_of(entry: Entry) -> tuple[Any, ...]:
+    """An entry as a row of `audit`, in the order of the table's columns."""
+    return (
+        entry.id,
+        entry.at_ms,
+        entry.actor.kind,
+        entry.actor.id,
+        entry.actor.name,
+        entry.action,
+        entry.object_kind,
+        entry.object_id,
+        entry.object_name,
+        entry.workspace_id,
+        _text(entry.before),
+        _text(entry.after),
+        entry.request_id,
     )
 
 
 class AuditLog:
-    """Writes entries of changes that are no transaction of ours, and reads all of them."""
+    """Reads the entries, and writes those of what is no change of the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -91,11 +94,13 @@ class AuditLog:
             if not (after.startswith("audit_") and len(after) < 80 and after.isascii()):
                 raise wrong_cursor()
             query = query.where(audit.c.id < after)
-        for column, value in ((audit.c.workspace_id, sought.workspace_id), (audit.c.action, sought.action)):
-            if value is not None:
-                query = query.where(column == value)
+        if sought.workspace_id is not None:
+            query = query.where(audit.c.workspace_id == sought.workspace_id)
+        if sought.action is not None:
+            query = query.where(audit.c.action.startswith(sought.action, autoescape=True))
         if sought.actor is not None:
-            query = query.where((audit.c.actor_id == sought.actor) | (audit.c.actor_name == sought.actor))
+            names = (audit.c.actor_id, audit.c.actor_name)
+            query = query.where(or_(*(name.startswith(sought.actor, autoescape=True) for name in names)))
         if sought.since_ms is not None:
             query = query.where(audit.c.at_ms >= sought.since_ms)
         if sought.until_ms is not None:

@@ -25,6 +25,7 @@ from mira.core.ledger import (
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.refusals import no_credits
 from mira.errors import Kind, MiraError
+from mira.store.audit import row_of as audit_row
 from mira.store.caps import Caps
 from mira.store.claims import Claims
 from mira.store.job_rows import ended_row, opened_row
@@ -92,6 +93,7 @@ class Batch:
         self._transfer_rows: list[tuple[Any, ...]] = []
         self._call_rows: list[tuple[Any, ...]] = []
         self._attempt_rows: list[tuple[Any, ...]] = []
+        self._audit_rows: list[tuple[Any, ...]] = []
         self._job_rows: list[tuple[Any, ...]] = []
         self._ended_rows: list[tuple[Any, ...]] = []
         self._forgotten_rows: list[tuple[str]] = []
@@ -379,6 +381,8 @@ class Batch:
         self._counted[idem] = op.amount_nanocredits
         rules.move(self._accounts[TOPUP], account, op.amount_nanocredits)
         self._transfer(idem, TOPUP, account.id, op.amount_nanocredits, op.workspace_id)
+        if op.entry is not None:
+            self._audit_rows.append(audit_row(op.entry))
         self._answers.append((op.future, True))
 
     def _transfer(self, idem: str, debit: str, credit: str, amount_nanocredits: int, workspace_id: str) -> None:
@@ -406,6 +410,7 @@ class Batch:
             (sql.claim_free, claims[2]),
             (sql.hour_add, self._usage.rows(HOUR_MS)),
             (sql.day_add, self._usage.rows(DAY_MS)),
+            (sql.audit_insert, self._audit_rows),
             (sql.job_insert, self._job_rows),
             (sql.job_end, self._ended_rows),
             (sql.job_forget, self._forgotten_rows),

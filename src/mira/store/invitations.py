@@ -140,15 +140,17 @@ class Invitations:
 
 
 def _join(connection: Connection, member_id: str, taken: Invitation, account: User, now_ms: int) -> None:
-    """Makes the account a member of the workspace: the member who was there under its address, else a new one."""
+    """Makes the account a member of the workspace: the member who was there under its address, else a new one.
+
+    Who was disabled stays so: operators do that, and an invitation may be a member's.
+    """
     here = member.c.workspace_id == taken.workspace_id
-    joined = update(member).where(here, member.c.user_id == account.id).values(disabled=False)
-    if connection.execute(joined).rowcount:
+    if connection.execute(select(member.c.id).where(here, member.c.user_id == account.id)).first() is not None:
         return
     namesake = select(member.c.id).where(here, member.c.user_id.is_(None), member.c.email == taken.email).limit(1)
     known = connection.execute(namesake).scalar_one_or_none()
     if known is not None:
-        connection.execute(update(member).where(member.c.id == known).values(user_id=account.id, disabled=False))
+        connection.execute(update(member).where(member.c.id == known).values(user_id=account.id))
         return
     connection.execute(
         insert(member).values(

@@ -21,6 +21,7 @@ from mira.core.ledger import Doubt, Reserve, workspace_account
 from mira.core.money import MAX_NANOCREDITS, credits_text
 from mira.errors import Kind, MiraError
 from mira.store import invariants
+from mira.store.audit import Entry
 from mira.store.batch import Batch, StaleMemoryError
 from mira.store.database import Database
 from mira.store.failures import Failure, store_down
@@ -195,13 +196,18 @@ class Ledger:
         self._enqueue(CloseOp(record.request_id, actual_nanocredits, record, True, 0, future, True, True))
         await future
 
-    async def top_up(self, workspace_id: str, amount_nanocredits: int, reference: str) -> bool:
-        """Counts a payment, once per reference; False where it was counted before. MiraError NOT_FOUND, STORE_DOWN."""
+    async def top_up(
+        self, workspace_id: str, amount_nanocredits: int, reference: str, entry: Entry | None = None
+    ) -> bool:
+        """Counts a payment, once per reference; False where it was counted before. MiraError NOT_FOUND, STORE_DOWN.
+
+        `entry` goes into the audit log in the same transaction, where the payment counts.
+        """
         _require_amount(amount_nanocredits)
         if amount_nanocredits == 0:
             raise ValueError("a payment is more than 0")
         future: asyncio.Future[bool] = self._loop.create_future()
-        self._enqueue(TopUpOp(workspace_id, amount_nanocredits, reference, future))
+        self._enqueue(TopUpOp(workspace_id, amount_nanocredits, reference, future, entry))
         return await future
 
     async def maintain(self) -> None:

@@ -17,6 +17,7 @@ from mira.store.schema import (
     USAGE_SUMS,
     account,
     attempt,
+    audit,
     call,
     cap,
     claim,
@@ -105,6 +106,7 @@ class Statements(Struct, frozen=True):
     claim_free: Change
     hour_add: Change
     day_add: Change
+    audit_insert: Change
     job_insert: Change
     job_end: Change
     job_forget: Change
@@ -166,6 +168,7 @@ def statements(dialect: Dialect) -> Statements:
         claim_free=delete_many(dialect, claim, *CLAIM_KEY, "request_id"),
         hour_add=upsert_many(dialect, usage_hour, _names(usage_hour), USAGE_KEY, add=True),
         day_add=upsert_many(dialect, usage_day, _names(usage_day), USAGE_KEY, add=True),
+        audit_insert=insert_many(dialect, audit, _names(audit)),
         job_insert=insert_many(dialect, job, (*JOB_COLUMNS, "request")),
         job_forget=delete_many(dialect, job, "hold_id"),
         job_end=update_many(dialect, job, JOB_CHANGES, ("id",)),

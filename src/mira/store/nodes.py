@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Executable, delete, select
 
+from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.schema import node, node_overlay, price
 from mira.store.secretbox import SecretBox
@@ -36,26 +37,24 @@ class Nodes:
             for name, config, sealed in rows
         ]
 
-    async def put(self, name: str, settings: dict[str, Any], api_key: str) -> None:
+    async def put(self, name: str, settings: dict[str, Any], api_key: str, *, also: Also = nothing) -> None:
         """Stores a node or replaces the one of its name."""
+        await self._write(self._stored(name, settings, api_key), also=also)
+
+    def _stored(self, name: str, settings: dict[str, Any], api_key: str) -> Executable:
         text = msgspec.json.encode(settings).decode()
         sealed = self._box.seal(api_key, name) if api_key else None
         now_ms = self._now_ms()
         insert = upsert(node).values(name=name, config=text, secret=sealed, created_at_ms=now_ms, updated_at_ms=now_ms)
-        change = insert.on_conflict_do_update(
+        return insert.on_conflict_do_update(
             index_elements=["name"], set_={"config": text, "secret": sealed, "updated_at_ms": now_ms}
         )
-        await self._write(change)
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, also: Also = nothing) -> None:
         """Forgets a node and its overlay."""
-
-        def remove(connection: Connection) -> None:
-            connection.execute(delete(node_overlay).where(node_overlay.c.name == name))
-            connection.execute(delete(node).where(node.c.name == name))
-            changed(connection, NODES)
-
-        await self._database.write(remove)
+        await self._write(
+            delete(node_overlay).where(node_overlay.c.name == name), delete(node).where(node.c.name == name), also=also
+        )
 
     async def overlays(self) -> Mapping[str, tuple[bool, bool]]:
         """(drained, disabled) by node name."""
@@ -63,11 +62,20 @@ class Nodes:
         rows = await self._database.read(lambda connection: connection.execute(query).fetchall())
         return {name: (drained, disabled) for name, drained, disabled in rows}
 
-    async def set_overlay(self, name: str, *, drained: bool, disabled: bool) -> None:
-        """Keeps what an operator switched on a node."""
+    async def set_overlay(
+        self,
+        name: str,
+        *,
+        drained: bool,
+        disabled: bool,
+        replaced: tuple[dict[str, Any], str] | None = None,
+        also: Also = nothing,
+    ) -> None:
+        """Keeps what an operator switched on a node; `replaced` are its new settings and credential, if it has any."""
         insert = upsert(node_overlay).values(name=name, drained=drained, disabled=disabled)
         change = insert.on_conflict_do_update(index_elements=["name"], set_={"drained": drained, "disabled": disabled})
-        await self._write(change)
+        stored = [] if replaced is None else [self._stored(name, *replaced)]
+        await self._write(*stored, change, also=also)
 
     async def prices(self) -> Mapping[str, dict[str, Any]]:
         """By model: the prices that operators set at the portal."""
@@ -75,18 +83,20 @@ class Nodes:
         rows = await self._database.read(lambda connection: connection.execute(query).fetchall())
         return {model: msgspec.json.decode(text) for model, text in rows}
 
-    async def put_price(self, model: str, row: dict[str, Any] | None) -> None:
+    async def put_price(self, model: str, row: dict[str, Any] | None, *, also: Also = nothing) -> None:
         """Keeps the price of a model, or forgets it."""
         if row is None:
-            await self._write(delete(price).where(price.c.model == model))
+            await self._write(delete(price).where(price.c.model == model), also=also)
             return
         values = {"price": msgspec.json.encode(row).decode(), "updated_at_ms": self._now_ms()}
         first = upsert(price).values(model=model, **values)
-        await self._write(first.on_conflict_do_update(index_elements=["model"], set_=values))
+        await self._write(first.on_conflict_do_update(index_elements=["model"], set_=values), also=also)
 
-    async def _write(self, change: Executable) -> None:
+    async def _write(self, *changes: Executable, also: Also) -> None:
         def write(connection: Connection) -> None:
-            connection.execute(change)
+            for change in changes:
+                connection.execute(change)
             changed(connection, NODES)
+            also(connection, None)
 
         await self._database.write(write)

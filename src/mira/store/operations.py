@@ -8,6 +8,7 @@ from msgspec import Struct
 from mira.core.call import CallRecord
 from mira.core.jobs import Job
 from mira.core.ledger import Reserve, StoredAnswer
+from mira.store.audit import Entry
 
 #: Renders what a call's client is sent, once the billed nano-credits are known; None where it was sent nothing.
 Render = Callable[[int], StoredAnswer | None]
@@ -85,12 +86,13 @@ class RecordOp(Struct):
 
 
 class TopUpOp(Struct):
-    """A payment."""
+    """A payment. `entry` goes into the audit log with it, where it counts."""
 
     workspace_id: str
     amount_nanocredits: int
     reference: str
     future: asyncio.Future[bool]
+    entry: Entry | None = None
 
 
 class MaintainOp(Struct):

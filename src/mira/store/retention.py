@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy import Connection, Delete, delete, select, tuple_
 
 from mira.store.database import Database
-from mira.store.schema import answer, attempt, call, claim, session
+from mira.store.schema import answer, attempt, audit, call, claim, session
 
 #: Rows of one transaction: a few milliseconds of the writer.
 AT_ONCE = 200
@@ -17,16 +17,19 @@ DAY_MS = 86_400_000
 
 
 class Retention:
-    """Sweeps calls with their attempts older than `keep_days` (None: kept for ever), and what has expired: answers,
-    claims, sessions.
+    """Sweeps calls with their attempts older than `keep_days`, entries of the audit log older than `audit_days` (None:
+    kept for ever), and what has expired: answers, claims, sessions.
 
     Sums of usage and transfers are never forgotten.
     """
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int], keep_days: int | None) -> None:
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int], keep_days: int | None, audit_days: int | None = None
+    ) -> None:
         self._database = database
         self._now_ms = now_ms
         self._keep_days = keep_days
+        self._audit_days = audit_days
 
     async def sweep(self, pause_s: float = PAUSE_S) -> int:
         """Forgets all that is due; returns how many rows that were."""
@@ -52,6 +55,11 @@ class Retention:
         ]
         if self._keep_days is not None:
             found.append(partial(_forget_calls, now_ms - self._keep_days * DAY_MS))
+        if self._audit_days is not None:
+            # Ids are in the order of time: the oldest entries are at the beginning of the primary key.
+            oldest = select(audit.c.id, audit.c.at_ms).order_by(audit.c.id).limit(AT_ONCE).subquery()
+            old = select(oldest.c.id).where(oldest.c.at_ms < now_ms - self._audit_days * DAY_MS)
+            found.append(partial(_forget, delete(audit).where(audit.c.id.in_(old))))
         return found
 
 

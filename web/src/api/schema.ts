@@ -107,6 +107,8 @@ export interface CallLine {
 export interface CallLines {
   data: CallLine[];
   next: string | null;
+  histogram: Bar[] | null;
+  step: "day" | "hour" | null;
   object?: string;
 }
 
@@ -527,6 +529,10 @@ export interface MemberShown {
   role: "member" | "operator" | null;
   disabled: boolean;
   you: boolean;
+  rpm: number | null;
+  tpm: number | null;
+  concurrency: number | null;
+  budget: BudgetShown | null;
   created_at_ms: number;
   seen_at_ms: number | null;
 }

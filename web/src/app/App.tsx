@@ -8,6 +8,7 @@ import { PageLoading } from "../components/States";
 import { useToasts } from "../components/toasts";
 import { cssVariables, theme } from "../theme/theme";
 import { Missing } from "./Missing";
+import { NoWorkspace } from "./NoWorkspace";
 import { type Page, pages } from "./registry";
 import { SessionProvider, useAnySession } from "./session";
 import { Shell } from "./Shell";
@@ -42,7 +43,9 @@ function Pages() {
   return (
     <Routes>
       {shown.filter((page) => page.role === "public").map((page) => route(page))}
-      {session.signed_in ? (
+      {session.signed_in && !session.workspace ? (
+        <Route path="*" element={<NoWorkspace />} />
+      ) : session.signed_in ? (
         <Route element={<Shell />}>
           {shown.filter((page) => page.role !== "public").map((page) => route(page))}
           <Route path="*" element={<Missing />} />

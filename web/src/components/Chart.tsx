@@ -1,7 +1,6 @@
 import { AreaChart, BarChart, LineChart } from "@mantine/charts";
 // The legend is drawn with it; only charts need it.
 import "@mantine/core/styles/ColorSwatch.css";
-import "@mantine/core/styles/ColorSwatch.css";
 import "@mantine/charts/styles.css";
 import { useReducedMotion } from "@mantine/hooks";
 import type { ChartProps } from "./ChartWithTable";
@@ -17,7 +16,8 @@ export default function Chart({ kind, rows, series, stacked = false, height = 24
     valueFormatter: formatValue,
     tickLine: "none" as const,
     withLegend: series.length > 1,
-    yAxisProps: { width: 64 },
+    // As wide as its longest label; there is no half of a call.
+    yAxisProps: { width: "auto" as const, allowDecimals: !rows.every(({ values }) => Object.values(values).every(Number.isInteger)) },
     xAxisProps: { minTickGap: 24 },
   };
   if (kind === "bar") {

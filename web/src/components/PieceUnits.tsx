@@ -3,7 +3,12 @@ import { formatCredits } from "../format/money";
 
 /** What a model asks by the piece, a line for each kind: "0.04 to 0.25 an image". */
 export function PieceUnits({ units }: { units: readonly PricingUnit[] }) {
-  return <>{units.map((each) => <div key={each.unit}>{spanOf(each)} {wordsOf(each)}</div>)}</>;
+  return <>{units.map((each) => <div key={each.unit}>{pieceWords(each)}</div>)}</>;
+}
+
+/** "0.04 to 0.25 an image". */
+export function pieceWords(each: PricingUnit): string {
+  return `${spanOf(each)} ${wordsOf(each)}`;
 }
 
 function spanOf({ least, most }: PricingUnit): string {

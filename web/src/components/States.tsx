@@ -24,7 +24,7 @@ export function Loading({ height = 160 }: { height?: number }) {
 export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
   return (
     <div className="empty">
-      <Title order={2} size="h3">{title}</Title>
+      <Title order={2} size="h3" ta="center">{title}</Title>
       {children && <Text component="div" size="sm" c="dimmed" maw={460} ta="center">{children}</Text>}
       {action}
     </div>

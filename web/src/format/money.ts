@@ -54,6 +54,11 @@ export function approximate(credits: string): number {
   return Number(credits);
 }
 
+/** What `approximate` made, for the ticks and the tips of a chart. */
+export function formatAxis(credits: number): string {
+  return credits.toLocaleString("en-US", { maximumSignificantDigits: 6 });
+}
+
 /** A cost as decimal text: the numbers of JSON come out of the browser in exponents where they are small. */
 export function decimalText(cost: number | string): string {
   if (typeof cost === "string") return cost;

@@ -1,5 +1,7 @@
 """A workspace's calls: one by one, and how the cost of each adds up."""
 
+from typing import Literal
+
 import msgspec
 from starlette.responses import Response
 
@@ -9,7 +11,7 @@ from mira.api.portal.arithmetic import arithmetic
 from mira.api.portal.session import workspace_of
 from mira.api.portal.spans import bars, span_of
 from mira.api.services import Asked, Services
-from mira.api.usage import attempts_body, call_body, wanted
+from mira.api.usage import attempts_body, call_body, calls_page, wanted
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import NodeCodec
 from mira.codecs.embeddings import EMBEDDINGS
@@ -19,6 +21,7 @@ from mira.core.call import CallRecord
 from mira.core.ledger import workspace_account
 from mira.core.money import credits_text
 from mira.errors import Kind, MiraError
+from mira.store.calls import Wanted
 from mira.store.transfers import Transfer
 
 #: What clients speak.
@@ -31,15 +34,29 @@ async def list_calls(services: Services, asked: Asked) -> Response:
     sought = wanted(asked, workspace_id)
     page = await services.calls.page(sought, after=query.get("cursor"), limit=page_limit(asked))
     names = await services.glances.names_of_keys(workspace_id)
-    histogram = step = None
-    if query.get("histogram") == "true":
-        since_ms, until_ms = span_of(services, asked)
-        step, histogram = await bars(services, msgspec.structs.replace(sought, since_ms=since_ms, until_ms=until_ms))
+    step, histogram = await _histogram(services, asked, sought)
     return answer(
         shapes.CallPage(
             data=[shown_call(row, names) for row in page.rows], next=page.next, histogram=histogram, step=step
         )
     )
+
+
+async def list_any_calls(services: Services, asked: Asked) -> Response:
+    """Call records of every workspace or of one (`workspace`), newest first, with a histogram as `list_calls`."""
+    workspace_id = asked.request.query_params.get("workspace")
+    page = await calls_page(services, asked, workspace_id)
+    step, histogram = await _histogram(services, asked, wanted(asked, workspace_id))
+    return answer({**page, "histogram": histogram, "step": step})
+
+
+async def _histogram(
+    services: Services, asked: Asked, sought: Wanted
+) -> tuple[Literal["hour", "day"], list[shapes.Bar]] | tuple[None, None]:
+    if asked.request.query_params.get("histogram") != "true":
+        return None, None
+    since_ms, until_ms = span_of(services, asked)
+    return await bars(services, msgspec.structs.replace(sought, since_ms=since_ms, until_ms=until_ms))
 
 
 async def get_call(services: Services, asked: Asked) -> Response:

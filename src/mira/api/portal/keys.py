@@ -11,7 +11,7 @@ from mira.api.auditing import noting
 from mira.api.bodies import answer, number, read
 from mira.api.portal import shapes, shapes_calls
 from mira.api.portal.calls import shown_call
-from mira.api.portal.session import session_of, workspace_of
+from mira.api.portal.session import refuse_limited, session_of, workspace_of
 from mira.api.services import Asked, Services
 from mira.core.caller import Face
 from mira.core.limits import UNLIMITED
@@ -81,6 +81,8 @@ async def rotate_key(services: Services, asked: Asked) -> Response:
     """A new key with the settings of an old one, which goes on working for a while."""
     known, body = await _found(services, asked), await read(asked, shapes.Rotation)
     _refuse_managed(known)
+    if known.member_id != session_of(asked).member_id:
+        await refuse_limited(services, asked, "they would not count the new key, so only its owner can replace it")
     now_ms = services.now_ms()
     if _state(known, now_ms) != "active":
         raise MiraError(Kind.CONFLICT, "only an active key can be replaced; make a new one")

@@ -7,7 +7,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from mira import __version__
-from mira.api.auditing import Facts, noted
+from mira.api.auditing import Facts, noting
 from mira.api.bodies import answer, page_limit, read
 from mira.api.portal import shapes_operator as shapes
 from mira.api.portal.models import pricing_of
@@ -80,8 +80,8 @@ async def put_price(services: Services, asked: Asked) -> Response:
         check_pieces((offer.price for offer in route.offers if offer.price is not None), body)
     row = msgspec.to_builtins(body)
     before = _told(_price(services, route))
-    await services.fleet.set_price(route.model, row)
-    await noted(services, asked, Facts("price", route.model, route.model, None, before, row))
+    also = noting(services, asked, lambda _: Facts("price", route.model, route.model, None, before, row))
+    await services.fleet.set_price(route.model, row, also=also)
     return answer(_price(services, _route(services, asked)))
 
 
@@ -91,8 +91,8 @@ async def delete_price(services: Services, asked: Asked) -> Response:
     shown = _price(services, route)
     if shown.source != "portal":
         raise MiraError(Kind.NOT_FOUND, "no price was set for this model here")
-    await services.fleet.set_price(route.model, None)
-    await noted(services, asked, Facts("price", route.model, route.model, None, _told(shown), None))
+    also = noting(services, asked, lambda _: Facts("price", route.model, route.model, None, _told(shown), None))
+    await services.fleet.set_price(route.model, None, also=also)
     return Response(status_code=204)
 
 

@@ -9,10 +9,18 @@ from mira.api.auditing import Facts, noting
 from mira.api.bodies import answer, read
 from mira.api.portal import shapes_people as shapes
 from mira.api.portal.cookies import check_origin
-from mira.api.portal.session import MAX_BODY_BYTES, begin, check_json, session_of, workspace_of, wrong_sign_in
+from mira.api.portal.session import (
+    MAX_BODY_BYTES,
+    begin,
+    check_json,
+    refuse_limited,
+    session_of,
+    workspace_of,
+    wrong_sign_in,
+)
 from mira.api.portal.spans import DAY_MS
 from mira.api.services import Asked, Services
-from mira.api.tenants import found_workspace
+from mira.api.tenants import found_workspace, limits_body
 from mira.errors import Kind, MiraError
 from mira.store.audit import Actor
 from mira.store.invitations import Invitation
@@ -39,6 +47,7 @@ async def list_members(services: Services, asked: Asked) -> Response:
                 you=member.user_id == session.user_id,
                 created_at_ms=member.created_at_ms,
                 seen_at_ms=standing.seen_at_ms if standing else None,
+                **limits_body(member.cap, services.now_ms()),
             )
         )
     return answer(shapes.MemberList(data=rows))
@@ -56,6 +65,7 @@ async def invite(services: Services, asked: Asked) -> Response:
         raise MiraError(
             Kind.FORBIDDEN, "role: operators are invited at the operator's page of the workspace", param="role"
         )
+    await refuse_limited(services, asked, "ask another member, or the operator, to invite somebody")
     return await _invite(services, asked, workspace_of(asked), body, session_of(asked).email)
 
 

@@ -12,8 +12,10 @@ from mira.api.doors import operates_here
 from mira.api.portal import shapes
 from mira.api.portal.cookies import check_origin, csrf_token, give, take_back, token_of
 from mira.api.services import Asked, Services
+from mira.core.limits import UNLIMITED
 from mira.errors import Kind, MiraError
 from mira.store.audit import Actor
+from mira.store.limits import limits_of
 from mira.store.sessions import LONGEST_MS, SignedIn, Way
 from mira.store.users import User
 
@@ -161,6 +163,16 @@ def workspace_of(asked: Asked) -> str:
         message = "you are a member of no workspace; ask its members for an invitation"
         raise MiraError(Kind.FORBIDDEN, message, code="no_workspace")
     return workspace_id
+
+
+async def refuse_limited(services: Services, asked: Asked, why: str) -> None:
+    """Refuses members with limits of their own what would let them spend beyond these; MiraError FORBIDDEN."""
+    session = session_of(asked)
+    if session.is_operator or session.member_id is None:
+        return
+    member = await services.members.get(session.member_id, session.workspace_id)
+    if member is not None and limits_of(member.cap) != UNLIMITED:
+        raise MiraError(Kind.FORBIDDEN, f"you have limits of your own here: {why}", code="member_limited")
 
 
 def check_json(request: Request) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from mira.api.portal.shapes import BudgetShown
-from mira.api.portal.shapes_calls import CallLine
+from mira.api.portal.shapes_calls import Bar, CallLine
 
 
 class WorkspaceRow(Struct, kw_only=True):
@@ -103,10 +103,12 @@ class MemberLines(Struct, kw_only=True):
 
 
 class CallLines(Struct, kw_only=True):
-    """`GET /admin/v1/calls`: newest first."""
+    """`GET /admin/v1/calls`: newest first, with a histogram as in `CallPage`."""
 
     data: list[CallLine]
     next: str | None
+    histogram: list[Bar] | None
+    step: Literal["hour", "day"] | None
     object: str = "list"
 
 

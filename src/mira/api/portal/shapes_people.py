@@ -5,13 +5,13 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from mira.api.bodies import Name
-from mira.api.portal.shapes import Password, Text, Workspace
+from mira.api.portal.shapes import BudgetShown, Password, Text, Workspace
 from mira.store.invitations import State
 from mira.store.users import Role
 
 
 class MemberShown(Struct, kw_only=True):
-    """A member of the workspace. `user_id` null: no account; `you`: who asks."""
+    """A member, with the limits over all of their keys. `user_id` null: no account; `you`: who asks."""
 
     id: str
     name: str
@@ -20,6 +20,10 @@ class MemberShown(Struct, kw_only=True):
     role: Role | None
     disabled: bool
     you: bool
+    rpm: int | None
+    tpm: int | None
+    concurrency: int | None
+    budget: BudgetShown | None
     created_at_ms: int
     seen_at_ms: int | None
 

@@ -62,8 +62,8 @@ async def _page(services: Services, asked: Asked, workspace_id: str | None) -> R
     query = asked.request.query_params
     sought = Sought(
         workspace_id=workspace_id,
-        action=query.get("action"),
-        actor=query.get("actor"),
+        action=query.get("action", "").strip().lower() or None,
+        actor=query.get("actor", "").strip().lower() or None,
         since_ms=number(asked, "since_ms", 0, 0, 2**53) if "since_ms" in query else None,
         until_ms=number(asked, "until_ms", 0, 0, 2**53) if "until_ms" in query else None,
     )

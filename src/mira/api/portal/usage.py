@@ -3,11 +3,13 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from msgspec import Struct
+from starlette.responses import Response, StreamingResponse
 
 from mira.api.bodies import answer, page_limit
 from mira.api.portal import shapes_calls as shapes
@@ -23,9 +25,10 @@ from mira.core.money import credits_text
 from mira.store.calls import Wanted
 from mira.store.usage import Group
 
-#: How many lines a download has at most.
-MOST_LINES = 10_000
+#: How many lines of a download are read at once.
 LINES_AT_ONCE = 1000
+FORMULA = re.compile(r"[=+\-@\t\r]")
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 TOP_MODELS, TOP_KEYS = 8, 5
 #: What a spending rate is taken from.
 RATE_DAYS = 7
@@ -41,7 +44,7 @@ async def get_usage(services: Services, asked: Asked) -> Response:
     by = groups_of(asked, GROUPS)
     names = await services.glances.names_of_keys(workspace_id)
     if query.get("format") == "csv":
-        return await _usage_csv(services, sought, by, names)
+        return _usage_csv(services, sought, by, names)
     page = await services.usage.page(sought, by, after=query.get("cursor"), limit=page_limit(asked))
     previous = None
     if query.get("compare") == "previous":
@@ -70,7 +73,7 @@ async def list_transfers(services: Services, asked: Asked) -> Response:
     workspace_id, query = workspace_of(asked), asked.request.query_params
     account = workspace_account(workspace_id)
     if query.get("format") == "csv":
-        return await _statement_csv(services, workspace_id, account)
+        return _statement_csv(services, workspace_id, account)
     page = await services.glances.statement(workspace_id, after=query.get("cursor"), limit=page_limit(asked))
     data = [shown_transfer(line.transfer, account, line.balance_nanocredits) for line in page.rows]
     return answer(shapes.Statement(data=data, next=page.next))
@@ -190,43 +193,53 @@ def _row(row: Any, names: dict[str, str]) -> shapes.UsageRow:
     return shapes.UsageRow(**groups, key_name=names.get(groups.get("key_id", "")), **sums_body(row))
 
 
-async def _usage_csv(services: Services, sought: Wanted, by: tuple[Group, ...], names: dict[str, str]) -> Response:
-    rows: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while len(rows) < MOST_LINES:
+def _usage_csv(services: Services, sought: Wanted, by: tuple[Group, ...], names: dict[str, str]) -> Response:
+    async def read(cursor: str | None) -> tuple[list[Struct], str | None]:
         page = await services.usage.page(sought, by, after=cursor, limit=LINES_AT_ONCE)
-        rows += [msgspec.to_builtins(_row(row, names)) for row in page.rows]
-        cursor = page.next
-        if cursor is None:
-            break
-    shown = [name for name in shapes.UsageRow.__struct_fields__ if any(row[name] is not None for row in rows)]
-    return table("usage.csv", shown or list(shapes.UsageSums.__struct_fields__), rows)
+        return [_row(row, names) for row in page.rows], page.next
+
+    groups = {"key": ["key_id", "key_name"], "day": ["day_ms"], "hour": ["hour_ms"]}
+    columns = [name for group in by for name in groups.get(group, [group])]
+    return table("usage.csv", [*shapes.UsageSums.__struct_fields__, *columns], read)
 
 
-async def _statement_csv(services: Services, workspace_id: str, account: str) -> Response:
-    rows: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while len(rows) < MOST_LINES:
+def _statement_csv(services: Services, workspace_id: str, account: str) -> Response:
+    async def read(cursor: str | None) -> tuple[list[Struct], str | None]:
         page = await services.glances.statement(workspace_id, after=cursor, limit=LINES_AT_ONCE)
-        lines = [shown_transfer(line.transfer, account, line.balance_nanocredits) for line in page.rows]
-        rows += [msgspec.to_builtins(line) for line in lines]
-        cursor = page.next
-        if cursor is None:
-            break
-    return table("statement.csv", ["created_at_ms", "kind", "reference", "amount", "balance"], rows)
+        return [shown_transfer(line.transfer, account, line.balance_nanocredits) for line in page.rows], page.next
+
+    return table("statement.csv", ["created_at_ms", "kind", "reference", "amount", "balance"], read)
 
 
-def table(filename: str, columns: list[str], rows: list[dict[str, Any]]) -> Response:
-    """Rows as a file of comma-separated values. What a spreadsheet would take for a formula is made text."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_plain(row.get(name)) for name in columns] for row in rows)
+def table(
+    filename: str, columns: list[str], read: Callable[[str | None], Awaitable[tuple[list[Struct], str | None]]]
+) -> Response:
+    """Rows as a file of comma-separated values, all of them, however many: `read` gives one page after the other.
+
+    What a spreadsheet would take for a formula is made text.
+    """
     headers = {"content-disposition": f'attachment; filename="{filename}"', "x-content-type-options": "nosniff"}
-    return Response(text.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
+    return StreamingResponse(_lines(columns, read), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+async def _lines(
+    columns: list[str], read: Callable[[str | None], Awaitable[tuple[list[Struct], str | None]]]
+) -> AsyncIterator[str]:
+    cursor: str | None = None
+    head = [columns]
+    while True:
+        rows, cursor = await read(cursor)
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerows(head)
+        writer.writerows([_plain(getattr(row, name)) for name in columns] for row in rows)
+        yield text.getvalue()
+        if cursor is None:
+            return
+        head = []
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in "=+@\t\r" and value:
+    if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
         return f"'{value}"
     return "" if value is None else value

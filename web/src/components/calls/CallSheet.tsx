@@ -49,6 +49,8 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
         ["Protocol", spoken(call, tried)],
         ["Key", call.key_name ?? call.key_id],
         ["Cost", <Money key="cost" credits={call.cost} unit />],
+        call.node !== null && ["By the price table", <Money key="computed" credits={call.computed_cost} unit />],
+        call.reported_cost !== null && ["Reported by the node", <Money key="reported" credits={call.reported_cost} unit />],
         ["Set aside before", <Money key="held" credits={call.held} unit />],
         call.client_request_id && ["The client's id", call.client_request_id],
         call.upstream_request_id && ["The node's id", call.upstream_request_id],
@@ -65,7 +67,7 @@ function Detail({ detail: { call, tried, arithmetic, transfers } }: { detail: Ca
           usage.seconds > 0 && ["Seconds", String(usage.seconds)],
           usage.characters > 0 && ["Characters", formatCount(usage.characters)],
           usage.pages > 0 && ["Pages", formatCount(usage.pages)],
-          ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
+          call.node !== null && ["Counted by", usage.estimated ? "Mira, since the node told nothing" : "the node"],
         ]} />
       </Part>
       <Part title="Cost"><Arithmetic sum={arithmetic} /></Part>

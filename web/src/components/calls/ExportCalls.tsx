@@ -3,11 +3,10 @@ import { useState } from "react";
 import type { QueryValue } from "../../api/client";
 import type { CallLine, CallShown } from "../../api/schema";
 import { saveCsv } from "../../format/csv";
+import { EXPORT_PAGE, everyRow } from "../everyRow";
 import { Icon } from "../Icon";
 import { tellFailure } from "../toasts";
 
-const PAGE = 1000;
-const MOST = 10_000;
 const HEAD = ["protocol", "model", "node", "status", "error", "attempts", "duration_ms", "first_content_ms", "input_tokens", "output_tokens", "cost"];
 
 type Query = Record<string, QueryValue>;
@@ -21,13 +20,13 @@ interface ExportCallsProps<T> {
   first: readonly (readonly [string, (call: T) => string])[];
 }
 
-/** Saves the calls that fit, 10,000 at most, as a table for spreadsheets. */
+/** Saves the calls that fit as a table for spreadsheets. */
 export function ExportCalls<T extends CallShown | CallLine>({ file, read, query, first }: ExportCallsProps<T>) {
   const [busy, setBusy] = useState(false);
   const save = async () => {
     setBusy(true);
     try {
-      const lines = (await everyCall(read, query)).map((call) => [call.id, ...first.map(([, told]) => told(call)), ...restOf(call)]);
+      const lines = (await everyRow((cursor) => read({ ...query, limit: EXPORT_PAGE, cursor }))).map((call) => [call.id, ...first.map(([, told]) => told(call)), ...restOf(call)]);
       saveCsv(file, ["id", ...first.map(([name]) => name), ...HEAD], lines);
     } catch (error) {
       tellFailure(error);
@@ -35,17 +34,6 @@ export function ExportCalls<T extends CallShown | CallLine>({ file, read, query,
     setBusy(false);
   };
   return <Button variant="default" leftSection={<Icon name="download" />} loading={busy} onClick={() => void save()}>Export CSV</Button>;
-}
-
-async function everyCall<T>(read: ExportCallsProps<T>["read"], query: Query): Promise<T[]> {
-  const found: T[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: { data: T[]; next: string | null } = await read({ ...query, limit: PAGE, cursor });
-    found.push(...page.data);
-    cursor = page.next;
-  } while (cursor !== null && found.length < MOST);
-  return found;
 }
 
 function restOf(call: CallShown | CallLine): (string | number | null)[] {

@@ -19,7 +19,7 @@ export default function Logs() {
     <CallList title="Logs" description="Every call of this workspace." kept={kept} filters={useChoices()} columns={callColumns(kept.open)} pages={pages}
       exported={<ExportCalls file="mira-calls.csv" read={(words) => call("GET /portal/v1/calls", { query: words })} query={kept.within} first={FIRST} />}
       sheet={(id, close) => <Shown id={id} close={close} />}>
-      {pages.first ? <Histogram page={pages.first} since_ms={kept.span.since_ms} until_ms={kept.span.until_ms} /> : !pages.error && <Loading height={220} />}
+      {pages.first ? <Histogram page={pages.first} since_ms={kept.span.since_ms} until_ms={kept.span.until_ms} status={kept.filters.status ?? ""} /> : !pages.error && <Loading height={220} />}
     </CallList>
   );
 }

@@ -13,16 +13,20 @@ import { StateBadge } from "../../components/StateBadge";
 import { Empty } from "../../components/States";
 import { Time } from "../../components/Time";
 import { tell } from "../../components/toasts";
+import { KeyLimits } from "./keys/KeyLimits";
 import { Invite } from "./members/Invite";
 
 export default function Members() {
-  const { workspace } = useSession();
+  const { workspace, user } = useSession();
   const [inviting, setInviting] = useState(false);
   const members = useList("GET /portal/v1/members");
+  const own = members.rows?.find(({ you }) => you);
+  // Who has limits may not make a second self without them.
+  const invites = user.role === "operator" || !own || [own.rpm, own.tpm, own.concurrency, own.budget].every((limit) => limit === null);
   return (
     <>
       <PageHeader title="Members" description={`Who may work in ${workspace.name}: see its keys and calls, and spend its credits.`}>
-        <Button onClick={() => setInviting(true)} leftSection={<Icon name="plus" />}>Invite</Button>
+        {invites && <Button onClick={() => setInviting(true)} leftSection={<Icon name="plus" />}>Invite</Button>}
       </PageHeader>
       <Section title="Members" padded={false}>
         <DataTable
@@ -39,18 +43,19 @@ export default function Members() {
             },
             { title: "Role", render: ({ role }) => (role === "operator" ? "Operator" : role === "member" ? "Member" : "No account") },
             { title: "State", render: ({ disabled }) => <StateBadge state={disabled ? "disabled" : "active"} /> },
+            { title: "Limits", render: (member) => <KeyLimits shown={member} /> },
             { title: "Member since", render: ({ created_at_ms }) => <Time at={created_at_ms} /> },
             { title: "Last seen", render: ({ seen_at_ms }) => (seen_at_ms === null ? "–" : <Time at={seen_at_ms} relative />) },
           ]}
         />
       </Section>
-      <Invitations invite={() => setInviting(true)} />
+      <Invitations invite={invites ? () => setInviting(true) : null} />
       {inviting && <Invite onClose={() => setInviting(false)} />}
     </>
   );
 }
 
-function Invitations({ invite }: { invite: () => void }) {
+function Invitations({ invite }: { invite: (() => void) | null }) {
   const invitations = useList("GET /portal/v1/invitations");
   const withdraw = useChange("DELETE /portal/v1/invitations/{id}", ["GET /portal/v1/invitations"]);
   const [withdrawing, setWithdrawing] = useState<InvitationShown | null>(null);
@@ -58,12 +63,12 @@ function Invitations({ invite }: { invite: () => void }) {
     <Section title="Invitations" padded={false}>
       <DataTable
         label="Invitations" pages={invitations} rowKey={({ id }) => id}
-        empty={<Empty title="No invitations" action={<Button variant="default" onClick={invite}>Invite somebody</Button>}>An invitation is a link that you send yourself.</Empty>}
+        empty={<Empty title="No invitations" action={invite && <Button variant="default" onClick={invite}>Invite somebody</Button>}>An invitation is a link that you send yourself.</Empty>}
         columns={[
           { title: "E-mail", render: ({ email }) => email },
           { title: "Role", render: ({ role }) => (role === "operator" ? "Operator" : "Member") },
           { title: "State", render: ({ state }) => <StateBadge state={state} /> },
-          { title: "Invited by", render: ({ invited_by }) => invited_by ?? "–" },
+          { title: "Invited by", render: ({ invited_by }) => (invited_by === "operator_key" ? "the operator" : invited_by ?? "–") },
           { title: "Made", render: ({ created_at_ms }) => <Time at={created_at_ms} relative /> },
           { title: "Open until", render: ({ expires_at_ms }) => <Time at={expires_at_ms} /> },
           {

@@ -12,7 +12,7 @@ import { PageHeader } from "../../components/PageHeader";
 import { RangePicker } from "../../components/RangePicker";
 import { useRange } from "../../components/range";
 import { Loaded } from "../../components/States";
-import { approximate, formatCredits } from "../../format/money";
+import { approximate, formatAxis, formatCredits } from "../../format/money";
 import { formatCount, formatDaysLeft, formatMilliseconds, formatShare } from "../../format/number";
 import { formatTime, zoneName } from "../../format/time";
 import { FirstSteps } from "./overview/FirstSteps";
@@ -40,7 +40,7 @@ export default function Overview() {
             <Figures label="Credits and use" figures={figuresOf(data)} />
             <ChartWithTable
               title="Spend" description={`Credits, by the ${data.step} in which the calls began (${data.step === "hour" ? zoneName() : "UTC"})`} rowTitle={data.step === "hour" ? `Hour (${zoneName()})` : "Day (UTC)"}
-              kind="bar" height={220} formatValue={(value) => formatCredits(value.toFixed(6))}
+              kind="bar" height={220} formatValue={formatAxis}
               series={[{ name: "cost", label: "Credits", color: "indigo.6" }]}
               rows={data.series.map(({ begins_ms, cost }) => ({
                 label: labelOf(begins_ms, data.step),
@@ -87,7 +87,7 @@ function figuresOf({ credits, totals, previous, p95_first_content_ms, sampled_ca
     {
       label: "First token, p95",
       value: p95_first_content_ms === null ? "–" : formatMilliseconds(p95_first_content_ms),
-      note: sampled_calls === 0 ? "No calls yet" : `of the newest ${formatCount(sampled_calls)} calls`,
+      note: sampled_calls === 0 ? "No calls yet" : sampled_calls === 1 ? "of one call" : `of the newest ${formatCount(sampled_calls)} calls`,
     },
   ];
 }

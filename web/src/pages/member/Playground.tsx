@@ -6,6 +6,7 @@ import { useFilters } from "../../components/filters";
 import { Icon } from "../../components/Icon";
 import { canChat } from "../../components/ModelSelect";
 import { PageHeader } from "../../components/PageHeader";
+import { Failure } from "../../components/States";
 import type { Turn } from "./playground/chat";
 import { NO_SETTINGS, type Settings } from "./playground/chat";
 import { Composer } from "./playground/Composer";
@@ -40,15 +41,17 @@ export default function Playground() {
         <Button variant="default" leftSection={<Icon name="gear" />} onClick={() => setShowsSettings(true)}>Settings</Button>
         {second === "" && <Button variant="default" leftSection={<Icon name="plus" />} disabled={other === ""} onClick={() => set({ beside: other })}>Compare</Button>}
       </PageHeader>
-      <div className={styles.stage}>
-        <div className={styles.panes} data-two={second !== "" || undefined}>
-          <Pane label={second === "" ? "The chat" : "The left chat"} model={first} setModel={(model) => set({ model })} chat={left} settings={settings} />
-          {second !== "" && (
-            <Pane label="The right chat" model={second} setModel={(beside) => set({ beside })} chat={right} settings={settings} remove={() => set({ beside: null })} />
-          )}
+      {models.error && !models.data ? <Failure error={models.error} retry={() => void models.refetch()} /> : (
+        <div className={styles.stage}>
+          <div className={styles.panes} data-two={second !== "" || undefined}>
+            <Pane label={second === "" ? "The chat" : "The left chat"} model={first} setModel={(model) => set({ model })} chat={left} settings={settings} />
+            {second !== "" && (
+              <Pane label="The right chat" model={second} setModel={(beside) => set({ beside })} chat={right} settings={settings} remove={() => set({ beside: null })} />
+            )}
+          </div>
+          <Composer busy={busy} ready={first !== "" && isSendable(settings)} send={send} stop={() => both.forEach((chat) => chat.stop())} />
         </div>
-        <Composer busy={busy} ready={first !== "" && isSendable(settings)} send={send} stop={() => both.forEach((chat) => chat.stop())} />
-      </div>
+      )}
       <Drawer opened={showsSettings} onClose={() => setShowsSettings(false)} position="right" title="Settings" closeButtonProps={{ "aria-label": "Close" }}>
         <SettingsForm settings={settings} set={setSettings} />
       </Drawer>

@@ -1,16 +1,22 @@
 /** Who changed what, when, from what to what. */
-import { Code, Text } from "@mantine/core";
+import { Button, Code, Group, Text } from "@mantine/core";
+import { useState } from "react";
+import { call } from "../../api/client";
 import { useRoute, usePages } from "../../api/queries";
 import type { AuditEntry } from "../../api/schema";
 import { type Column, DataTable } from "../../components/DataTable";
+import { EXPORT_PAGE, everyRow } from "../../components/everyRow";
 import { FilterBar } from "../../components/FilterBar";
 import { useFilters } from "../../components/filters";
+import { Icon } from "../../components/Icon";
 import { PageHeader } from "../../components/PageHeader";
 import { RangePicker } from "../../components/RangePicker";
 import { useRange } from "../../components/range";
 import { Section } from "../../components/Section";
 import { Empty } from "../../components/States";
 import { Time } from "../../components/Time";
+import { tellFailure } from "../../components/toasts";
+import { saveCsv } from "../../format/csv";
 import classes from "./audit.module.css";
 
 const WAYS: Record<string, string> = { operator_key: "operator key", cli: "command line", oidc: "single sign-on", invitation: "invitation" };
@@ -23,8 +29,9 @@ export default function Audit() {
   return (
     <>
       <PageHeader title="Audit" description="Every change by people, by the operator key and by commands. Entries are never changed; secrets are never in them.">
-        <RangePicker range={range} setRange={setRange} />
+        <Export query={{ ...values, since_ms }} />
       </PageHeader>
+      <Group mb="md"><RangePicker range={range} setRange={setRange} /></Group>
       <FilterBar values={values} set={set} clear={clear} active={active} filters={[
         { name: "action", label: "Action", kind: "search", placeholder: "Action" },
         { name: "actor", label: "Who", kind: "search", placeholder: "Who" },
@@ -36,6 +43,31 @@ export default function Audit() {
       </Section>
     </>
   );
+}
+
+const HEAD = ["id", "at", "actor_kind", "actor", "action", "object_kind", "object_id", "object_name", "workspace_id", "before", "after", "request_id"];
+
+function Export({ query }: { query: Record<string, string | number> }) {
+  const [busy, setBusy] = useState(false);
+  const save = async () => {
+    setBusy(true);
+    try {
+      const entries = await everyRow((cursor) => call("GET /admin/v1/audit", { query: { ...query, limit: EXPORT_PAGE, cursor } }));
+      saveCsv("mira-audit.csv", HEAD, entries.map(lineOf));
+    } catch (error) {
+      tellFailure(error);
+    }
+    setBusy(false);
+  };
+  return <Button variant="default" leftSection={<Icon name="download" />} loading={busy} onClick={() => void save()}>Export CSV</Button>;
+}
+
+function lineOf(entry: AuditEntry): (string | null)[] {
+  const { actor, before, after } = entry;
+  return [
+    entry.id, new Date(entry.at_ms).toISOString(), actor.kind, actor.name ?? actor.id, entry.action, entry.object_kind, entry.object_id, entry.object_name,
+    entry.workspace_id, before && JSON.stringify(before), after && JSON.stringify(after), entry.request_id,
+  ];
 }
 
 const COLUMNS: readonly Column<AuditEntry>[] = [

@@ -6,19 +6,24 @@ import { CallList, STATUS, useCallFilters } from "../../components/calls/CallLis
 import { CallSheet } from "../../components/calls/CallSheet";
 import { callColumns } from "../../components/calls/columns";
 import { ExportCalls } from "../../components/calls/ExportCalls";
+import { Histogram } from "../../components/calls/histogram";
 import type { Column } from "../../components/DataTable";
 import type { Filter } from "../../components/FilterBar";
+import { Loading } from "../../components/States";
 
 export default function Calls() {
   const kept = useCallFilters(["workspace", "model", "node", "status"]);
-  const lines = usePages("GET /admin/v1/calls", kept.reading);
+  const { query, everyMs } = kept.reading;
+  const lines = usePages("GET /admin/v1/calls", { query: { ...query, histogram: true }, everyMs });
   const workspaces = useRoute("GET /admin/v1/workspaces");
   const names = new Map((workspaces.data?.data ?? []).map(({ id, name }) => [id, name]));
   return (
     <CallList title="Calls" description="The calls of every workspace, without their content." kept={kept} filters={useChoices(names)}
       columns={columns(kept.open, names)} pages={{ ...lines, rows: lines.rows?.map(asShown) }}
       exported={<ExportCalls file="mira-all-calls.csv" read={(words) => call("GET /admin/v1/calls", { query: words })} query={kept.within} first={FIRST} />}
-      sheet={(id, close) => <Shown id={id} close={close} />} />
+      sheet={(id, close) => <Shown id={id} close={close} />}>
+      {lines.first ? <Histogram page={lines.first} since_ms={kept.span.since_ms} until_ms={kept.span.until_ms} status={kept.filters.status ?? ""} /> : !lines.error && <Loading height={220} />}
+    </CallList>
   );
 }
 

@@ -81,7 +81,7 @@ const COLUMNS: readonly Column<NodeRow>[] = [
   { title: "Calls / min", align: "end", render: (node) => rate(node.calls_per_minute) },
   { title: "Errors", align: "end", render: (node) => (node.failed_share === null ? "–" : formatShare(node.failed_share)) },
   {
-    title: "First word, p95", align: "end",
+    title: "First token, p95", align: "end",
     render: (node) => (node.p95_first_content_ms === null ? "–" : formatMilliseconds(node.p95_first_content_ms)),
   },
   { title: "Last check", render: (node) => (node.last_check_at_ms === null ? "–" : <Time at={node.last_check_at_ms} relative />) },

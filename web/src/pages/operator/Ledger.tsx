@@ -7,6 +7,7 @@ import { PageHeader } from "../../components/PageHeader";
 import { Section } from "../../components/Section";
 import { StateBadge } from "../../components/StateBadge";
 import { Loaded } from "../../components/States";
+import { formatCredits } from "../../format/money";
 import { formatCount } from "../../format/number";
 import { Time } from "../../components/Time";
 import classes from "./ledger.module.css";
@@ -81,6 +82,11 @@ function FigureList({ figures }: { figures: Figures }) {
 
 function told(name: string, value: unknown): [string, React.ReactNode][] {
   if (Array.isArray(value)) return value.map((one, index) => [`${name} ${index + 1}`, <Code key={index}>{JSON.stringify(one)}</Code>]);
-  if (value !== null && typeof value === "object") return Object.entries(value).map(([inner, of]) => [inner, String(of)]);
-  return [[name, typeof value === "number" ? formatCount(value) : String(value)]];
+  if (value !== null && typeof value === "object") return Object.entries(value).map(([inner, of]) => [inner, figure(of)]);
+  return [[name, figure(value)]];
+}
+
+/** Counts are numbers, amounts decimal text. */
+function figure(value: unknown): string {
+  return typeof value === "number" ? formatCount(value) : formatCredits(String(value));
 }

@@ -1,9 +1,12 @@
 /** What was billed, what nodes charged for it, and what is left, by day and by any other group. */
 import { Button, Stack } from "@mantine/core";
+import { useState } from "react";
+import { call } from "../../api/client";
 import { usePages, useRoute } from "../../api/queries";
 import type { MarginRow } from "../../api/schema";
 import { type ChartRow, ChartWithTable } from "../../components/ChartWithTable";
 import { type Column, DataTable } from "../../components/DataTable";
+import { EXPORT_PAGE, everyRow } from "../../components/everyRow";
 import { Figures } from "../../components/Figures";
 import { FilterBar } from "../../components/FilterBar";
 import { useFilters } from "../../components/filters";
@@ -14,7 +17,8 @@ import { RangePicker } from "../../components/RangePicker";
 import { useRange } from "../../components/range";
 import { Section } from "../../components/Section";
 import { Empty, Loaded } from "../../components/States";
-import { approximate, formatCredits, sum } from "../../format/money";
+import { tellFailure } from "../../components/toasts";
+import { approximate, formatAxis, formatCredits, sum } from "../../format/money";
 import { formatCount } from "../../format/number";
 import { saveCsv } from "../../format/csv";
 
@@ -47,7 +51,7 @@ export default function Margin() {
         <Loaded query={days} height={120}>{({ totals }) => <Totals totals={totals} />}</Loaded>
         <Loaded query={days} height={320}>
           {({ data }) => (
-            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={(value) => value.toLocaleString("en-US", { maximumSignificantDigits: 3 })}
+            <ChartWithTable title="Billed and charged by day" description="Days are in UTC" rowTitle="Day" kind="bar" formatValue={formatAxis}
               rows={everyDay(data, since_ms, until_ms)}
               series={[{ name: "billed", label: "Billed", color: "indigo.6" }, { name: "charged", label: "Charged by nodes", color: "orange.6" }]} />
           )}
@@ -57,9 +61,7 @@ export default function Margin() {
             { name: "group", label: "Group", kind: "choice", all: "By workspace", options: GROUPS.slice(1) },
             { name: "workspace", label: "Workspace", kind: "choice", all: "Every workspace", options: (workspaces.data?.data ?? []).map(({ id, name }) => ({ value: id, label: name })) },
           ]} />
-          <Section title={GROUPS.find(({ value }) => value === group_by)?.label ?? ""} padded={false} action={rows.rows && rows.rows.length > 0 && (
-            <Button variant="default" size="xs" leftSection={<Icon name="download" />} onClick={() => saveCsv(`mira-margin-${range}.csv`, CSV_COLUMNS, (rows.rows ?? []).map((row) => CSV_COLUMNS.map((name) => row[name])))}>CSV</Button>
-          )}>
+          <Section title={GROUPS.find(({ value }) => value === group_by)?.label ?? ""} padded={false} action={rows.rows && rows.rows.length > 0 && <Export name={`mira-margin-${range}.csv`} query={{ ...span, group_by }} />}>
             <DataTable label="Margin" columns={columns} pages={rows} rowKey={(row) => `${row.workspace_id} ${row.model} ${row.node} ${row.day_ms}`}
               empty={<Empty title="No calls">Nothing was called in this time.</Empty>} />
           </Section>
@@ -67,6 +69,21 @@ export default function Margin() {
       </Stack>
     </>
   );
+}
+
+function Export({ name, query }: { name: string; query: Record<string, string | number> }) {
+  const [busy, setBusy] = useState(false);
+  const save = async () => {
+    setBusy(true);
+    try {
+      const rows = await everyRow((cursor) => call("GET /admin/v1/margin", { query: { ...query, limit: EXPORT_PAGE, cursor } }));
+      saveCsv(name, CSV_COLUMNS, rows.map((row) => CSV_COLUMNS.map((column) => row[column])));
+    } catch (error) {
+      tellFailure(error);
+    }
+    setBusy(false);
+  };
+  return <Button variant="default" size="xs" leftSection={<Icon name="download" />} loading={busy} onClick={() => void save()}>CSV</Button>;
 }
 
 /** A bar for every day of the span, also for those without calls. */

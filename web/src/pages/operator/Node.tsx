@@ -41,7 +41,7 @@ function NodeParts({ node }: { node: NodeRow }) {
         { label: "In flight", value: formatCount(node.in_flight), note: node.max_in_flight === null ? "no limit" : `of ${node.max_in_flight} at once` },
         { label: "Calls per minute", value: node.calls_per_minute.toLocaleString("en-US", { maximumFractionDigits: 1 }), note: `${formatCount(node.calls_last_hour)} in the last hour` },
         { label: "Errors", value: failed === null ? "–" : formatShare(failed), note: node.consecutive_faults > 0 && `${node.consecutive_faults} in a row now` },
-        { label: "First word, p95", value: p95 === null ? "–" : formatMilliseconds(p95) },
+        { label: "First token, p95", value: p95 === null ? "–" : formatMilliseconds(p95) },
         ...(credits === null ? [] : [{ label: "Its credits", value: formatCredits(credits), note: runway === null ? null : `enough for ${inWords(runway)}` }]),
       ]} />
       {node.last_error && (

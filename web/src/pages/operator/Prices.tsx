@@ -12,6 +12,7 @@ import { isByPieceOnly, PieceUnits } from "../../components/PieceUnits";
 import { Section } from "../../components/Section";
 import { StateBadge } from "../../components/StateBadge";
 import { Empty } from "../../components/States";
+import { formatCredits } from "../../format/money";
 import { formatCount } from "../../format/number";
 import { EditPrice } from "./prices/EditPrice";
 
@@ -80,10 +81,10 @@ function Priced({ sale, cost, of }: { sale: Pricing | null; cost: Pricing | null
   if (sale?.free) return <>free</>;
   return (
     <div>
-      {sale && isByPieceOnly(sale) ? of !== "output" && "–" : paid ?? "–"}
+      {sale && isByPieceOnly(sale) ? of !== "output" && "–" : paid ? formatCredits(paid) : "–"}
       {of === "output" && sale && <PieceUnits units={sale.units} />}
       {sale && sale.tiers.length > 0 && of !== "cache_read" && <Text size="xs" c="dimmed">more above {formatCount(sale.tiers[0]?.above ?? 0)}</Text>}
-      {asked && asked !== paid && <Text size="xs" c="dimmed">costs {asked}</Text>}
+      {asked && asked !== paid && <Text size="xs" c="dimmed">costs {formatCredits(asked)}</Text>}
     </div>
   );
 }

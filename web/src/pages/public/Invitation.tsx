@@ -5,13 +5,13 @@ import { type FormEvent, useState } from "react";
 import { flushSync } from "react-dom";
 import { useNavigate, useParams } from "react-router";
 import { type Answer, ApiError, call, messageOf } from "../../api/client";
+import { SHORTEST_PASSWORD } from "../../app/passwords";
 import { PublicPage } from "../../app/PublicPage";
 import { enterSession } from "../../app/session";
 import { Icon } from "../../components/Icon";
 import { Empty, Failure, Loading } from "../../components/States";
 import { Time } from "../../components/Time";
 
-const MIN_PASSWORD = 12;
 
 export default function Invitation() {
   const { token = "" } = useParams();
@@ -82,8 +82,8 @@ function Accept({ token, invitation, onTaken }: AcceptProps) {
           )}
           <PasswordInput
             label="Password" required withAsterisk={false} autoFocus value={password}
-            description={has_account ? undefined : `At least ${MIN_PASSWORD} characters`}
-            minLength={has_account ? 1 : MIN_PASSWORD} autoComplete={has_account ? "current-password" : "new-password"}
+            description={has_account ? undefined : `At least ${SHORTEST_PASSWORD} characters`}
+            minLength={has_account ? 1 : SHORTEST_PASSWORD} autoComplete={has_account ? "current-password" : "new-password"}
             onChange={(event) => setPassword(event.currentTarget.value)}
           />
           <Button type="submit" loading={busy} fullWidth>Join workspace</Button>

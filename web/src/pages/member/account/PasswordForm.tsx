@@ -2,11 +2,11 @@ import { Button, Group, PasswordInput, Stack, Text } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { ApiError, messageOf } from "../../../api/client";
 import { useChange } from "../../../api/queries";
+import { SHORTEST_PASSWORD } from "../../../app/passwords";
 import { enterSession, useSession } from "../../../app/session";
 import { Section } from "../../../components/Section";
 import { tell } from "../../../components/toasts";
 
-const SHORTEST = 12;
 
 export function PasswordForm() {
   const { user } = useSession();
@@ -42,7 +42,7 @@ export function PasswordForm() {
             />
           )}
           <PasswordInput
-            label="New password" description={`At least ${SHORTEST} characters`} required withAsterisk={false} minLength={SHORTEST}
+            label="New password" description={`At least ${SHORTEST_PASSWORD} characters`} required withAsterisk={false} minLength={SHORTEST_PASSWORD}
             autoComplete="new-password" value={fresh} onChange={(event) => setFresh(event.currentTarget.value)}
           />
           <PasswordInput

@@ -9,9 +9,12 @@ import classes from "./keys.module.css";
 
 const FULL = 90;
 
-/** What a key may spend, as a bar with its figures, and its other limits in words. */
-export function KeyLimits({ shown }: { shown: KeyShown }) {
-  const { budget, models } = shown;
+/** A key, or a member over all of their keys. */
+type Limited = Pick<KeyShown, "name" | "rpm" | "tpm" | "concurrency" | "budget"> & Partial<Pick<KeyShown, "models">>;
+
+/** What may be spent, as a bar with its figures, and the other limits in words. */
+export function KeyLimits({ shown }: { shown: Limited }) {
+  const { budget, models = null } = shown;
   const rates = [
     shown.rpm !== null && `${formatCount(shown.rpm)} requests/min`,
     shown.tpm !== null && `${formatCount(shown.tpm)} tokens/min`,

@@ -1,6 +1,6 @@
 /** The figures of the usage page: which there are, and how rows of the API become sums, charts and words. */
 import type { UsageRow, UsageSums } from "../../../api/schema";
-import { approximate, compare, formatCredits, sum } from "../../../format/money.ts";
+import { approximate, compare, formatAxis, formatCredits, sum } from "../../../format/money.ts";
 import { formatCount, formatShare } from "../../../format/number.ts";
 import { formatTime, utcDay } from "../../../format/time.ts";
 
@@ -73,7 +73,7 @@ export function figureOf(metric: Metric, sums: UsageSums): string {
 
 /** A figure of a chart's axis in words. */
 export function formatFigure(metric: Metric, value: number): string {
-  return metric === "cost" ? value.toLocaleString("en-US", { maximumSignificantDigits: 6 }) : formatCount(value);
+  return metric === "cost" ? formatAxis(value) : formatCount(value);
 }
 
 /** The larger first. */

@@ -1,6 +1,8 @@
 import { Checkbox, ScrollArea, SegmentedControl, Stack, Text, TextInput } from "@mantine/core";
 import { useState } from "react";
 import type { ModelFound } from "../../../api/schema";
+import { isByPieceOnly, pieceWords } from "../../../components/PieceUnits";
+import { formatCredits } from "../../../format/money";
 import { formatCount, formatMilliseconds, formatTokens } from "../../../format/number";
 
 /** The models that the node lists whenever it is asked, also those that come later. */
@@ -53,6 +55,8 @@ export function ChooseModels({ models, chosen, choose, tookMs }: ChooseModelsPro
 function about(model: ModelFound): string {
   const context = model.context_length === null ? [] : [`${formatTokens(model.context_length)} context`];
   const { pricing } = model;
-  const cost = pricing === null ? "no price yet" : pricing.free ? "free" : `${pricing.input} in, ${pricing.output} out per 1M tokens`;
-  return [...context, cost].join(" · ");
+  if (pricing === null) return [...context, "no price yet"].join(" · ");
+  if (pricing.free) return [...context, "free"].join(" · ");
+  const tokens = isByPieceOnly(pricing) ? [] : [`${formatCredits(pricing.input)} in, ${formatCredits(pricing.output)} out per 1M tokens`];
+  return [...context, ...tokens, ...pricing.units.map(pieceWords)].join(" · ");
 }

@@ -5,14 +5,9 @@ import { useChange } from "../../../api/queries";
 import type { NewPrice, PriceRow } from "../../../api/schema";
 import { tell } from "../../../components/toasts";
 import { formatCount } from "../../../format/number";
+import { PIECES } from "./pieces";
 
-const PIECES = [
-  { name: "image", label: "Image" },
-  { name: "second", label: "Second of sound or video" },
-  { name: "character", label: "Character spoken" },
-  { name: "page", label: "Page read" },
-  { name: "web_search", label: "Web search" },
-] as const;
+const BESIDE = [...PIECES, { name: "web_search", label: "Web search" }] as const;
 const TOKENS = [
   { name: "input", label: "Input" },
   { name: "output", label: "Output" },
@@ -25,7 +20,7 @@ const TOKENS = [
   { name: "image_input", label: "Images in" },
   { name: "image_output", label: "Images out" },
 ] as const;
-const FIELDS = [...TOKENS, ...PIECES];
+const FIELDS = [...TOKENS, ...BESIDE];
 type Name = (typeof FIELDS)[number]["name"];
 type Amounts = Partial<Record<Name, string>>;
 
@@ -72,7 +67,7 @@ export function EditPrice({ row, close }: { row: PriceRow; close: () => void }) 
                   Prices by kind are written in the configuration file.
                 </Text>
               )}
-              <SimpleGrid cols={{ base: 1, xs: 2 }}>{PIECES.map(field)}</SimpleGrid>
+              <SimpleGrid cols={{ base: 1, xs: 2 }}>{BESIDE.map(field)}</SimpleGrid>
               {tiers.length > 0 && (
                 <Checkbox label={`Keep the prices of long prompts (above ${tiers.map(({ above }) => formatCount(Number(above))).join(", ")} tokens)`}
                   checked={keepsTiers} onChange={(event) => setKeepsTiers(event.currentTarget.checked)} />

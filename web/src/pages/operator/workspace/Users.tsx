@@ -30,7 +30,8 @@ export function Users() {
       <DataTable label="Users" columns={columns(setAsked, set)} pages={users} rowKey={(user) => user.id} empty={<Empty title="No users" />} />
       {asked?.about === "disable" && (
         <ConfirmDialog title={`Disable ${asked.user.email}?`} action="Disable user" danger onClose={close} onConfirm={() => set(asked.user, { disabled: true })}>
-          Every session of theirs ends at once, and they cannot sign in until they are enabled.
+          Every session of theirs ends at once, and they cannot sign in until they are enabled. Keys that they made go on working: these are refused where
+          their membership of the workspace is disabled.
         </ConfirmDialog>
       )}
       {asked?.about === "operator" && (
