@@ -99,7 +99,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
     make_home(config.home)
     ids = Ids()
     async with AsyncExitStack() as stack:
-        database = Database.open(config.database_url)
+        database = Database.open(config.database_url, late_s=config.ledger.late_s)
         stack.push_async_callback(database.close)
         metrics = Metrics(
             version=__version__,

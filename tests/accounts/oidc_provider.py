@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from tests.support.gateway import eventually, free_port
+from tests.support.gateway import eventually
+from tests.support.ports import free_port
 
 
 class OidcProvider:

@@ -5,7 +5,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.gateway import ADMIN_KEY, UPSTREAM_KEY, free_port, openai_node, price
+from tests.support.gateway import ADMIN_KEY, UPSTREAM_KEY, openai_node, price
+from tests.support.ports import free_port
 from tests.support.upstream import Moment, Upstream, answers, completion
 
 MODEL = "openai/gpt-4o-mini"

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import httpx2
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 BUCKET = "mira-tests"
 
 
