@@ -16,7 +16,7 @@ from mira.fetch.extract.shapes import Options, Source
 
 SENTENCE = "The river rises in the hills above the town and reaches the sea after two days of slow travel. "
 PAGE = f"<html><head><title>Rivers</title></head><body><h1>Rivers</h1><p>{SENTENCE * 6}</p></body></html>"
-LONG_S = 60.0
+LONG_S = 120.0
 
 
 def source(html: str = PAGE, content_type: str = "text/html; charset=utf-8") -> Source:

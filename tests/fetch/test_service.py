@@ -216,7 +216,7 @@ async def test_one_who_leaves_does_not_take_the_page_from_the_others(desk: Desk)
     desk.web.site.answer = lambda path: b""
     first = asyncio.create_task(desk.fetch("/same"))
     second = asyncio.create_task(desk.fetch("/same"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await desk.web.site.asked.wait()
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -312,7 +312,7 @@ async def test_sections_that_fit_a_question_are_told_alone(desk: Desk) -> None:
 async def test_a_key_that_wants_too_much_at_once_is_sent_away(desk: Desk) -> None:
     desk.web.site.answer = lambda path: b""
     waiting = [asyncio.create_task(desk.fetch(f"/{n}")) for n in range(PER_KEY + KEY_LINE)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await desk.web.site.asked.wait()
         error = await desk.refused("/more")
         assert (error.status, error.code) == (429, "rate_limited")
@@ -332,7 +332,8 @@ async def test_one_host_is_asked_for_two_pages_at_a_time(desk: Desk) -> None:
 
 async def test_a_page_that_does_not_come_is_left_in_time(desk: Desk) -> None:
     desk.web.site.answer = lambda path: b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"
-    error = await desk.refused(timeout_ms=200)
-    assert (error.status, error.code) == (504, "timeout")
-    async with asyncio.timeout(10):
+    while not desk.web.site.connections:  # the time may be over before a busy machine has begun
+        error = await desk.refused(timeout_ms=200)
+        assert (error.status, error.code) == (504, "timeout")
+    async with asyncio.timeout(120):
         await desk.web.site.left.wait()

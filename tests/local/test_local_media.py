@@ -12,7 +12,7 @@ from mira.nodes.local.media.keeper import NEEDED, Keeper
 from mira.nodes.local.packs import KOKORO, MINILM
 from mira.transport.pools import Pools
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 @pytest.fixture

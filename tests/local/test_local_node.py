@@ -21,7 +21,7 @@ from mira.nodes.local.adapter import prepare
 from mira.nodes.local.node import LocalNode, tokenize_body, tokens_counted
 from mira.nodes.local.packs import SMOLLM2
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 class Watcher:
