@@ -259,7 +259,7 @@ def test_a_drained_node_gets_no_new_calls_and_finishes_those_it_has(gateway, ups
     assert refusal.headers["retry-after"]
     assert refusal.headers["x-should-retry"] == "true"
     hold.happen()
-    running.join(60)
+    running.join(120)
     assert answered[0].json()["choices"][0]["message"]["content"] == "Late."
     assert gateway.admin("PATCH", "/nodes/scripted", {"draining": False})["state"] == "active"
     assert gateway.chat(MODEL).status_code == 200

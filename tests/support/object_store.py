@@ -52,7 +52,7 @@ class ObjectStore:
     def ready(self) -> "ObjectStore":
         """Waits until the bucket is made and takes an object."""
         deadline_s = time.monotonic() + PATIENCE_S
-        with httpx2.Client(base_url=self.endpoint, trust_env=False) as http:
+        with httpx2.Client(base_url=self.endpoint, timeout=PATIENCE_S, trust_env=False) as http:
             while True:
                 assert self._process.poll() is None, "the object store ended"
                 assert time.monotonic() < deadline_s, "the object store is not ready"
