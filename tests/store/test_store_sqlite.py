@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,8 @@ async def test_closing_leaves_one_whole_file(sqlite_url, tmp_path):
     await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
     await database.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mira.db", "mira.db.lock"]
-    with sqlite3.connect(tmp_path / "mira.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "mira.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
 
 
 async def test_a_full_disk_refuses_keeps_and_resumes(sqlite, clock, reserving, recording):
