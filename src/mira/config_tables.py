@@ -58,8 +58,8 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[ledger]` table. `durable` waits for the hold's disk sync before a call is dispatched.
 
-    `retention_days` is how long call records are kept; without it, for ever. A call for which the database takes longer
-    than `late_s` is refused.
+    `retention_days` is how long call records are kept; without it, for ever. A call for which a shared database takes
+    longer than `late_s` is refused.
     """
 
     dispatch: Literal["decision", "durable"] = "decision"

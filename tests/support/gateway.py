@@ -61,6 +61,7 @@ class Gateway:
         self.process: subprocess.Popen[bytes] | None = None
         self._lines: list[str] = []
         self._said = threading.Condition()
+        self._ended = False
         self._reader: threading.Thread | None = None
 
     @property
@@ -100,6 +101,8 @@ class Gateway:
             cwd=self.home,
         )
         told = len(self._lines)
+        # Not left to the thread, which may begin after somebody has asked whether the process ended.
+        self._ended = False
         self._reader = threading.Thread(target=self._read, args=(self.process,))
         self._reader.start()
         # Its sockets listen before it says that it runs, so the request below waits in line until it serves.
@@ -161,11 +164,8 @@ class Gateway:
         """Everything that it wrote, standard output and error."""
         return "\n".join(self._lines)
 
-    _ended = False
-
     def _read(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None
-        self._ended = False
         for line in process.stdout:
             with self._said:
                 self._lines.append(line.decode(errors="replace").rstrip("\n"))

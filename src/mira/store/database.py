@@ -57,7 +57,7 @@ def without_password(url: str) -> str:
 class Database:
     """An open database. `open` makes what is missing; a SQLite file is open in one process at a time.
 
-    A call whose key is not found, or whose hold is not decided, within `late_s` is refused.
+    Where it is shared, a call whose key is not found, or whose hold is not decided, within `late_s` is refused.
     """
 
     def __init__(self, engine: Engine, *, late_s: float = LATE_S) -> None:
