@@ -1,14 +1,23 @@
-"""What many folders of tests share: a PostgreSQL server, started where the first of them wants one."""
+"""What many folders of tests share: how much Hypothesis tries, and a PostgreSQL server, started where one is wanted."""
 
 import os
 from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
 from tests.support import postgres
 
 from mira.store.postgres import open_postgres
+
+# Before any test is read: what a test sets for itself lies over the profile of that moment. The same examples every time,
+# and no limit of time, which a machine that stalls would break.
+settings.register_profile(
+    "mira", max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("mira-long", max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("MIRA_HYPOTHESIS", "mira"))
 
 
 @pytest.fixture(scope="session")

@@ -178,7 +178,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
 async def _grounds(config: Config, stack: AsyncExitStack, metrics: Metrics, doubts: Doubts | None) -> Grounds:
     ids = Ids()
     epoch_id = ids("epoch")
-    database = Database.open(config.database_url)
+    database = Database.open(config.database_url, late_s=config.ledger.late_s)
     stack.push_async_callback(database.close)
     ledger = Ledger(
         database,

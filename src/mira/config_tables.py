@@ -58,12 +58,14 @@ class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LedgerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[ledger]` table. `durable` waits for the hold's disk sync before a call is dispatched.
 
-    `retention_days` is how long call records are kept, `audit_days` entries of the audit log; without them, for ever.
+    `retention_days` is how long call records are kept, `audit_days` entries of the audit log; without them, for ever. A
+    call for which a shared database takes longer than `late_s` is refused.
     """
 
     dispatch: Literal["decision", "durable"] = "decision"
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] | None = None
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] | None = None
+    late_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 0.8
 
 
 class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

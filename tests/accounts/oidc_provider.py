@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from tests.support.gateway import eventually, free_port
+from tests.support.gateway import PATIENCE_S, eventually
+from tests.support.ports import free_port
 
 
 class OidcProvider:
@@ -20,7 +21,7 @@ class OidcProvider:
 
     def put(self, subject: str, **claims: Any) -> None:
         """Makes somebody whom the provider knows, with the claims it tells of them."""
-        response = httpx2.put(f"{self.issuer}/users/{subject}", json=claims, trust_env=False)
+        response = httpx2.put(f"{self.issuer}/users/{subject}", json=claims, timeout=PATIENCE_S, trust_env=False)
         assert response.is_success, response.text
 
 
@@ -39,7 +40,7 @@ def oidc_provider() -> Iterator[OidcProvider]:
         yield provider
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
 def sign_on(browser: httpx2.Client, subject: str) -> httpx2.Response:
@@ -47,7 +48,7 @@ def sign_on(browser: httpx2.Client, subject: str) -> httpx2.Response:
     sent = browser.get("/portal/v1/oidc/start")
     assert sent.status_code == 303, sent.text
     there = sent.headers["location"]
-    with httpx2.Client(trust_env=False) as provider:
+    with httpx2.Client(timeout=PATIENCE_S, trust_env=False) as provider:
         back = provider.post(there, data={"sub": subject})
     assert back.status_code == 302, back.text
     return browser.get(re.sub(r"^https?://[^/]+", "", back.headers["location"]))
@@ -55,6 +56,6 @@ def sign_on(browser: httpx2.Client, subject: str) -> httpx2.Response:
 
 def _answers(issuer: str) -> bool:
     try:
-        return httpx2.get(f"{issuer}/.well-known/openid-configuration", trust_env=False).is_success
+        return httpx2.get(f"{issuer}/.well-known/openid-configuration", timeout=PATIENCE_S, trust_env=False).is_success
     except httpx2.TransportError:
         return False

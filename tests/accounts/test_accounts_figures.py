@@ -136,11 +136,13 @@ def test_a_table_to_download_runs_no_formula(people):
 
 def test_a_rotated_key_hands_over_to_its_successor(people):
     made = people.member.change("POST", "/portal/v1/keys", {"name": "old", "rpm": 9, "models": [MODEL]})
-    turned = people.member.change("POST", f"/portal/v1/keys/{made['key']['id']}/rotate", {"overlap_s": 2})
+    turned = people.member.change("POST", f"/portal/v1/keys/{made['key']['id']}/rotate", {"overlap_s": 600})
     assert (turned["key"]["rpm"], turned["key"]["models"]) == (9, [MODEL])
     assert people.gateway.get("/v1/models", key=turned["secret"]).status_code == 200
     assert people.gateway.get("/v1/models", key=made["secret"]).status_code == 200
-    eventually(lambda: people.gateway.get("/v1/models", key=made["secret"]).status_code == 401)
+    soon = people.member.change("POST", f"/portal/v1/keys/{turned['key']['id']}/rotate", {"overlap_s": 1})
+    eventually(lambda: people.gateway.get("/v1/models", key=turned["secret"]).status_code == 401)
+    turned = soon
     at_once = people.member.change("POST", f"/portal/v1/keys/{turned['key']['id']}/rotate", {"overlap_s": 0})
     assert people.gateway.get("/v1/models", key=turned["secret"]).status_code == 401
     assert at_once["old"]["state"] == "revoked"

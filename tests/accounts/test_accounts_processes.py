@@ -64,7 +64,7 @@ def test_an_operators_password_that_is_replaced_opens_no_process_with_http_basic
     assert opens(there)
     here.admin("POST", f"/users/{operator['id']}/reset-password")
     assert not opens(here)
-    eventually(lambda: not opens(there), timeout_s=5)
+    eventually(lambda: not opens(there))
 
 
 def test_prices_that_one_process_sets_count_in_the_other(pair):

@@ -5,7 +5,8 @@ import re
 import pytest
 from tests.accounts.browser import Browser
 from tests.accounts.conftest import MODEL
-from tests.support.gateway import Gateway, free_port
+from tests.support.gateway import Gateway
+from tests.support.ports import free_port
 
 from mira.api.table import TABLE, Policy, Row
 

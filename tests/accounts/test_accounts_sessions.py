@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import closing
 
 from tests.accounts.browser import PASSWORD, Browser
 
@@ -118,7 +119,7 @@ def test_the_database_holds_no_token_and_no_password(people, newcomer):
     secret = browser.change("POST", "/portal/v1/keys", {"name": "canary"})["secret"]
     invitation = browser.change("POST", "/portal/v1/invitations", {"email": "z@y.test"})["url"].rpartition("/")[2]
     tokens = (browser.http.cookies.get("mira_session"), browser.session["csrf_token"], secret, invitation, PASSWORD)
-    with sqlite3.connect(people.gateway.home / "mira.db") as database:
+    with closing(sqlite3.connect(people.gateway.home / "mira.db")) as database:
         dump = "\n".join(database.iterdump())
     answers = [
         browser.ask("GET", row).text for row in ("/portal/v1/keys", "/portal/v1/audit", "/portal/v1/invitations")

@@ -5,7 +5,7 @@ import contextlib
 import json
 from typing import Any
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class Answer:

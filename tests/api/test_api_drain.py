@@ -37,7 +37,7 @@ async def test_a_request_on_its_way_to_a_draining_process_is_answered_and_told_t
 
 async def test_a_first_request_that_meets_a_draining_process_is_answered(serve):
     async with serve(says_hello) as served, connected(served.port) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not served.state.connections:  # noqa: ASYNC110 - the server accepts when it does
                 await asyncio.sleep(0)
         drain(served)
@@ -66,7 +66,7 @@ async def test_a_stream_that_had_begun_ends_in_order_and_its_client_may_ask_once
 
     async with serve(streams) as served, connected(served.port) as client:
         client.send(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             head = await client.reader.readuntil(b"\r\n\r\n")
             drain(served)
             go_on.set()

@@ -74,7 +74,7 @@ async def test_a_declared_body_over_the_limit_is_refused_before_it_comes(serve):
 async def test_a_client_that_waits_for_100_continue_gets_it(serve):
     async with serve(echo) as server, connected(server.port) as client:
         client.send(request(body=b"12345")[:-5].replace(b"host:", b"expect: 100-continue\r\nhost:"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(b"12345")
         assert (await client.answer()).body == b"12345"
@@ -83,7 +83,7 @@ async def test_a_client_that_waits_for_100_continue_gets_it(serve):
 async def test_a_client_that_waits_with_too_much_is_told_so_instead(serve):
     async with serve(echo) as server, connected(server.port) as client:
         client.send(b"POST / HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 99999999\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             assert (await client.reader.readline()).startswith(b"HTTP/1.1 413 ")
 
 
@@ -111,7 +111,7 @@ async def test_a_client_that_leaves_while_it_sends_is_noticed(serve):
         async with connected(server.port) as client:
             client.send(request(body=b"12345")[:-1])
             await client.writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             assert await seen
 
 
@@ -134,9 +134,9 @@ async def test_a_client_that_leaves_while_it_waits_is_noticed_after_any_body(ser
         async with connected(server.port) as client:
             body = b"x" * size
             await client.sent(request(body=body) if form == "length" else chunked("/", [body]))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 await waiting.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await left.wait()
 
 
@@ -153,7 +153,7 @@ async def test_a_stream_arrives_piece_by_piece(serve):
 
     async with serve(handle) as server, connected(server.port) as client:
         client.send(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             assert (await client.reader.readuntil(b"one\r\n")).endswith(b"\r\n\r\n3\r\none\r\n")
             go_on.set()
             assert await client.reader.readuntil(b"0\r\n\r\n") == b"4\r\n two\r\n6\r\n three\r\n0\r\n\r\n"
@@ -211,7 +211,7 @@ async def test_a_slow_reader_pauses_the_writer_and_misses_nothing(serve):
 
     async with serve(handle) as server, connected(server.port, limit=65_536) as client:
         client.send(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await paused.wait()
         answer = await client.answer()
     content, _, count = answer.body.rpartition(b"kept")
@@ -237,7 +237,7 @@ async def test_a_client_that_stops_reading_is_given_up(serve):
 
     async with serve(handle, exchange=Impatient) as server, connected(server.port, limit=65_536) as client:
         client.send(request())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await gone.wait()
             while server.state.connections or server.state.tasks:  # noqa: ASYNC110 - uvicorn announces neither
                 await asyncio.sleep(0)
@@ -305,7 +305,7 @@ async def test_a_client_that_goes_on_sending_after_its_answer_is_cut_in_the_end(
     async with serve(echo, protocol=Short) as server, connected(server.port) as client:
         client.send(b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 99999999\r\n\r\n")
         assert (await client.answer()).status == 413
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while server.state.connections:
                 await client.sent(b"x" * 1000)
                 await asyncio.sleep(0)

@@ -4,7 +4,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,12 +15,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.ports import free_port
 
 from mira import app, process
 from mira.cli.main import mira
 from mira.cli.program import Program
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 COMPLETION = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
@@ -110,11 +110,6 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """The environment of a command: this one's without Mira's own settings, and without an embedded model."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MIRA_", "OPENAI_"))}
     return {**clean, "MIRA_HOME": str(home), "MIRA_LOCAL_NODE": "off", **more}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def started(line: str) -> bool:

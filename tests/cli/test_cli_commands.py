@@ -214,5 +214,5 @@ def ask(base_url: str, key: str) -> None:
         json.dumps({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}).encode(),
         {"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status == 200

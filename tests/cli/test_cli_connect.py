@@ -4,9 +4,10 @@ import json
 import tomllib
 
 import pytest
-from cli_gateway import Gateway, Mira, free_port
+from cli_gateway import Gateway, Mira
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.ports import free_port
 
 from mira.clients import jsonc
 from mira.clients.jsonc import UnreadableError

@@ -18,7 +18,7 @@ def run(home, *arguments, **environ):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -31,12 +31,12 @@ def test_the_first_start_tells_its_secrets_once_and_the_curl_line_works(tmp_path
         line = first.read_until(lambda line: line.startswith("  curl "))
         curl = shlex.split(line)
         assert curl[1] == f"{first.base_url}/v1/chat/completions"
-        asked = subprocess.run([*curl, "-s"], check=False, capture_output=True, text=True, timeout=20)
+        asked = subprocess.run([*curl, "-s"], check=False, capture_output=True, text=True, timeout=120)
         assert json.loads(asked.stdout)["choices"][0]["message"]["content"] == "Hello."
         secret = curl[3].rpartition(" ")[2]
         sign_in = next(line for line in first.lines if "operator API" in line)
         opened = subprocess.run(
-            [*shlex.split(sign_in)[2:], "-s"], check=False, capture_output=True, text=True, timeout=20
+            [*shlex.split(sign_in)[2:], "-s"], check=False, capture_output=True, text=True, timeout=120
         )
         assert json.loads(opened.stdout)["data"][0]["name"] == "default"
     finally:
@@ -76,7 +76,7 @@ def test_a_gateway_goes_on_when_nobody_reads_its_words_any_more(tmp_path):
     gateway.process.send_signal(signal.SIGTERM)
     complaints = gateway.process.stderr.read().decode()
     gateway.process.stderr.close()
-    assert (gateway.process.wait(30), complaints) == (0, "")
+    assert (gateway.process.wait(120), complaints) == (0, "")
 
 
 def test_a_terminal_of_another_encoding_is_no_error(tmp_path):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.clients
 
 MODEL, BARE = "openai/llama", "llama"
 WORDS = "Grüezi from the other side."
-PATIENCE_S = 90
+PATIENCE_S = 120
 
 
 @pytest.fixture(scope="module")

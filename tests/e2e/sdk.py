@@ -30,7 +30,7 @@ class Sdk:
         """Runs `work(client)`; with the asynchronous SDK its result is awaited."""
         settings: dict[str, Any] = {"api_key": key, "base_url": self._gateway.url + face, "max_retries": retries}
         if self._kind == "sync":
-            http = httpx2.Client(event_hooks={"request": [self._note]}, trust_env=False, timeout=60)
+            http = httpx2.Client(event_hooks={"request": [self._note]}, trust_env=False, timeout=120)
             with OpenAI(**settings, http_client=http) as client:
                 return work(client)
         return asyncio.run(self._await(work, settings))
@@ -85,7 +85,7 @@ class Sdk:
         return raw_field(self.sent[-1], name)
 
     async def _await(self, work: Callable[[Any], Any], settings: dict[str, Any]) -> Any:
-        http = httpx2.AsyncClient(event_hooks={"request": [self._note_async]}, trust_env=False, timeout=60)
+        http = httpx2.AsyncClient(event_hooks={"request": [self._note_async]}, trust_env=False, timeout=120)
         async with AsyncOpenAI(**settings, http_client=http) as client:
             return await work(client)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
 
 import httpx2
@@ -245,5 +246,5 @@ def test_a_stream_whose_gateway_is_killed_costs_what_the_node_charged_for_it(gat
 
 def written(gateway, request_id):
     """Whether the ledger has a checkpoint of the call."""
-    with sqlite3.connect(f"file:{gateway.home}/mira.db?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{gateway.home}/mira.db?mode=ro", uri=True)) as connection:
         return connection.execute("SELECT node FROM hold WHERE id = ?", (request_id,)).fetchone() == ("second",)

@@ -165,7 +165,7 @@ def test_a_page_costs_its_price_and_stands_in_the_usage(gateway, fetch) -> None:
 )
 def test_what_brings_no_page_costs_nothing(gateway, fetch, path: str, told: tuple) -> None:
     before = available(gateway)
-    answer = fetch(path, timeout_ms=5000 if path == "/endless" else 1000)
+    answer = fetch(path, timeout_ms=1000 if path == "/drip" else 20_000)
     assert refusal(answer) == told
     assert "x-mira-cost" not in answer.headers
     assert available(gateway) == before
@@ -330,7 +330,9 @@ def test_hostile_pages_among_good_ones_leave_nothing_behind(gateway, fetch) -> N
 
     def work(share: list[str]) -> None:
         for number, path in enumerate(share):
-            answers.append(fetch(f"{path}?{number}", timeout_ms=2000, max_age=0))
+            # Those that never end take all of their time; none of the others is to run out of it.
+            timeout_ms = 2000 if path in ("/drip", "/endless") else 20_000
+            answers.append(fetch(f"{path}?{number}", timeout_ms=timeout_ms, max_age=0))
 
     threads = [threading.Thread(target=work, args=(paths[start::3],)) for start in range(3)]
     for thread in threads:
@@ -341,8 +343,8 @@ def test_hostile_pages_among_good_ones_leave_nothing_behind(gateway, fetch) -> N
     assert len(answers) == len(paths)
     assert all(answer.status_code in (200, 413, 415, 502, 504) for answer in answers)
     assert sum(answer.status_code == 200 for answer in answers) >= 6
-    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
+    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children")
     # At most two that convert, and the one that counts tokens.
-    assert len(children) <= 3
+    eventually(lambda: len(children.read_text().split()) <= 3)
     assert Decimal(gateway.balance()["held"]) == 0
     gateway.check_ledger()

@@ -28,7 +28,12 @@ def test_a_node_is_not_asked_for_what_it_cannot_pay_for(make_gateway):
         row = gateway.admin("GET", "/nodes/poor")
         assert 0 <= float(row["credits"]) < POOR_NANOCREDITS * 1e-9
         assert row["runway_s"] is None or row["runway_s"] >= 0
-        assert f'mira_node_credits{{node="poor"}} {float(row["credits"])}' in gateway.get("/metrics").text
+
+        def told_alike():
+            credits_left = float(gateway.admin("GET", "/nodes/poor")["credits"])
+            return f'mira_node_credits{{node="poor"}} {credits_left}' in gateway.get("/metrics").text
+
+        eventually(told_alike)
         poor.purse.balance_nanocredits += POOR_NANOCREDITS
         gateway.admin("POST", "/nodes/poor/probe")
         assert gateway.chat("model-a", max_tokens=64).headers["x-mira-node"] == "poor", "topped up"

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from tests.e2e.sdk import Sdk
 from tests.grammar.chat import check_chat_stream
-from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, Gateway
+from tests.support.gateway import INFERENCE_KEY, PROXY_KEY, Gateway, eventually
 
 from mira.nodes.local.packs import QWEN_CODER, SMOLLM2, default_cache_dir
 from mira.nodes.local.pull import pull
@@ -203,9 +203,8 @@ def test_a_gateway_whose_model_cannot_be_fetched_starts_and_says_what_is_missing
         assert answer.headers["x-should-retry"] == "true"
         assert answer.json()["error"]["code"] == "model_not_ready"
     assert gateway.get("/v1/models/mira/local-mini").json()["available"] is False
-    node = gateway.admin("GET", "/nodes/local")
+    node = eventually(lambda: (found := gateway.admin("GET", "/nodes/local"))["last_error"] and found)
     assert node["state"] == "loading"
-    assert node["last_error"]
     gateway.check_ledger()
     gateway.stop()
 

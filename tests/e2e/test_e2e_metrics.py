@@ -11,10 +11,10 @@ from tests.support.gateway import (
     PROXY_KEY,
     UPSTREAM_KEY,
     eventually,
-    free_port,
     openai_node,
     price,
 )
+from tests.support.ports import free_port
 from tests.support.upstream import answers
 
 MODEL = "openai/gpt-4o-mini"

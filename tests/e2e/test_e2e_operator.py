@@ -5,7 +5,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.gateway import ADMIN_KEY, UPSTREAM_KEY, free_port, openai_node, price
+from tests.support.gateway import ADMIN_KEY, UPSTREAM_KEY, openai_node, price
+from tests.support.ports import free_port
 from tests.support.upstream import Moment, Upstream, answers, completion
 
 MODEL = "openai/gpt-4o-mini"
@@ -258,7 +259,7 @@ def test_a_drained_node_gets_no_new_calls_and_finishes_those_it_has(gateway, ups
     assert refusal.headers["retry-after"]
     assert refusal.headers["x-should-retry"] == "true"
     hold.happen()
-    running.join(60)
+    running.join(120)
     assert answered[0].json()["choices"][0]["message"]["content"] == "Late."
     assert gateway.admin("PATCH", "/nodes/scripted", {"draining": False})["state"] == "active"
     assert gateway.chat(MODEL).status_code == 200

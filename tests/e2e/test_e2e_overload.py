@@ -52,7 +52,7 @@ async def test_who_finds_no_place_is_told_so_in_its_protocol_before_the_body_is_
     async with occupied(gateway, upstream):
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(head.encode())  # without the body
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             told = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             refusal = json.loads(await reader.read())
         writer.close()

@@ -48,7 +48,7 @@ def claude(gateway):
     clients = []
 
     def make(key=PROXY_KEY):
-        http = httpx2.Client(trust_env=False, timeout=60)
+        http = httpx2.Client(trust_env=False, timeout=120)
         clients.append(anthropic.Anthropic(api_key=key, base_url=gateway.url, max_retries=0, http_client=http))
         return clients[-1]
 
@@ -60,7 +60,7 @@ def claude(gateway):
 @pytest.fixture
 def gpt(gateway):
     """A client of OpenAI's SDK."""
-    http = httpx2.Client(trust_env=False, timeout=60)
+    http = httpx2.Client(trust_env=False, timeout=120)
     with openai.OpenAI(api_key=PROXY_KEY, base_url=f"{gateway.url}/v1", max_retries=0, http_client=http) as client:
         yield client
 

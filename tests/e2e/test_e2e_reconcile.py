@@ -68,7 +68,7 @@ def test_a_node_without_a_statement_says_so(first):
 def test_a_row_that_was_tampered_with_raises_the_alarm(first, gateway, upstream):
     answer = first.chat(MODEL)
     request_id = answer.headers["x-request-id"]
-    with sqlite3.connect(gateway.home / "mira.db", timeout=30) as books:
+    with sqlite3.connect(gateway.home / "mira.db", timeout=120) as books:
         changed = books.execute(
             "UPDATE call SET billed_nanocredits = billed_nanocredits + 5000 WHERE client_request_id = ?", (request_id,)
         )
@@ -82,7 +82,7 @@ def test_a_row_that_was_tampered_with_raises_the_alarm(first, gateway, upstream)
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
     told = subprocess.run(
         [sys.executable, "-m", "mira", "nodes", "reconcile", "second", "--until", soon],
-        check=False, env=first.environ, cwd=first.home, capture_output=True, text=True, timeout=60,
+        check=False, env=first.environ, cwd=first.home, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert told.returncode == 1
     assert request_id in told.stdout
@@ -92,7 +92,7 @@ def test_a_row_that_was_tampered_with_raises_the_alarm(first, gateway, upstream)
 def test_the_command_is_content_with_equal_books(first):
     told = subprocess.run(
         [sys.executable, "-m", "mira", "nodes", "reconcile", "second"],
-        check=False, env=first.environ, cwd=first.home, capture_output=True, text=True, timeout=60,
+        check=False, env=first.environ, cwd=first.home, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
     assert "second" in told.stdout

@@ -83,7 +83,7 @@ def test_the_sdks_wait_through_the_silence(gateway, upstream):
 
     def http(moment):
         # Before any content there is no head either, unless a sign of life brings it.
-        return httpx2.Client(event_hooks={"response": [lambda _: moment.happen()]}, trust_env=False, timeout=60)
+        return httpx2.Client(event_hooks={"response": [lambda _: moment.happen()]}, trust_env=False, timeout=120)
 
     with OpenAI(api_key=PROXY_KEY, base_url=f"{gateway.url}/v1", max_retries=0, http_client=http(heard[0])) as client:
         asked = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "Hi"}], stream=True)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -81,8 +82,12 @@ def recorded(gateway, answer):
 def media_processes(gateway):
     """The process ids of the gateway's children for media."""
     children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    named = [(int(pid), Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in children]
-    return [pid for pid, command in named if b"mira.nodes.local.media.program" in command]
+    found = []
+    for pid in children:
+        with suppress(OSError):  # another child may have ended meanwhile
+            if b"mira.nodes.local.media.program" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
 
 
 def test_nothing_is_started_for_media_before_the_first_call(gateway):

@@ -61,7 +61,7 @@ def test_a_video_through_another_mira_is_charged_what_that_one_charges(
     near: Gateway, far: Gateway, upstream: VideoUpstream
 ) -> None:
     before = balance(near), balance(far)
-    job = near.post("/v1/video?wait=20", {"prompt": "On", "seconds": 8}).json()
+    job = near.post("/v1/video?wait=100", {"prompt": "On", "seconds": 8}).json()
     assert job["status"] == "completed", job
     assert (before[0] - balance(near), before[1] - balance(far)) == (Decimal("1.2"), Decimal("1.2"))
     assert near.get(f"/v1/video/{job['id']}/content").content == upstream.video
@@ -100,7 +100,7 @@ def test_a_job_that_is_cancelled_while_it_is_sent_is_taken_back_from_its_node(
 
 def test_a_result_that_lies_elsewhere_is_fetched_without_a_key(far: Gateway, upstream: VideoUpstream) -> None:
     upstream.redirect = f"{upstream.url}/public/1.mp4"
-    job = far.post("/v1/video?wait=20", {"prompt": "On"}).json()
+    job = far.post("/v1/video?wait=100", {"prompt": "On"}).json()
     assert job["status"] == "completed", job
     upstream.content_status = 500  # it is ours by now
     assert far.get(f"/v1/video/{job['id']}/content").content == upstream.video
@@ -109,7 +109,7 @@ def test_a_result_that_lies_elsewhere_is_fetched_without_a_key(far: Gateway, ups
 def test_a_result_at_a_private_address_is_not_fetched_and_not_charged(far: Gateway, upstream: VideoUpstream) -> None:
     upstream.redirect = "http://127.0.0.1:9/1.mp4"
     before = balance(far)
-    job = far.post("/v1/video?wait=30", {"prompt": "On"}).json()
+    job = far.post("/v1/video?wait=100", {"prompt": "On"}).json()
     assert (job["status"], job["error"]["code"]) == ("failed", "upstream_error")
     assert balance(far) == before
 
@@ -122,7 +122,7 @@ def test_a_job_that_is_not_done_in_time_is_given_up_and_refunded(
         nodes=upstream.nodes("sora"), prices=PRICES, tables={"video": {"poll_s": 0.05, "deadline_s": 1}}
     )
     before = balance(gateway)
-    job = gateway.post("/v1/video?wait=20", {"prompt": "On"}).json()
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On"}).json()
     assert (job["status"], job["error"]["code"]) == ("failed", "expired")
     assert upstream.deleted == list(upstream.works)
     assert balance(gateway) == before

@@ -48,7 +48,7 @@ def test_a_process_that_is_told_to_end_does_not_leave_a_job_half_sent(
     stage.open.set()
     assert gateway.wait() == 0
     gateway.start()
-    ended = gateway.get(f"/v1/video/{job['id']}?wait=20").json()
+    ended = gateway.get(f"/v1/video/{job['id']}?wait=100").json()
     assert ended["status"] == "completed", ended
     assert len(upstream.submissions) == 1
 

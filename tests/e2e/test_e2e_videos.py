@@ -66,7 +66,7 @@ def test_the_seeds_body_makes_a_video(gateway: Gateway, upstream: VideoUpstream)
     assert job["object"] == "video"
     assert job["model"] == "openai/sora-2"
     assert job["status"] == "queued"
-    done = gateway.get(f"/v1/video/{job['id']}", params={"wait": "20"})
+    done = gateway.get(f"/v1/video/{job['id']}", params={"wait": "100"})
     assert done.status_code == 200
     assert done.json()["status"] == "completed", done.text
     assert done.json()["progress"] == 100
@@ -88,7 +88,7 @@ def test_every_shape_of_node_makes_a_video_from_a_picture(
 ) -> None:
     before = gateway.balance()
     body = {"prompt": "On", "model": model, "seconds": 8, "size": "1280x720", "image": base64.b64encode(PNG).decode()}
-    job = gateway.post("/v1/video?wait=20", body).json()
+    job = gateway.post("/v1/video?wait=100", body).json()
     assert job["status"] == "completed", job
     assert gateway.get(f"/v1/videos/{job['id']}/content").content == upstream.video
     (work,) = upstream.works.values()
@@ -101,7 +101,7 @@ def test_every_shape_of_node_makes_a_video_from_a_picture(
 def test_a_trusted_nodes_own_charge_is_what_is_paid(gateway: Gateway, upstream: VideoUpstream, model: str) -> None:
     upstream.cost = 0.123456789
     before = gateway.balance()
-    job = gateway.post("/v1/video?wait=20", {"prompt": "On", "model": model, "seconds": 4}).json()
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On", "model": model, "seconds": 4}).json()
     assert job["usage"]["cost"] == 0.123456789
     assert spent(gateway, before) == 0.123456789
 
@@ -109,11 +109,12 @@ def test_a_trusted_nodes_own_charge_is_what_is_paid(gateway: Gateway, upstream: 
 def test_the_most_is_held_and_the_usual_is_charged_where_no_size_is_said(
     gateway: Gateway, upstream: VideoUpstream
 ) -> None:
-    upstream.polls_until_done = 10
+    upstream.stages["poll"].shut()
     before = gateway.balance()
     job = gateway.post("/v1/video", {"prompt": "On", "model": "google/veo-3.1", "seconds": 5}).json()
     assert float(gateway.balance()["held"]) == 2.0
-    assert gateway.get(f"/v1/video/{job['id']}?wait=20").json()["usage"]["cost"] == 1.0
+    upstream.stages["poll"].open.set()
+    assert gateway.get(f"/v1/video/{job['id']}?wait=100").json()["usage"]["cost"] == 1.0
     assert spent(gateway, before) == 1.0
 
 
@@ -143,7 +144,7 @@ def test_a_failed_job_costs_nothing_and_tells_none_of_the_nodes_words(
 ) -> None:
     upstream.fate = fate
     before = gateway.balance()
-    made = gateway.post("/v1/video?wait=20", {"prompt": "On", "model": model})
+    made = gateway.post("/v1/video?wait=100", {"prompt": "On", "model": model})
     job = made.json()
     assert (job["status"], job["error"]["code"]) == ("failed", code)
     assert "secret words" not in made.text
@@ -155,7 +156,7 @@ def test_a_failed_job_costs_nothing_and_tells_none_of_the_nodes_words(
 def test_a_job_that_its_node_lost_is_refunded(gateway: Gateway, upstream: VideoUpstream) -> None:
     upstream.fate = "lost"
     before = gateway.balance()
-    job = gateway.post("/v1/video?wait=20", {"prompt": "On"}).json()
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On"}).json()
     assert job["status"] == "failed"
     assert spent(gateway, before) == 0
 
@@ -183,14 +184,14 @@ def test_an_idempotency_key_makes_one_job(gateway: Gateway, upstream: VideoUpstr
     assert again.headers["idempotent-replayed"] == "true"
     other = gateway.post("/v1/video", {"prompt": "Off", "seconds": 4}, headers=headers)
     assert other.status_code == 422
-    done = gateway.post("/v1/video?wait=20", {"prompt": "On", "seconds": 4}, headers=headers)
+    done = gateway.post("/v1/video?wait=100", {"prompt": "On", "seconds": 4}, headers=headers)
     assert (done.json()["id"], done.json()["status"]) == (first.json()["id"], "completed")
     assert len(upstream.submissions) == 1
     assert spent(gateway, before) == 0.4
 
 
 def test_ranges_of_a_kept_video_are_served(gateway: Gateway, upstream: VideoUpstream) -> None:
-    job = gateway.post("/v1/video?wait=20", {"prompt": "On"}).json()
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On"}).json()
     path, whole = f"/v1/video/{job['id']}/content", upstream.video
     for told, status, span in (
         ("bytes=0-9", 206, slice(0, 10)),
@@ -205,7 +206,7 @@ def test_ranges_of_a_kept_video_are_served(gateway: Gateway, upstream: VideoUpst
 
 
 def test_another_workspaces_job_is_not_there(gateway: Gateway, upstream: VideoUpstream) -> None:
-    job = gateway.post("/v1/video?wait=20", {"prompt": "On"}).json()
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On"}).json()
     _, stranger = gateway.new_key(gateway.new_workspace())
     missing = gateway.get("/v1/video/video_none", key=stranger)
     for method, path in (
@@ -256,6 +257,6 @@ def test_a_wrong_request_names_its_field(
 def test_a_node_that_refuses_is_followed_by_a_refund(gateway: Gateway, upstream: VideoUpstream) -> None:
     upstream.submit_status = 500
     before = gateway.balance()
-    job = gateway.post("/v1/video?wait=20", {"prompt": "On", "model": "acme/film-1"}).json()
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On", "model": "acme/film-1"}).json()
     assert job["status"] == "failed", job
     assert spent(gateway, before) == 0

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
-from tests.support.gateway import Gateway, eventually
+from tests.support.gateway import PATIENCE_S, Gateway, eventually
 from tests.support.videos import VideoUpstream
 
 
@@ -42,13 +42,13 @@ class Receiver:
 
     def wait(self, number: int) -> list[tuple[dict[str, str], bytes]]:
         with self._came:
-            assert self._came.wait_for(lambda: len(self.got) >= number, 30), self.got
+            assert self._came.wait_for(lambda: len(self.got) >= number, PATIENCE_S), self.got
         return self.got
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def gateway(upstream: VideoUpstream, shared: Receiver, make_gateway: Callable[..
 
 def make(gateway: Gateway, receiver: Receiver, **fields: Any) -> dict[str, Any]:
     body = {"prompt": "On", "webhook": f"http://{receiver.address}/hook", **fields}
-    job: dict[str, Any] = gateway.post("/v1/video?wait=20", body).json()
+    job: dict[str, Any] = gateway.post("/v1/video?wait=100", body).json()
     return job
 
 

@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
 from sqlalchemy.engine import make_url
 from tests.support import postgres
-from tests.support.gateway import PROXY_KEY, Gateway, openai_node, price
+from tests.support.gateway import PATIENCE_S, PROXY_KEY, Gateway, eventually, openai_node, price
 
 MODEL = "gpt-4o-mini"
 BODY = {"model": f"openai/{MODEL}", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5}
@@ -31,7 +30,7 @@ def gateway(postgres_url, scripted, tmp_path):
         MIRA_DATABASE_URL=make_url(postgres_url).set(database="workers").render_as_string(hide_password=False),
     )
     gateway.start()
-    wait_until(lambda: gateway.admin("GET", "/ledger/check")["ok"] and len(workers_of(gateway)) == 2)
+    eventually(lambda: gateway.admin("GET", "/ledger/check")["ok"] and len(workers_of(gateway)) == 2)
     yield gateway
     gateway.close()
     postgres.drop(postgres_url, "workers")
@@ -40,13 +39,6 @@ def gateway(postgres_url, scripted, tmp_path):
 def workers_of(gateway: Gateway) -> set[int]:
     pid = gateway.process.pid
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
-def wait_until(condition):
-    until = time.monotonic() + 40
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class Traffic:
@@ -62,7 +54,7 @@ class Traffic:
             thread.start()
 
     def _call(self) -> None:
-        with httpx2.Client(base_url=self._gateway.url, timeout=20, trust_env=False) as client:
+        with httpx2.Client(base_url=self._gateway.url, timeout=PATIENCE_S, trust_env=False) as client:
             while not self._ending.is_set():
                 try:
                     response = client.post("/v1/chat/completions", json=BODY, headers=HEADERS)
@@ -88,7 +80,7 @@ def test_workers_are_replaced_one_after_another_and_no_call_fails(gateway, upstr
         gateway.process.send_signal(signal.SIGUSR1)
         gateway.says(lambda line: "all workers were replaced" in line, since=told)
         assert len(workers_of(gateway) - known) == 2
-        wait_until(lambda done=done: traffic.calls > done + 20)
+        eventually(lambda done=done: traffic.calls > done + 20)
     traffic.end()
     assert traffic.failed == []
     assert gateway.admin("GET", "/ledger/check")["ok"]
@@ -98,8 +90,8 @@ def test_workers_are_replaced_one_after_another_and_no_call_fails(gateway, upstr
 def test_a_worker_that_is_killed_is_replaced(gateway, upstream):
     victim, other = workers_of(gateway)
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: len(workers_of(gateway) - {victim, other}) == 1)
-    wait_until(lambda: gateway.http.post("/v1/chat/completions", json=BODY, headers=HEADERS).status_code == 200)
+    eventually(lambda: len(workers_of(gateway) - {victim, other}) == 1)
+    eventually(lambda: gateway.http.post("/v1/chat/completions", json=BODY, headers=HEADERS).status_code == 200)
 
 
 def test_a_key_revoked_through_one_worker_is_refused_by_the_other_within_a_moment(gateway, upstream):
@@ -109,13 +101,15 @@ def test_a_key_revoked_through_one_worker_is_refused_by_the_other_within_a_momen
     def statuses() -> set[int]:
         # A connection each, so that both workers are asked.
         return {
-            httpx2.post(f"{gateway.url}/v1/chat/completions", json=BODY, headers=headers, trust_env=False).status_code
+            httpx2.post(
+                f"{gateway.url}/v1/chat/completions", json=BODY, headers=headers, timeout=PATIENCE_S, trust_env=False
+            ).status_code
             for _ in range(12)
         }
 
-    wait_until(lambda: statuses() == {200})
+    eventually(lambda: statuses() == {200})
     gateway.admin("DELETE", f"/keys/{made['id']}")
-    wait_until(lambda: statuses() == {401})
+    eventually(lambda: statuses() == {401})
 
 
 def test_workers_need_postgresql(tmp_path):

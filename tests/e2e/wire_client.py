@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.gateway import PROXY_KEY, Gateway
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class WireClient:

@@ -19,7 +19,7 @@ from mira.fetch.addresses import is_public, parse_allowed
 from mira.fetch.egress import Egress, Limits
 from mira.fetch.urls import parse_url
 
-LIMITS = Limits(total_s=10)
+LIMITS = Limits(total_s=120)
 
 # Loopback in other spellings, on the canary's port ({p}).
 LOOPBACK = [
@@ -85,7 +85,7 @@ HOSTILE = [
 
 async def refused(egress: Egress, url: str, **limits: object) -> MiraError:
     with pytest.raises(MiraError) as caught:
-        await egress.load(url, limits=Limits(total_s=10, **limits))
+        await egress.load(url, limits=Limits(total_s=120, **limits))
     return caught.value
 
 
@@ -278,10 +278,11 @@ async def test_bodies_beyond_the_limit_are_refused(web: Web) -> None:
 )
 async def test_a_site_that_never_ends_is_left_in_time(web: Web, answer: bytes) -> None:
     web.site.answer = lambda path: answer
-    with pytest.raises(MiraError) as caught:
-        await web.egress().load(f"http://public.test:{web.site.port}/", limits=Limits(total_s=0.3))
-    assert (caught.value.kind, caught.value.code) == (Kind.UPSTREAM_TIMEOUT, "timeout")
-    async with asyncio.timeout(10):
+    while not web.site.connections:  # the time may be over before a busy machine has begun
+        with pytest.raises(MiraError) as caught:
+            await web.egress().load(f"http://public.test:{web.site.port}/", limits=Limits(total_s=0.3))
+        assert (caught.value.kind, caught.value.code) == (Kind.UPSTREAM_TIMEOUT, "timeout")
+    async with asyncio.timeout(120):
         await web.site.left.wait()
 
 
@@ -301,7 +302,7 @@ async def test_a_site_that_is_not_there_is_a_failure(web: Web) -> None:
 async def test_a_load_that_is_cancelled_leaves_the_site(web: Web) -> None:
     web.site.answer = lambda path: b""
     task = asyncio.create_task(web.egress().load(f"http://public.test:{web.site.port}/", limits=LIMITS))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await web.site.asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -16,7 +16,7 @@ from mira.fetch.extract.shapes import Options, Source
 
 SENTENCE = "The river rises in the hills above the town and reaches the sea after two days of slow travel. "
 PAGE = f"<html><head><title>Rivers</title></head><body><h1>Rivers</h1><p>{SENTENCE * 6}</p></body></html>"
-LONG_S = 60.0
+LONG_S = 120.0
 
 
 def source(html: str = PAGE, content_type: str = "text/html; charset=utf-8") -> Source:
@@ -43,12 +43,10 @@ def lives(pid: int) -> bool:
 
 
 async def until(reached) -> None:
-    """Polls a condition, for 20 seconds at most."""
-    for _ in range(2000):
-        if reached():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not come to that")
+    """Polls a condition, with patience."""
+    async with asyncio.timeout(LONG_S):
+        while not reached():  # noqa: ASYNC110 - processes begin and end unannounced
+            await asyncio.sleep(0.01)
 
 
 async def gone(pid: int) -> None:
@@ -96,6 +94,7 @@ async def test_a_page_that_takes_too_much_processor_time_ends_its_worker_only() 
         with pytest.raises(MiraError) as error:
             await pool.convert(source("<div><p>x y z</p><a href=b>c</a></div>" * 150_000), Options(), deadline_s=LONG_S)
         assert (error.value.kind, error.value.code) == (Kind.UPSTREAM_FAILED, "fetch_failed")
+        pool._cpu_s = 60
         assert "The river" in (await pool.convert(source(), Options(), deadline_s=LONG_S)).content
     finally:
         await pool.close()

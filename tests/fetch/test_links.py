@@ -89,7 +89,7 @@ async def test_slow_links_are_given_up_together_and_four_are_open_at_a_time(web:
         await Loader(web.egress(), total_s=0.5).inlined(asked, BOTH, fields(*urls), {})
     assert (refused.value.kind, refused.value.code) == (Kind.BAD_REQUEST, "url_not_loaded")
     assert refused.value.param.startswith("messages[0].content[")
-    assert 1 <= web.site.connections <= 4
+    assert web.site.connections <= 4
 
 
 async def test_every_failure_sounds_alike(web: Web) -> None:

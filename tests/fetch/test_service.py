@@ -13,7 +13,7 @@ from mira.fetch.cache import Cache, Entry, Key
 from mira.fetch.domains import Domains, parse_domain
 from mira.fetch.egress import Loaded
 from mira.fetch.extract.documents import Refusing, convert
-from mira.fetch.service import KEY_LINE, PER_KEY, Fetcher, Who
+from mira.fetch.service import KEY_LINE, PER_HOST, PER_KEY, Fetcher, Who
 from mira.fetch.shapes import FetchRequest
 from mira.fetch.urls import parse_url
 
@@ -216,7 +216,7 @@ async def test_one_who_leaves_does_not_take_the_page_from_the_others(desk: Desk)
     desk.web.site.answer = lambda path: b""
     first = asyncio.create_task(desk.fetch("/same"))
     second = asyncio.create_task(desk.fetch("/same"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await desk.web.site.asked.wait()
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -342,7 +342,7 @@ async def test_sections_that_fit_a_question_are_told_alone(desk: Desk) -> None:
 async def test_a_key_that_wants_too_much_at_once_is_sent_away(desk: Desk) -> None:
     desk.web.site.answer = lambda path: b""
     waiting = [asyncio.create_task(desk.fetch(f"/{n}")) for n in range(PER_KEY + KEY_LINE)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await desk.web.site.asked.wait()
         error = await desk.refused("/more")
         assert (error.status, error.code) == (429, "rate_limited")
@@ -354,15 +354,23 @@ async def test_a_key_that_wants_too_much_at_once_is_sent_away(desk: Desk) -> Non
 
 
 async def test_one_host_is_asked_for_two_pages_at_a_time(desk: Desk) -> None:
-    desk.web.site.answer = lambda path: b""
-    errors = await asyncio.gather(*(desk.refused(f"/{n}", timeout_ms=300) for n in range(PER_KEY)))
-    assert {error.code for error in errors} == {"timeout"}
-    assert desk.web.site.connections == 2
+    desk.web.names["other.test"] = [[PUBLIC]]
+    desk.web.site.answer = lambda path: ok(PAGE, mime="text/html") if path == "/other" else b""
+    waiting = [asyncio.create_task(desk.fetch(f"/{n}", timeout_ms=20_000)) for n in range(PER_KEY)]
+    # Whoever may ask has asked by the time that another host, which was asked after them, has answered.
+    for _ in range(3):
+        found = await desk.fetch(f"http://other.test:{desk.web.site.port}/other", who="other", max_age=0)
+        assert found.status == 200
+    assert len([head for head in desk.web.site.heads if "/other " not in head]) == PER_HOST
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_page_that_does_not_come_is_left_in_time(desk: Desk) -> None:
     desk.web.site.answer = lambda path: b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"
-    error = await desk.refused(timeout_ms=200)
-    assert (error.status, error.code) == (504, "timeout")
-    async with asyncio.timeout(10):
+    while not desk.web.site.connections:  # the time may be over before a busy machine has begun
+        error = await desk.refused(timeout_ms=200)
+        assert (error.status, error.code) == (504, "timeout")
+    async with asyncio.timeout(120):
         await desk.web.site.left.wait()

@@ -29,7 +29,7 @@ from mira.nodes.local.fetch import run
 from mira.nodes.local.packs import Pack
 sys.exit(run(msgspec.json.decode(sys.argv[1], type=Pack), Path(sys.argv[2])))
 """
-WAIT_S = 60
+WAIT_S = 120
 
 
 class Server(ThreadingHTTPServer):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from mira.nodes.local.adapter import prepare
 from mira.nodes.local.node import LocalNode, tokenize_body, tokens_counted
 from mira.nodes.local.packs import SMOLLM2
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 class Watcher:
@@ -81,10 +81,13 @@ def runtimes() -> list[int]:
     """Process ids of the runtimes that this process started."""
     found = []
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"mira.nodes.local.runtime" in command:
-                found.append(int(pid))
+        # Threads and children that are none of these may end while this looks.
+        with suppress(OSError):
+            for pid in (task / "children").read_text().split():
+                with suppress(OSError):
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                    if b"mira.nodes.local.runtime" in command:
+                        found.append(int(pid))
     return found
 
 

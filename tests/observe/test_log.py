@@ -183,7 +183,7 @@ async def test_lines_are_gathered_on_a_loop_and_errors_are_not_waited_for():
         say(logging.ERROR, "three")
         assert [json.loads(line)["message"] for line in reader.read().splitlines()] == ["one", "two", "three"]
         say(logging.INFO, "four")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while (data := reader.read()) is None:  # noqa: ASYNC110 - a pipe without a transport
                 await asyncio.sleep(0.01)
         assert json.loads(data)["message"] == "four"

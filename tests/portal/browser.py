@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
@@ -16,7 +17,7 @@ ARGUMENTS = ("--disable-gpu", "--disable-background-networking", "--disable-comp
 TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", event =>
   console.error(`CSP: ${event.violatedDirective} refused ${event.blockedURI}`))"""
 WIDTHS_PX = {"wide": 1440, "phone": 390, "narrow": 360}
-PATIENCE_MS = 30_000.0
+PATIENCE_MS = 120_000.0
 
 
 def chromium_path() -> str | None:
@@ -42,9 +43,18 @@ def chromium() -> Iterator[Browser]:
             args=list(ARGUMENTS),
             # Root cannot have the sandbox.
             chromium_sandbox=os.geteuid() != 0,
+            timeout=PATIENCE_MS,
         )
+        expect.set_options(timeout=PATIENCE_MS)
         yield browser
         browser.close()
+
+
+def visitor(browser: Browser, **more: Any) -> BrowserContext:
+    """A context of a new visitor, whose pages are waited for."""
+    context = browser.new_context(**more)
+    context.set_default_timeout(PATIENCE_MS)
+    return context
 
 
 class Watch:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
-from tests.portal.browser import PATIENCE_MS, WIDTHS_PX, Watch, chromium, obstacle
+from tests.portal.browser import WIDTHS_PX, Watch, chromium, obstacle, visitor
 from tests.portal.stage import Stage, stage
 
 
@@ -39,14 +39,14 @@ class Opened:
 
     def __call__(self, origin: str, *, width: str = "wide", scheme: str = "light", **more: Any) -> tuple[Page, Watch]:
         """A page of a new visitor, who goes nowhere but to `origin`."""
-        context = self._browser.new_context(
+        context = visitor(
+            self._browser,
             viewport={"width": WIDTHS_PX[width], "height": 900},
             color_scheme="dark" if scheme == "dark" else "light",
             permissions=["clipboard-read", "clipboard-write"],
             reduced_motion="reduce",
             **more,
         )
-        context.set_default_timeout(PATIENCE_MS)
         watch = Watch(context, origin)
         self._contexts.append((context, watch))
         return context.new_page(), watch

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: What belongs to one connection and is not passed on.
 _OWN = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length", "host"))
 

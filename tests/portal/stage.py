@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from tests.support.gateway import Gateway, free_port, openai_node, price
+from tests.support.gateway import Gateway, openai_node, price
+from tests.support.ports import free_port
 from tests.support.upstream import Upstream, answers
 
 MODELS = ("gpt-4o-mini", "gpt-4o", "o4-mini")

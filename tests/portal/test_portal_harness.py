@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser
 from tests.portal import axe
-from tests.portal.browser import WIDTHS_PX, Watch, settled, sideways_px
+from tests.portal.browser import WIDTHS_PX, Watch, settled, sideways_px, visitor
 
 WRONG = b"""<html><body><main><h1>Wrong</h1><img src="http://10.0.0.1/x.png"><button></button>
 <div style="width:2000px">wide</div></main><script src="/fault.js"></script></body></html>"""
@@ -40,7 +40,7 @@ def wrong() -> Iterator[str]:
 
 
 def test_whatever_a_page_does_wrong_is_seen(browser: Browser, wrong: str) -> None:
-    with browser.new_context(viewport={"width": WIDTHS_PX["narrow"], "height": 700}) as context:
+    with visitor(browser, viewport={"width": WIDTHS_PX["narrow"], "height": 700}) as context:
         watch = Watch(context, wrong)
         page = context.new_page()
         page.goto(wrong)

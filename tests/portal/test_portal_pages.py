@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, Route
 from tests.portal import axe
-from tests.portal.browser import PATIENCE_MS, WIDTHS_PX, Watch, settled, sideways_px
+from tests.portal.browser import WIDTHS_PX, Watch, settled, sideways_px, visitor
 from tests.portal.pages import PAGES, Entry, go, sign_in
 from tests.portal.stage import Stage
 
@@ -29,8 +29,7 @@ def windows(browser: Browser, furnished: Stage) -> Iterator[dict[bool, tuple[Pag
     """A signed-in window (True) and one of nobody (False), in which one page is opened after the other."""
     found = {}
     for signed_in in (True, False):
-        context = browser.new_context(reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE_MS)
+        context = visitor(browser, reduced_motion="reduce")
         found[signed_in] = (context.new_page(), Watch(context, furnished.url))
     sign_in(found[True][0], furnished.url, furnished.operator)
     yield found

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.portal import axe
-from tests.portal.browser import settled, sideways_px
+from tests.portal.browser import settled, sideways_px, visitor
 from tests.portal.pages import go, sign_in
 from tests.portal.stage import CHAT, Stage, stage
 from tests.support.upstream import DONE, Moment, Script, chunk, chunks, frames, streams
@@ -38,7 +38,7 @@ def played(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def session(browser: Browser, played: Stage) -> Any:
-    with browser.new_context() as context:
+    with visitor(browser) as context:
         sign_in(context.new_page(), played.url, played.operator)
         return context.storage_state()
 
@@ -81,7 +81,7 @@ def test_an_answer_streams_in_and_costs_what_the_balance_moved_by(played: Stage,
     page.get_by_role("link", name="In the log").click()
     sheet = page.get_by_role("dialog")
     expect(sheet.get_by_text("Portal playground")).to_be_visible()
-    assert cost[1] in sheet.inner_text()
+    expect(sheet).to_contain_text(cost[1])
 
 
 def test_a_stopped_answer_keeps_what_came_and_the_node_is_let_go(played: Stage, page: Page) -> None:
@@ -233,7 +233,9 @@ def test_connect_says_what_the_command_writes_and_its_lines_get_an_answer(played
         assert (client["snippet"] or {}).get("text") == (plan.snippet.text if plan.snippet else None)
         assert all(secret not in file["text"] for file in client["files"])
     curl = next(client["snippet"]["text"] for client in told["clients"] if client["id"] == "curl")
-    run = subprocess.run(["bash", "-c", curl.replace(PLACEHOLDER, secret)], capture_output=True, check=True, timeout=30)
+    run = subprocess.run(
+        ["bash", "-c", curl.replace(PLACEHOLDER, secret)], capture_output=True, check=True, timeout=120
+    )
     assert json.loads(run.stdout)["object"] == "chat.completion"
     refused = page.request.get(f"{played.url}/portal/v1/connect?model=no/such")
     assert refused.status == 404

@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.sync_api import Browser
+from tests.portal.browser import visitor
 from tests.portal.stage import Stage
 
 GROUND = "getComputedStyle(document.body).backgroundColor"
@@ -14,7 +15,7 @@ GROUND = "getComputedStyle(document.body).backgroundColor"
 def test_the_ground_has_its_colour_before_the_portal_runs(
     browser: Browser, furnished: Stage, system: str, chosen: str | None, dark: bool
 ):
-    context = browser.new_context(color_scheme="dark" if system == "dark" else "light")
+    context = visitor(browser, color_scheme="dark" if system == "dark" else "light")
     try:
         page = context.new_page()
         if chosen:

@@ -478,14 +478,14 @@ class World:
 async def over(exchange: FakeExchange) -> None:
     """Waits until the relay has done with a request."""
     assert exchange.task is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await asyncio.wait([exchange.task])
     exchange.task.result()
 
 
 async def soon(condition: Callable[[], Any]) -> None:
     """Lets the loop run until the condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - anything may make it hold
             await asyncio.sleep(0)
 

@@ -284,7 +284,7 @@ class Case:
             await self.points.drive(self.world.relay.answer(exchange, SURFACES[client]))
 
         exchange.task = asyncio.create_task(answer())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await asyncio.wait([exchange.task])
             exchange.task.result()
             if self.player is not None:

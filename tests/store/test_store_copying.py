@@ -22,7 +22,7 @@ def target_url(request, tmp_path):
 @pytest.fixture
 async def target(target_url):
     """An empty database of each kind, beside the one that is copied."""
-    database = Database.open(target_url)
+    database = Database.open(target_url, late_s=60)
     yield database
     await database.close()
 

@@ -111,7 +111,7 @@ async def test_what_fails_in_a_write_leaves_nothing(database):
 
 
 async def test_reads_run_beside_each_other_and_cannot_write(database):
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=120)
 
     def meet(connection):
         connection.execute(text("SELECT 1"))
@@ -131,11 +131,11 @@ async def test_a_read_sees_one_moment(database):
     def twice(connection):
         first = connection.execute(count).scalar()
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         return first, connection.execute(count).scalar()
 
     reading = asyncio.ensure_future(database.read(twice))
-    await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+    await asyncio.get_running_loop().run_in_executor(None, begun.wait, 120)
     await database.write(lambda connection: connection.execute(text("INSERT INTO setting VALUES ('a', 'b')")).rowcount)
     go_on.set()
     assert await reading == (0, 0)

@@ -205,8 +205,8 @@ async def test_a_settlement_whose_commit_fails_is_in_once_the_disk_works(databas
     await eventually(lambda: ledger._down)
     assert await ledger.balance("w") == (1000, 300)
     await mend_commits(database, "transfer")
-    assert await asyncio.wait_for(settling, 10) == 200
-    await asyncio.wait_for(refusing, 10)
+    assert await asyncio.wait_for(settling, 120) == 200
+    await asyncio.wait_for(refusing, 120)
     assert await ledger.balance("w") == (800, 0)
     assert (await ledger.check())["ok"]
 
@@ -255,7 +255,8 @@ async def doubtful(database_url, clock):
         database = Database(SqliteEngine(path, os.open(os.devnull, os.O_RDONLY), between))
     else:
         between = Severing(url.query["host"])
-        database = Database.open(url.update_query_dict({"host": between.folder}).render_as_string(hide_password=False))
+        through = url.update_query_dict({"host": between.folder}).render_as_string(hide_password=False)
+        database = Database.open(through, late_s=60)
     ledger = Ledger(database, clock=clock, epoch_id="doubtful")
     await ledger.start()
     yield ledger, between

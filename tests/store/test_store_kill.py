@@ -41,7 +41,7 @@ async def client(ledger, life, number):
         sys.stdout.write(f"{{name}} {{billed}}\\n")
 
 async def main(url, life):
-    ledger = Ledger(Database.open(url), epoch_id=life)
+    ledger = Ledger(Database.open(url, late_s=60), epoch_id=life)
     await ledger.start()
     async def often():
         while True:
@@ -65,7 +65,7 @@ def test_a_kill_loses_no_acknowledged_settlement(database_url):
 
 
 async def prepare(url: str) -> None:
-    database = Database.open(url)
+    database = Database.open(url, late_s=60)
     await Workspaces(database).create("w", "w", 0)
     ledger = Ledger(database, clock=lambda: 0, epoch_id="first")
     await ledger.start()
@@ -86,7 +86,7 @@ def killed(url: str, life: str, *, after_lines: int) -> dict[str, int]:
 
 async def inspect(url: str, life: str, acknowledged: dict[str, int]) -> int:
     """Opens what the killed process left, checks everything, and returns how many holds it left open."""
-    database = Database.open(url)
+    database = Database.open(url, late_s=60)
 
     async def rows(query: str):
         return await database.read(lambda connection: [tuple(row) for row in connection.execute(text(query))])

@@ -120,7 +120,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.lives += 1
-        self.database = Database.open(self.url)
+        self.database = Database.open(self.url, late_s=60)
         self.ledger = Ledger(self.database, clock=lambda: self.now_ms, epoch_id=f"life{self.lives}", patience_s=0)
         self.run(self.ledger.start())
 

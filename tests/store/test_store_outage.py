@@ -39,7 +39,7 @@ numbers = itertools.count()
 @pytest.fixture
 async def far(server):
     """A database of that server."""
-    database = Database.open(server.create(f"outage{next(numbers)}"))
+    database = Database.open(server.create(f"outage{next(numbers)}"), late_s=60)
     await Workspaces(database).create("w", "w", 0)
     yield database
     await database.close()
@@ -56,7 +56,7 @@ async def ledger(far):
 
 async def refused(attempt):
     """A refusal that says the store is down, and that comes at all."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         with pytest.raises(MiraError) as told:
             await attempt
     assert (told.value.kind, told.value.status, told.value.retry_after_s) == (Kind.STORE_DOWN, 503, 1.0)
@@ -86,7 +86,7 @@ async def test_a_server_that_stops_refuses_holds_and_gets_settlements_when_it_is
     await refused(Keys(far).find(b"some"))
     assert not settling.done()
     server.start()
-    assert await asyncio.wait_for(settling, 20) == 150
+    assert await asyncio.wait_for(settling, 120) == 150
     await serves_again(ledger, reserving)
     assert await ledger.balance("w") == (10**9 - 150, 0)
     assert (await ledger.check())["ok"]
@@ -95,12 +95,14 @@ async def test_a_server_that_stops_refuses_holds_and_gets_settlements_when_it_is
 async def test_a_frozen_server_refuses_and_hangs_nobody(server, far, ledger, reserving, recording):
     await (await ledger.reserve(reserving("r1", 400))).durable
     server.freeze()
+    far.late_s = 0.8
     waiting = [asyncio.ensure_future(ledger.reserve(reserving(f"f{number}", 1))) for number in range(8)]
     settling = asyncio.ensure_future(ledger.settle("r1", 150, recording("r1")))
     for attempt in (*waiting, ledger.reserve(reserving("late", 1)), Keys(far).find(b"some")):
         await refused(attempt)
     server.thaw()
-    assert await asyncio.wait_for(settling, 20) == 150
+    far.late_s = 60
+    assert await asyncio.wait_for(settling, 120) == 150
     await serves_again(ledger, reserving)
     await ledger.maintain()
     assert await ledger.balance("w") == (10**9 - 150, 0)
@@ -135,7 +137,7 @@ async def test_a_server_that_is_killed_under_load_loses_nothing_it_acknowledged(
     before = len(acknowledged)
     await eventually(lambda: len(acknowledged) > before + 50)
     ending.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await asyncio.gather(*clients)
     assert set(acknowledged.values()) == {7}
 
@@ -189,6 +191,10 @@ async def test_a_key_revoked_by_one_process_is_forgotten_by_the_others(far):
     assert await theirs.find(secret) is not None
     await ours.revoke(key.id)
     assert theirs.known(secret) is not None
-    await versions.poll()
-    assert theirs.known(secret) is None
+
+    async def forgotten():
+        await versions.poll()
+        return theirs.known(secret) is None
+
+    await eventually(forgotten)
     assert await theirs.find(secret) is None

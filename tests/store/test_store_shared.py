@@ -16,7 +16,7 @@ async def both(url: str) -> list[tuple[Database, Ledger]]:
     """Two gateways, as far as the ledger goes, and a workspace."""
     pair = []
     for name in ("one", "two"):
-        database = Database.open(url)
+        database = Database.open(url, late_s=60)
         ledger = Ledger(database, epoch_id=name)
         await ledger.start()
         pair.append((database, ledger))

@@ -24,9 +24,10 @@ from typing import Any
 
 import msgspec
 from tests.support.faults import FAULTS, Behaviour, Seen, Turn, whole
+from tests.support.ports import free_port
 from tests.support.upstream import DONE, USAGE, chunks, completion, frame
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 MODEL = "model-a"
 
 
@@ -73,12 +74,12 @@ class FaultyNode:
         return f"http://127.0.0.1:{self.port}/v1"
 
     async def start(self) -> "FaultyNode":
-        """Listens, the first time on a free port."""
+        """Listens; on a port that nobody else is given while it stands refused."""
         loop = asyncio.get_running_loop()
+        self.port = self.port or free_port()
         self._server = await loop.create_server(
             lambda: _Wire(self), "127.0.0.1", self.port, backlog=1024, reuse_address=True
         )
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:

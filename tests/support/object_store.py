@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import httpx2
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 BUCKET = "mira-tests"
 
 
@@ -52,7 +52,7 @@ class ObjectStore:
     def ready(self) -> "ObjectStore":
         """Waits until the bucket is made and takes an object."""
         deadline_s = time.monotonic() + PATIENCE_S
-        with httpx2.Client(base_url=self.endpoint, trust_env=False) as http:
+        with httpx2.Client(base_url=self.endpoint, timeout=PATIENCE_S, trust_env=False) as http:
             while True:
                 assert self._process.poll() is None, "the object store ended"
                 assert time.monotonic() < deadline_s, "the object store is not ready"

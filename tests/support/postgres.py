@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import select
 import shutil
 import signal
 import stat
@@ -23,7 +24,7 @@ SETTINGS = {
     "shared_buffers": "64MB",
     "logging_collector": "off",
 }
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 #: Stops the server when the tests let go of its standard input, so that it does not outlive them however they end.
 KEEPER = ("sh", "-c", '"$@" <&- & read -r _; kill -INT $!; wait $!', "keeper")
 
@@ -68,7 +69,7 @@ class Cluster:
         until = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
-                psycopg.connect(self.url("postgres"), connect_timeout=3).close()
+                psycopg.connect(self.url("postgres")).close()
                 return
             except psycopg.OperationalError:
                 if time.monotonic() > until or self._process.poll() is not None:
@@ -78,17 +79,29 @@ class Cluster:
     def stop(self) -> None:
         """Stops the server; connections and transactions are ended."""
         if self._process is not None:
-            self._process.communicate(timeout=30)
+            self._process.communicate(timeout=START_TIMEOUT_S)
             self._process = None
 
     def kill(self) -> None:
-        """Kills every process of the server."""
+        """Kills every process of the server, and returns when none is left: the next one wants their memory's place."""
         assert self._process is not None
-        for pid in [self._parent(), *self._children()]:
-            with contextlib.suppress(ProcessLookupError):
+        # The parent stands still first, or it could start a child that is not on the list.
+        os.kill(self._parent(), signal.SIGSTOP)
+        with contextlib.ExitStack() as descriptors:
+            over = select.poll()
+            pids = [self._parent(), *self._children()]
+            for pid in pids:
+                descriptor = os.pidfd_open(pid)
+                descriptors.callback(os.close, descriptor)
+                over.register(descriptor, select.POLLIN)
                 os.kill(pid, signal.SIGKILL)
+            left = len(pids)
+            while left:
+                for descriptor, _ in over.poll():
+                    over.unregister(descriptor)
+                    left -= 1
         # The keeper takes note of the death, so that the number of the dead process is free.
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=START_TIMEOUT_S)
         self._process = None
 
     def freeze(self) -> None:
@@ -108,7 +121,7 @@ class Cluster:
 
     def url(self, name: str) -> str:
         """The address of a database."""
-        return f"postgresql://postgres@/{name}?host={self.folder}"
+        return f"postgresql://postgres@/{name}?host={self.folder}&connect_timeout={round(START_TIMEOUT_S)}"
 
     def create(self, name: str, template: str = "template0") -> str:
         """Makes a database and returns its address."""

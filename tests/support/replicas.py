@@ -128,8 +128,8 @@ class Rate:
 
     @property
     def lasted_s(self) -> float:
-        """From the first call to the last refusal."""
-        return max(answered_s for _, answered_s in self.refused) - min(sent_s for sent_s, _ in self.admitted)
+        """From the first dispatch to the last call that was refused: surely no longer than the bucket leaked."""
+        return max(sent_s for sent_s, _ in self.refused) - min(arrived_s for _, arrived_s in self.admitted)
 
     @property
     def allowed(self) -> int:
@@ -140,7 +140,7 @@ class Rate:
 async def demand(
     gateways: Sequence[Gateway], upstream: Upstream, key: str, *, rpm: int, clients: int, lasts_s: float
 ) -> Rate:
-    """Clients that ask for more than a key's rate allows, without a pause."""
+    """Clients that ask for more than a key's rate allows, without a pause, until some were refused at least."""
     upstream.reset()
     upstream.script(FLAT, uses(1))
     until_s = time.monotonic() + lasts_s
@@ -149,7 +149,7 @@ async def demand(
 
         async def ask(number: int) -> None:
             for turn in itertools.count(number):
-                if time.monotonic() > until_s:
+                if time.monotonic() > until_s and any(one.status == 429 for one in told):
                     return
                 told.append(await call(client, gateways[turn % len(gateways)], key))
                 if told[-1].status != 200:

@@ -68,13 +68,14 @@ class Told:
 
 
 async def call(client: httpx2.AsyncClient, gateway: Gateway, key: str, *, stream: bool = False) -> Told:
-    """One call; status 0 where the connection broke."""
+    """One call; status 0 where the connection broke. Again where the gateway had more to do than its machine could."""
     body = asking(stream=True, stream_options={"include_usage": True}) if stream else asking()
+    url, headers = f"{gateway.url}/v1/chat/completions", {"authorization": f"Bearer {key}"}
     told = Told(time.monotonic())
     try:
-        answer = await client.post(
-            f"{gateway.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}
-        )
+        while is_overloaded(answer := await client.post(url, json=body, headers=headers)):
+            await asyncio.sleep(0.1)
+            told.sent_s = time.monotonic()
     except httpx2.TransportError as error:
         told.error = repr(error)
         told.answered_s = time.monotonic()
@@ -87,6 +88,11 @@ async def call(client: httpx2.AsyncClient, gateway: Gateway, key: str, *, stream
         cost = _last_cost(answer.text) if stream else answer.headers["x-mira-cost"]
         told.cost_nanocredits = None if cost is None else int(Decimal(cost) * 10**9)
     return told
+
+
+def is_overloaded(answer: httpx2.Response) -> bool:
+    """Whether a call was sent away before it was read: nothing of it was decided, and its client is to come again."""
+    return answer.status_code == 503 and answer.json()["error"]["code"] == "overloaded"
 
 
 def _last_cost(text: str) -> str | None:

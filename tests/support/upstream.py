@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from enum import Enum
 from typing import Any
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 USAGE = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
 CREATED_S = 1_700_000_000
 DONE = b"data: [DONE]\n\n"

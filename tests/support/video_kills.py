@@ -15,7 +15,7 @@ STAGES = ("submit", "submitted", "poll", "content", "any")
 MODELS = ("openai/sora-2", "studio/clip-1")
 PRICES = [{"model": model, "second": "0.1"} for model in MODELS]
 SECONDS, COST = 4, Decimal("0.4")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def settings(upstream: VideoUpstream) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 PIECE = bytes(range(256)) * 256
 
 

@@ -36,5 +36,5 @@ async def pool():
 
     yield make
     for one in made:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             await one.close()

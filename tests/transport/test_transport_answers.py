@@ -138,7 +138,7 @@ async def fed(pool, pieces, *, eof, method=b"POST", streamed=False):
     if eof and connection.exchange is not None:
         connection.eof_received()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             response = await exchange
             if streamed:
                 parts = []

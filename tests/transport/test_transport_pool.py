@@ -203,11 +203,11 @@ async def test_waiting_for_a_full_pool_ends_with_the_connect_time_out(upstream, 
         await peer.gone()
 
     up = await upstream(script)
-    client = pool(up.url, limits=Limits(max_connections=1), timeouts=Timeouts(connect_s=0.05))
+    client = pool(up.url, limits=Limits(max_connections=1))
     first = asyncio.ensure_future(client.request(b"GET", "/", []))
     await up.connected(1)
     with pytest.raises(TransportError) as caught:
-        await ask(client)
+        await client.request(b"GET", "/", [], timeouts=Timeouts(connect_s=0.05))
     assert (caught.value.phase, caught.value.reached) == ("timeout-connect", False)
     assert not client._waiters
     first.cancel()

@@ -240,9 +240,9 @@ async def test_a_proxy_that_hangs_up_or_hangs_is_told(upstream, pool, trusting):
         await peer.gone()
 
     phases = []
-    for script in (hang_up, hang):
+    for script, timeouts in ((hang_up, Timeouts()), (hang, Timeouts(connect_s=0.2))):
         via = (await upstream(script)).url
-        client = pool("https://node.example", ssl_context=trusting, proxy=via, timeouts=Timeouts(connect_s=0.2))
+        client = pool("https://node.example", ssl_context=trusting, proxy=via, timeouts=timeouts)
         with pytest.raises(TransportError) as caught:
             await ask(client)
         phases.append(caught.value.phase)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,13 @@ import pytest
 from mira.errors import Kind, MiraError
 from mira.workers.side import MAX_TEXT_CHARS, SideProcess
 
+#: What is slow here is the machine.
+PATIENT_S = 120.0
+
 
 @pytest.fixture
 async def side():
-    process = SideProcess()
+    process = SideProcess(timeout_s=PATIENT_S)
     yield process
     await process.close()
 
@@ -31,7 +33,7 @@ async def ended(pidfd):
     loop = asyncio.get_running_loop()
     loop.add_reader(pidfd, over.set)
     try:
-        await asyncio.wait_for(over.wait(), 20)
+        await asyncio.wait_for(over.wait(), PATIENT_S)
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
@@ -98,11 +100,10 @@ async def test_a_process_killed_at_work_is_replaced_and_the_work_done(side):
 
 
 async def test_a_process_that_hangs_is_replaced():
-    side = SideProcess(timeout_s=1.5)
+    side = SideProcess(timeout_s=PATIENT_S)
     try:
-        while side.pid is None:  # the first call also loads the tokenizer, which a busy machine may not do in time
-            with suppress(MiraError):
-                await side.count(["x"], "o200k_base")
+        await side.count(["x"], "o200k_base")
+        side._timeout_s = 0.5
         hung = side.pid
         gone = os.pidfd_open(hung)
         os.kill(hung, signal.SIGSTOP)
@@ -115,7 +116,7 @@ async def test_a_process_that_hangs_is_replaced():
 
 
 async def test_an_idle_process_gives_its_memory_back_and_returns_when_asked():
-    side = SideProcess(idle_s=0.05)
+    side = SideProcess(idle_s=0.05, timeout_s=PATIENT_S)
     try:
         assert await side.count(["hello world"], "o200k_base") == [2]
         await ended(os.pidfd_open(side.pid))
@@ -125,7 +126,7 @@ async def test_an_idle_process_gives_its_memory_back_and_returns_when_asked():
 
 
 async def test_a_flood_is_bounded():
-    side = SideProcess(max_waiting=3)
+    side = SideProcess(max_waiting=3, timeout_s=PATIENT_S)
     try:
         calls = [asyncio.create_task(side.count(["hello world"], "o200k_base")) for _ in range(50)]
         answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -149,7 +150,7 @@ async def test_a_caller_that_leaves_does_not_confuse_the_next(side):
 
 
 async def test_after_close_nothing_runs_and_calls_are_refused():
-    side = SideProcess()
+    side = SideProcess(timeout_s=PATIENT_S)
     await side.count(["x"], "o200k_base")
     gone = os.pidfd_open(side.pid)
     pending = [asyncio.create_task(side.count([" hello" * 500_000], "o200k_base")) for _ in range(3)]
@@ -168,7 +169,7 @@ import asyncio, sys
 from mira.workers.side import SideProcess
 
 async def main():
-    side = SideProcess()
+    side = SideProcess(timeout_s=120)
     await side.count(["x"], "o200k_base")
     print(side.pid, flush=True)
     await asyncio.Event().wait()
@@ -180,7 +181,7 @@ asyncio.run(main())
 async def test_the_process_ends_with_its_parent_however_that_dies():
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=subprocess.PIPE)
     try:
-        child = os.pidfd_open(int(await asyncio.wait_for(parent.stdout.readline(), 30)))
+        child = os.pidfd_open(int(await asyncio.wait_for(parent.stdout.readline(), PATIENT_S)))
     finally:
         parent.kill()
         await parent.wait()

@@ -16,6 +16,8 @@ WHOLE_REQUEST_S = 75.0
 STALLED_CLIENT_S = 60.0
 #: How long an idle connection stays open when the process drains: its client may be sending a request at this moment.
 LEAVE_S = 1.0
+#: A process that stood still hears that a time is over before what came meanwhile, which it reads in this one.
+GLANCE_S = 0.01
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%s"
@@ -198,9 +200,15 @@ class WireProtocol(HttpToolsProtocol):
     def _leave(self, was_idle: bool) -> None:
         idle = self._is_idle()
         if idle and was_idle:
-            self._give_up()
+            self.loop.call_later(GLANCE_S, self._leave_unless_asked)
         else:
             self.loop.call_later(self.leave_s, self._leave, idle)
+
+    def _leave_unless_asked(self) -> None:
+        if self._is_idle():
+            self._give_up()
+        else:
+            self.loop.call_later(self.leave_s, self._leave, False)
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first

@@ -14,6 +14,9 @@ from mira.store.writer import Job
 
 T = TypeVar("T")
 
+#: Whoever calls a model waits so long for the database; one that is slower is as good as away.
+LATE_S = 0.8
+
 
 class Engine(Protocol):
     """What an engine can do. `shared`: several processes may have the database open."""
@@ -52,17 +55,21 @@ def without_password(url: str) -> str:
 
 
 class Database:
-    """An open database. `open` makes what is missing; a SQLite file is open in one process at a time."""
+    """An open database. `open` makes what is missing; a SQLite file is open in one process at a time.
 
-    def __init__(self, engine: Engine) -> None:
+    Where it is shared, a call whose key is not found, or whose hold is not decided, within `late_s` is refused.
+    """
+
+    def __init__(self, engine: Engine, *, late_s: float = LATE_S) -> None:
         self.engine = engine
+        self.late_s = late_s
         self.shared = engine.shared
         self.submit = engine.submit
         self.failure = engine.failure
         self.now_ms = engine.now_ms
 
     @classmethod
-    def open(cls, url: str) -> "Database":
+    def open(cls, url: str, *, late_s: float = LATE_S) -> "Database":
         """Opens `sqlite:///path` or `postgresql://…`, making what is missing and migrating what is old.
 
         ConfigError where the url is of another kind, another process has the file, or it cannot be opened.
@@ -72,11 +79,11 @@ class Database:
         except ArgumentError as error:
             raise ConfigError("the database url is not a url: write sqlite:///path or postgresql://…") from error
         if kind == "sqlite":
-            return cls(open_sqlite(url))
+            return cls(open_sqlite(url), late_s=late_s)
         if kind in ("postgresql", "postgres"):
             from mira.store.postgres import open_postgres  # noqa: PLC0415 - a driver that SQLite does not need
 
-            return cls(open_postgres(url))
+            return cls(open_postgres(url), late_s=late_s)
         raise ConfigError("the database url must be sqlite:///path or postgresql://user@host/name")
 
     @property

@@ -17,8 +17,6 @@ from mira.store.schema import cap, key, member
 from mira.store.statements import upsert
 from mira.store.versions import KEYS, changed
 
-#: Whoever brings a key waits for this; a database that is slower is as good as away.
-FIND_TIMEOUT_S = 0.9
 CHANGEABLE = frozenset({"name", "models", "expires_at_ms", "disabled", "member_id"})
 
 
@@ -136,7 +134,7 @@ class Keys:
             caps = tuple(connection.execute(limiting).scalars())
             return Caller(found.workspace_id, found.id, found.face, found.models, found.expires_at_ms, caps)
 
-        return await self._database.read(find, FIND_TIMEOUT_S)
+        return await self._database.read(find, self._database.late_s)
 
     async def change(
         self,

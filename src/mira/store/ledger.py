@@ -38,8 +38,6 @@ CHECKPOINTS_PER_BEAT = 2
 #: database for this long itself, in which the others come back too.
 PATIENCE_S = 10.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
-#: A batch on a shared database that takes longer counts as one that will not come: nobody hears of it in a second.
-LATE_S = 0.8
 #: The check reads every row of the ledger.
 CHECK_TIMEOUT_S = 600.0
 
@@ -397,7 +395,8 @@ class Ledger:
     def _schedule(self) -> None:
         self._scheduled = True
         if self._database.shared:
-            self._timers["late"] = self._loop.call_later(LATE_S, self._late)
+            # A batch that takes longer counts as one that will not come: nobody has heard of it in a second.
+            self._timers["late"] = self._loop.call_later(self._database.late_s, self._late)
         self._database.submit(self)
 
     def _tick(self) -> None:

@@ -65,7 +65,7 @@ class Vendors:
 
     def __init__(self, gateway: Gateway) -> None:
         self.tee = Tee()
-        http = httpx2.Client(transport=self.tee, trust_env=False, timeout=60)
+        http = httpx2.Client(transport=self.tee, trust_env=False, timeout=120)
         settings: dict[str, Any] = {"api_key": PROXY_KEY, "max_retries": 0, "http_client": http}
         self._gpt = openai.OpenAI(base_url=f"{gateway.url}/v1", **settings)
         self._claude = anthropic.Anthropic(base_url=gateway.url, **settings)
