@@ -17,6 +17,8 @@ MOST_SESSIONS = 10_000
 #: How many sessions a node may have before new ones go on to the next: this much of its share, and a half.
 CROWD = 1.1
 SPARE = 0.5
+#: So few are no crowd, whatever the others have: else chance would send the first sessions after a restart elsewhere.
+NO_CROWD = 10
 
 _MASK = 2**64 - 1
 
@@ -46,7 +48,7 @@ class Sessions:
         per_weight = CROWD * (len(self._places) + (place is None)) / sum(weight for _, weight in nodes)
         ordered = sorted(nodes, key=lambda node: self._rank(session, *node))
         for name, weight in ordered:
-            if self._counts.get(name, 0) < per_weight * weight + SPARE:
+            if self._counts.get(name, 0) < max(per_weight * weight + SPARE, NO_CROWD):
                 break
         else:
             name = ordered[0][0]
