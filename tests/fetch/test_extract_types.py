@@ -197,6 +197,7 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 def test_an_office_document_becomes_markdown() -> None:
     pytest.importorskip("markitdown")
     assert converted(docx("Words of a letter"), DOCX).content == "Words of a letter\n"
+    assert converted(docx("a &lt; b"), DOCX, format="html").content == "<pre>a &lt; b\n</pre>\n"
 
 
 def test_an_archive_that_swells_is_refused_before_it_is_opened() -> None:

@@ -30,7 +30,7 @@ class UnreadableError(Exception):
 
 
 def convert_office(data: bytes, ending: str, options: Options) -> Extracted:
-    """The document as markdown, whatever the format says; its errors are those above."""
+    """The document as markdown, which is its text as well, and as preformatted text in HTML; errors are those above."""
     if find_spec("markitdown") is None:
         raise MissingError
     _check_archive(data)
@@ -42,7 +42,10 @@ def convert_office(data: bytes, ending: str, options: Options) -> Extracted:
         )
     except Exception:  # noqa: BLE001 - whatever a broken document makes its readers raise
         raise UnreadableError from None
-    return Extracted(content=result.markdown.strip() + "\n", format=options.format, title=result.title)
+    content = result.markdown.strip() + "\n"
+    if options.format == "html":
+        content = f"<pre>{content.replace('&', '&amp;').replace('<', '&lt;')}</pre>\n"
+    return Extracted(content=content, format=options.format, title=result.title)
 
 
 def _check_archive(data: bytes) -> None:
