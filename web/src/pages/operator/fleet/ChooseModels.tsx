@@ -33,7 +33,7 @@ export function ChooseModels({ models, chosen, choose, tookMs }: ChooseModelsPro
       <Text role="status">It answered in {formatMilliseconds(tookMs)} and lists {formatCount(models.length)} {models.length === 1 ? "model" : "models"}.</Text>
       <SegmentedControl aria-label="Which models it serves" value={chosen === EVERY_MODEL ? EVERY_MODEL : "some"}
         onChange={(value) => choose(value === EVERY_MODEL ? EVERY_MODEL : new Set<string>())}
-        data={[{ value: EVERY_MODEL, label: "All it lists, now and later" }, { value: "some", label: "Only these" }]} />
+        data={[{ value: EVERY_MODEL, label: "All, now and later" }, { value: "some", label: "Only these" }]} />
       {models.length > 8 && (
         <TextInput type="search" aria-label="Search models" placeholder="Search models" value={wanted}
           onChange={(event) => setWanted(event.currentTarget.value)} />
