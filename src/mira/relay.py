@@ -178,7 +178,7 @@ class Relay:
             )
         if call.surface.recall is not None:
             call.opened = await recall(self.memory, call, call.surface.recall, envelope)
-        if MARK in body or call.opened is not envelope:
+        if body.find(MARK) >= 0 or call.opened is not envelope:
             await attach(self.files, call)
         return route
 

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from mira.core.octets import CR, LF
+
 HEAD_LIMIT_BYTES = 64 * 1024
 HEADER_LIMIT_COUNT = 128
 HEAD_TIMEOUT_S = 10.0
@@ -220,15 +222,13 @@ class WireProtocol(HttpToolsProtocol):
 
     def head(self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The bytes of an answer's head. Values that could end a header early are refused (ValueError)."""
-        lines = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            if b"\r" in value or b"\n" in value:
-                raise ValueError("a header must not hold a line break")
-            lines += (name, b": ", value, b"\r\n")
+        lines = [name + b": " + value for name, value in (*self.server_state.default_headers, *headers)]
         if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            lines.append(b"connection: close")
+        head = b"".join(lines)
+        if CR in head or LF in head:
+            raise ValueError("a header must not hold a line break")
+        return STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n"
 
     def finished(self, cycle: RequestResponseCycle) -> None:
         """An answer was written to its end past uvicorn's `send`: its cycle ends as if it had gone through there."""

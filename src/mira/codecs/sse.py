@@ -7,6 +7,7 @@ character may be cut between two pieces but never between two frames.
 
 from msgspec import Struct
 
+from mira.core.octets import CR
 from mira.errors import Kind, MiraError
 
 #: Images travel in frames as base64; beyond this a node is broken.
@@ -45,7 +46,7 @@ class Frames:
         """The frames that these bytes complete."""
         held = self._held
         # Most pieces are one frame.
-        if self.idle and data.find(b"\n\n") == len(data) - 2 > 0 and b"\r" not in data and data[:1] != b"\n":
+        if self.idle and data.find(b"\n\n") == len(data) - 2 > 0 and CR not in data and data[:1] != b"\n":
             return [data]
         held += self._with_lf(data)
         frames: list[bytes] = []
@@ -74,7 +75,7 @@ class Frames:
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
-        if b"\r" in data:
+        if CR in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from mira.core.octets import CR, LF, NUL
+
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"/[!-~]*")
 _METHOD = re.compile(rb"[A-Z]{1,16}")
@@ -31,12 +33,11 @@ class HeadWriter:
     complete header line for every request (the proxy's credential), or empty.
     """
 
-    __slots__ = ("_before", "_extra", "_host_line", "_names", "_starts")
+    __slots__ = ("_after_target", "_before", "_names", "_starts")
 
     def __init__(self, authority: str, before_target: str, extra: bytes = b"") -> None:
         self._before = before_target
-        self._host_line = b" HTTP/1.1\r\nhost: " + authority.encode("ascii") + b"\r\n"
-        self._extra = extra
+        self._after_target = b" HTTP/1.1\r\nhost: " + authority.encode("ascii") + b"\r\n" + extra
         self._starts: dict[tuple[bytes | str, str], bytes] = {}
         self._names: dict[bytes, bool] = {}
 
@@ -48,7 +49,7 @@ class HeadWriter:
         """
         start = self._starts.get((method, target)) or self._start(method, target)
         names = self._names
-        lines = [start]
+        lines = []
         plain = True
         for name, value in headers:
             chooses_encoding = names.get(name)
@@ -56,33 +57,24 @@ class HeadWriter:
                 chooses_encoding = self._learn(name)
             if chooses_encoding:
                 plain = False
-            lines.append(name + b": " + value + b"\r\n")
-        expected = 2 + len(headers)
-        if plain:
-            lines.append(b"accept-encoding: identity\r\n")
-            expected += 1
-        if self._extra:
-            lines.append(self._extra)
-            expected += 1
-        if body_bytes or method not in {b"GET", b"HEAD", "GET", "HEAD"}:
-            lines.append(b"content-length: %d\r\n\r\n" % body_bytes)
-            expected += 2
-        else:
-            lines.append(b"\r\n")
-            expected += 1
-        head = b"".join(lines)
-        if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
+            lines.append(name + b": " + value)
+        told = b"".join(lines)
+        if CR in told or LF in told or NUL in told:
             raise ValueError("a header value holds a line break or a NUL")
-        return head
+        if plain:
+            lines.append(b"accept-encoding: identity")
+        if body_bytes or method not in {b"GET", b"HEAD", "GET", "HEAD"}:
+            lines.append(b"content-length: %d" % body_bytes)
+        return start + b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _start(self, method: bytes | str, target: str) -> bytes:
-        """Check and remember a request line together with the host line."""
+        """Check and remember a request line together with the lines that every request has."""
         verb = method.encode("ascii", "replace") if isinstance(method, str) else method
         if not _METHOD.fullmatch(verb):
             raise ValueError("not a method of HTTP")
         if not _TARGET.fullmatch(target) or "#" in target:
             raise ValueError("a target is a path that starts with a slash, in printable ASCII")
-        start = verb + b" " + (self._before + target).encode("ascii") + self._host_line
+        start = verb + b" " + (self._before + target).encode("ascii") + self._after_target
         if len(self._starts) >= _KEPT:
             self._starts.clear()
         self._starts[method, target] = start

@@ -30,7 +30,7 @@ def pass_request(envelope: Envelope, target: Target) -> bytes:
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     said = bytes(fields["messages"])
-    if b'"reasoning_details"' in said or b'"extra_content"' in said:
+    if said.find(b'"reasoning_details"') >= 0 or said.find(b'"extra_content"') >= 0:
         fields["messages"] = _without_foreign(fields["messages"], dialect_of(target.dialect))
     return msgspec.json.encode(fields)
 
@@ -84,7 +84,7 @@ class PassedAnswer:
 def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
     """A node's own usage with what Mira charges as its `cost`, and without what explained the node's own."""
     raw = bytes(usage)
-    if b"cost" not in raw and raw.count(b":") and raw.endswith(b"}"):
+    if raw.find(b"cost") < 0 < raw.find(b":") and raw.endswith(b"}"):
         return Raw(b'%b,"cost":%b}' % (raw[:-1], bytes(cost_literal(cost_nanocredits))))
     told = _FIELDS.decode(usage)
     for name in ("cost_details", "is_byok"):
