@@ -210,7 +210,10 @@ def _nano(amount_picocredits: int, markup: Markup) -> int:
     if amount_picocredits <= 0:
         return 0
     numerator, denominator = markup
-    return min(-(-amount_picocredits * numerator // (denominator * PICO_PER_NANO)), MAX_NANOCREDITS)
+    amount = -(-amount_picocredits * numerator // (denominator * PICO_PER_NANO))
+    if amount > MAX_NANOCREDITS:
+        return MAX_NANOCREDITS
+    return amount
 
 
 def _cost_picocredits(usage: Usage, price: Price) -> int:
@@ -219,7 +222,6 @@ def _cost_picocredits(usage: Usage, price: Price) -> int:
     if price.tiers:
         price = _prices(price, usage.prompt_tokens)[-1]
     fresh, output = price.input_picocredits, price.output_picocredits
-    write_5m = _or(price.cache_write_5m_picocredits, fresh)
     total = 0
     # Most calls have two or three classes; a class that is absent costs one comparison.
     if usage.input_tokens > 0:
@@ -231,8 +233,9 @@ def _cost_picocredits(usage: Usage, price: Price) -> int:
     if usage.reasoning_tokens > 0:
         total += usage.reasoning_tokens * _or(price.reasoning_picocredits, output)
     if usage.cache_write_5m_tokens > 0:
-        total += usage.cache_write_5m_tokens * write_5m
+        total += usage.cache_write_5m_tokens * _or(price.cache_write_5m_picocredits, fresh)
     if usage.cache_write_1h_tokens > 0:
+        write_5m = _or(price.cache_write_5m_picocredits, fresh)
         total += usage.cache_write_1h_tokens * _or(price.cache_write_1h_picocredits, write_5m)
     return total + _rare_picocredits(usage, price)
 
