@@ -33,13 +33,15 @@ class HeadWriter:
     complete header line for every request (the proxy's credential), or empty.
     """
 
-    __slots__ = ("_after_target", "_before", "_names", "_starts")
+    __slots__ = ("_after_target", "_before", "_encodings", "_lines", "_starts")
 
     def __init__(self, authority: str, before_target: str, extra: bytes = b"") -> None:
         self._before = before_target
         self._after_target = b" HTTP/1.1\r\nhost: " + authority.encode("ascii") + b"\r\n" + extra
         self._starts: dict[tuple[bytes | str, str], bytes] = {}
-        self._names: dict[bytes, bool] = {}
+        self._lines: dict[tuple[bytes, bytes], bytes] = {}
+        #: those of them that choose an encoding
+        self._encodings: set[bytes] = set()
 
     def write(self, method: bytes | str, target: str, headers: Sequence[tuple[bytes, bytes]], body_bytes: int) -> bytes:
         """The complete head, blank line included.
@@ -48,20 +50,12 @@ class HeadWriter:
         (framing, `host`, `connection`); the text never repeats a value.
         """
         start = self._starts.get((method, target)) or self._start(method, target)
-        names = self._names
-        lines = []
-        plain = True
-        for name, value in headers:
-            chooses_encoding = names.get(name)
-            if chooses_encoding is None:
-                chooses_encoding = self._learn(name)
-            if chooses_encoding:
-                plain = False
-            lines.append(name + b": " + value)
-        told = b"".join(lines)
-        if CR in told or LF in told or NUL in told:
-            raise ValueError("a header value holds a line break or a NUL")
-        if plain:
+        known = self._lines
+        if len(known) >= _KEPT:
+            known.clear()
+            self._encodings.clear()
+        lines = [known.get(header) or self._line(header) for header in headers]
+        if self._encodings.isdisjoint(lines):
             lines.append(b"accept-encoding: identity")
         if body_bytes or method not in {b"GET", b"HEAD", "GET", "HEAD"}:
             lines.append(b"content-length: %d" % body_bytes)
@@ -80,14 +74,17 @@ class HeadWriter:
         self._starts[method, target] = start
         return start
 
-    def _learn(self, name: bytes) -> bool:
-        """Check and remember a header name; says whether it is `accept-encoding`."""
+    def _line(self, header: tuple[bytes, bytes]) -> bytes:
+        """Check and remember a header: nearly all of a request's are those of the request before."""
+        name, value = header
         lower = name.lower()
         if not _NAME.fullmatch(name):
             raise ValueError("a header name holds a character that is not allowed")
         if lower in _OURS:
             raise ValueError(f"the header {lower.decode('ascii')} is written by the client itself")
-        if len(self._names) >= _KEPT:
-            self._names.clear()
-        self._names[name] = lower == b"accept-encoding"
-        return self._names[name]
+        if CR in value or LF in value or NUL in value:
+            raise ValueError("a header value holds a line break or a NUL")
+        line = self._lines[header] = name + b": " + value
+        if lower == b"accept-encoding":
+            self._encodings.add(line)
+        return line
