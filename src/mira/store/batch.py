@@ -345,7 +345,7 @@ class Batch:
         if found.caps:
             used = found.tokens if op.swept else _used_tokens(op.record)
             self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
-        if isinstance(found, FoundHold) and found.owner_epoch == JOBS_EPOCH:
+        if type(found) is FoundHold and found.owner_epoch == JOBS_EPOCH:
             self._close_job(op, found, billed)
         else:
             self._claims.close(op, found, billed)

@@ -48,8 +48,8 @@ def open_request(body: bytes) -> Envelope:
             parts, size = _media(message.content)
             media_parts += parts
             media_bytes += size
-    for name in list(fields):
-        if name.startswith(OWN_PREFIX):
+    if OWN_PREFIX in " ".join(fields):
+        for name in [name for name in fields if name.startswith(OWN_PREFIX)]:
             del fields[name]
     options = request.stream_options
     return Envelope(
