@@ -70,7 +70,8 @@ class WireProtocol(HttpToolsProtocol):
     _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None = None
-    _task_cycle: RequestResponseCycle | None = None
+    #: The request whose task began last. It is not told in the scope: each would keep the other for the collector.
+    answering: RequestResponseCycle | None = None
     _lingering = False
     _body_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
@@ -151,7 +152,6 @@ class WireProtocol(HttpToolsProtocol):
         scope["mira.wire"] = self
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
-        scope["mira.cycle"] = self.cycle
         if self._draining or self.config.draining:  # type: ignore[attr-defined]
             self.cycle.keep_alive = False
 
@@ -211,11 +211,11 @@ class WireProtocol(HttpToolsProtocol):
 
     def task_of(self, cycle: RequestResponseCycle) -> asyncio.Task[None] | None:
         """The task that answers a request, while it does."""
-        return self._task if cycle is self._task_cycle else None
+        return self._task if cycle is self.answering else None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # As uvicorn does, but the task is kept by name: whoever answers a client that leaves must be able to stop.
-        self._task_cycle = cycle
+        self.answering = cycle
         task = self._task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
