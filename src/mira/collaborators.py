@@ -4,7 +4,7 @@ The relay receives these; the packages above and beside it satisfy them without 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Raw
@@ -117,7 +117,7 @@ class Node(Protocol):
     def codec_for(self, client: NodeCodec, *, responses: bool = False) -> NodeCodec:
         """The client's own protocol where the node speaks it, else the node's first; Responses where it must be."""
 
-    async def open(
+    def open(
         self,
         codec: NodeCodec,
         body: bytes,
@@ -128,13 +128,13 @@ class Node(Protocol):
         passed: RequestHeaders | None,
         timeouts: Timeouts,
         via: str,
-    ) -> Response:
+    ) -> Awaitable[Response]:
         """Sends a request in a protocol that the node speaks.
 
         `passed` is the client's head on pass-through, `via` are the Miras that the request has passed.
         """
 
-    async def post(
+    def post(
         self,
         path: str,
         body: bytes,
@@ -145,7 +145,7 @@ class Node(Protocol):
         timeouts: Timeouts | None = None,
         via: str = "",
         content_type: str | None = None,
-    ) -> Response:
+    ) -> Awaitable[Response]:
         """Sends a body to a path of the node's, JSON where no `content_type` is told."""
 
     def media(self, output: str) -> Shape | None:

@@ -139,6 +139,7 @@ class Relay:
             self.awaited.pop(call.record.request_id, None)
             if call.placed:
                 self.gate.leave()
+            call.pump = None  # which knows the call: each would keep the other for the collector
             self.observer.ended(call.record)
 
     # 1 authenticate: headers only, before the body is read
@@ -146,8 +147,7 @@ class Relay:
     async def _authenticate(self, call: Call) -> None:
         caller = call.known_caller or await authenticate(self.keyring, call.exchange, call.surface.face)
         call.known_caller = caller
-        call.record.workspace_id = caller.workspace_id
-        call.record.key_id = caller.key_id
+        call.record.workspace_id, call.record.key_id = caller.workspace_id, caller.key_id
         call.via = via.onward(call.exchange.header(via.HEADER), self.instance)
 
     # 2 decode
@@ -171,7 +171,7 @@ class Relay:
             )
         if call.surface.recall is not None:
             call.opened = await recall(self.memory, call, call.surface.recall, envelope)
-        if MARK in body or call.opened is not envelope:
+        if body.find(MARK) >= 0 or call.opened is not envelope:
             await attach(self.files, call)
         return route
 
@@ -202,8 +202,7 @@ class Relay:
             except MiraError as none_left:
                 raise soonest(last, none_left) from None
             tried.append(offer.node)
-            call.record.attempts = len(tried)
-            call.record.node = offer.node.name
+            call.record.node, call.record.attempts = offer.node.name, len(tried)
             self.router.begin(call, offer)
             try:
                 await self._ask(call, offer, others=len(tried) < min(MAX_ATTEMPTS, len(route.offers)))

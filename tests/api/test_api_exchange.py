@@ -1,6 +1,8 @@
 """One connection at a time: bodies in every form, answers in order, slow and leaving clients."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from raw_http import chunked, connected, request
@@ -309,3 +311,21 @@ async def test_a_client_that_goes_on_sending_after_its_answer_is_cut_in_the_end(
             while server.state.connections:
                 await client.sent(b"x" * 1000)
                 await asyncio.sleep(0)
+
+
+async def test_a_request_that_was_answered_is_freed_without_the_collector(serve):
+    requests = []
+
+    async def remembered(exchange):
+        requests.append(weakref.ref(exchange._cycle))
+        await echo(exchange)
+
+    gc.disable()
+    try:
+        async with serve(remembered) as server, connected(server.port) as client:
+            for body in (b"one", b"two", b"three"):
+                client.send(request(body=body))
+                assert (await client.answer()).body == body
+            assert [known() is None for known in requests[:-1]] == [True, True]
+    finally:
+        gc.enable()

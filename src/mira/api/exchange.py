@@ -48,7 +48,8 @@ class AsgiExchange:
 
     def __init__(self, scope: Scope, receive: Receive, more_headers: Headers) -> None:
         self._wire: WireProtocol = scope["mira.wire"]
-        self._cycle: RequestResponseCycle = scope["mira.cycle"]
+        assert self._wire.answering is not None
+        self._cycle: RequestResponseCycle = self._wire.answering
         self._sent: Headers = scope["headers"]
         self._headers = dict(self._sent)
         self._more_headers = more_headers

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from mira.core.octets import CR, LF
+
 HEAD_LIMIT_BYTES = 64 * 1024
 HEADER_LIMIT_COUNT = 128
 HEAD_TIMEOUT_S = 10.0
@@ -74,7 +76,8 @@ class WireProtocol(HttpToolsProtocol):
     _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _task: asyncio.Task[None] | None = None
-    _task_cycle: RequestResponseCycle | None = None
+    #: The request whose task began last. It is not told in the scope: each would keep the other for the collector.
+    answering: RequestResponseCycle | None = None
     _lingering = False
     _body_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
@@ -153,7 +156,6 @@ class WireProtocol(HttpToolsProtocol):
         scope["mira.wire"] = self
         scope["mira.listener"] = self.listener
         super().on_headers_complete()
-        scope["mira.cycle"] = self.cycle
         if self._draining or self.config.draining:
             self.cycle.keep_alive = False
 
@@ -218,26 +220,24 @@ class WireProtocol(HttpToolsProtocol):
 
     def task_of(self, cycle: RequestResponseCycle) -> asyncio.Task[None] | None:
         """The task that answers a request, while it does."""
-        return self._task if cycle is self._task_cycle else None
+        return self._task if cycle is self.answering else None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # As uvicorn does, but the task is kept by name: whoever answers a client that leaves must be able to stop.
-        self._task_cycle = cycle
+        self.answering = cycle
         task = self._task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
     def head(self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The bytes of an answer's head. Values that could end a header early are refused (ValueError)."""
-        lines = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
-            if b"\r" in value or b"\n" in value:
-                raise ValueError("a header must not hold a line break")
-            lines += (name, b": ", value, b"\r\n")
+        lines = [name + b": " + value for name, value in (*self.server_state.default_headers, *headers)]
         if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            lines.append(b"connection: close")
+        head = b"".join(lines)
+        if CR in head or LF in head:
+            raise ValueError("a header must not hold a line break")
+        return STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n"
 
     def finished(self, cycle: RequestResponseCycle) -> None:
         """An answer was written to its end past uvicorn's `send`: its cycle ends as if it had gone through there."""

@@ -56,10 +56,12 @@ class Books:
         record.reported_nanocredits = reported
         self._finish_record(call, status, error.kind.name.lower() if error else None)
         call.settled = True
-        # A cost that only the node vouches for is never more than what was set aside.
-        told = reported is not None and offer.node.trusts_cost
+        told = reported if offer.node.trusts_cost else None
         if call.attempt is not None:
-            spent = call.attempt.spent_nanocredits = _charged(usage, offer)
+            spent = computed if told is None else told
+            if offer.own_price is not None:
+                spent = _charged(usage, offer)
+            call.attempt.spent_nanocredits = spent
             unsaid = reported is None and offer.node.trusts_cost and spent != computed
             if (record.tried or unsaid) and len(record.tried) < record.attempts:
                 self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
@@ -67,7 +69,8 @@ class Books:
             call.hold.id,
             actual,
             record,
-            cap_at_hold=told,
+            # A cost that only the node vouches for is never more than what was set aside.
+            cap_at_hold=told is not None,
             attempt_cost_nanocredits=call.attempt_cost_nanocredits,
             render=render if call.claim else None,
         )

@@ -31,7 +31,7 @@ def opened(body: bytes, decoder: msgspec.json.Decoder[T], one_of: Mapping[str, s
         raise not_json() from None
     if is_too_deep(body):
         raise too_deep()
-    for name in list(fields):
-        if name.startswith(OWN_PREFIX):
+    if OWN_PREFIX in " ".join(fields):
+        for name in [name for name in fields if name.startswith(OWN_PREFIX)]:
             del fields[name]
     return request, fields

@@ -7,6 +7,7 @@ character may be cut between two pieces but never between two frames.
 
 from msgspec import Struct
 
+from mira.core.octets import CR
 from mira.errors import Kind, MiraError
 
 #: Images travel in frames as base64; beyond this a node is broken.
@@ -26,26 +27,23 @@ class Message(Struct, frozen=True):
 class Frames:
     """Collects bytes and gives whole frames, each ending in one blank line ("…\\n\\n").
 
-    `feed` raises MiraError UPSTREAM_FAILED where a frame outgrows `MAX_FRAME_BYTES`.
+    `feed` raises MiraError UPSTREAM_FAILED where a frame outgrows `MAX_FRAME_BYTES`. `idle` is true while nothing is
+    held back, so that the next byte begins a frame.
     """
 
-    __slots__ = ("_after_cr", "_held", "_searched")
+    __slots__ = ("_after_cr", "_held", "_searched", "idle")
 
     def __init__(self) -> None:
         self._held = bytearray()
         self._searched = 0
         self._after_cr = False
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is held back: the next byte begins a frame."""
-        return not self._held and not self._after_cr
+        self.idle = True
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that these bytes complete."""
         held = self._held
         # Most pieces are one frame.
-        if self.idle and data.find(b"\n\n") == len(data) - 2 > 0 and b"\r" not in data and data[:1] != b"\n":
+        if self.idle and data.find(b"\n\n") == len(data) - 2 > 0 and CR not in data and data[:1] != b"\n":
             return [data]
         held += self._with_lf(data)
         frames: list[bytes] = []
@@ -59,8 +57,10 @@ class Frames:
             end = held.find(b"\n\n", start)
         del held[:start]
         self._searched = max(0, len(held) - 1)
+        self.idle = not held and not self._after_cr
         if len(held) > MAX_FRAME_BYTES:
             held.clear()
+            self.idle = not self._after_cr
             raise MiraError(Kind.UPSTREAM_FAILED, "The upstream sent a stream event that is too large.")
         return frames
 
@@ -68,13 +68,14 @@ class Frames:
         """The last frame where its blank line never came ("" if nothing is left), closed with one."""
         rest = bytes(self._held).strip(b"\n")
         self._held.clear()
+        self.idle = not self._after_cr
         return rest + b"\n\n" if rest else b""
 
     def _with_lf(self, data: bytes) -> bytes:
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
-        if b"\r" in data:
+        if CR in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data

@@ -49,7 +49,6 @@ class CallRecord(Struct, kw_only=True):
     first_content_ms: int | None = None
     duration_ms: int = 0
     attempts: int = 0
-    tried: tuple[Tried, ...] = ()
     status: int = 0
     error: str | None = None
     usage: Usage = Usage()
@@ -57,6 +56,7 @@ class CallRecord(Struct, kw_only=True):
     computed_nanocredits: int = 0
     reported_nanocredits: int | None = None
     billed_nanocredits: int = 0
+    tried: tuple[Tried, ...] = ()
 
     @property
     def failed_attempts(self) -> tuple[Tried, ...]:

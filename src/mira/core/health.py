@@ -308,10 +308,12 @@ class Attempt(Struct, eq=False):
         waiting = self.timed.waiting
         if waiting.pop(self, None) is not None:
             self.proved = True
-            self.health.proved_s = max(self.health.proved_s, self.started_s)
-            self.lane.proved_s = max(self.lane.proved_s, self.started_s)
+            health, lane = self.health, self.lane
+            health.proved_s = max(health.proved_s, self.started_s)
+            lane.proved_s = max(lane.proved_s, self.started_s)
             self.timed.sample(now_s - self.started_s, now_s)
-            self._prove(now_s)
+            if health.block is not None or lane.block is not None:
+                self._prove(now_s)
             if self.doubted:
                 # It was asked to show whether it has recovered: what still hangs from before is no news.
                 self.timed.recovered_s = now_s

@@ -5,6 +5,7 @@ One credit is one US dollar. A balance counts nano-credits (10^-9), a price coun
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 NANO_PER_CREDIT = 10**9
 PICO_PER_NANO = 1000
@@ -22,8 +23,12 @@ def nanocredits(text: str) -> int:
     return amount
 
 
+@lru_cache(maxsize=256)
 def credits_text(amount_nanocredits: int) -> str:
-    """Renders nano-credits as a decimal string of credits without trailing zeros ("0.00042", "10")."""
+    """Renders nano-credits as a decimal string of credits without trailing zeros ("0.00042", "10").
+
+    The cost of a call is told three times: in its answer, in a header and in the log.
+    """
     sign, whole = ("-", -amount_nanocredits) if amount_nanocredits < 0 else ("", amount_nanocredits)
     units, rest = divmod(whole, NANO_PER_CREDIT)
     return f"{sign}{units}" if not rest else f"{sign}{units}.{rest:09d}".rstrip("0")

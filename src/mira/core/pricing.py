@@ -7,6 +7,7 @@ counts say, an amount is never negative and never above what the ledger can hold
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from mira.core.money import MAX_NANOCREDITS, PICO_PER_NANO, exact_ratio
 from mira.core.usage import Usage
@@ -99,6 +100,8 @@ class Bill(NamedTuple):
 Markup = tuple[int, int]
 
 PRICE_FIELDS = tuple(name for name in Price.__struct_fields__ if name.endswith("_picocredits"))
+#: Where a usage has the counts of which most calls have nothing.
+_RARE = slice(Usage.__struct_fields__.index("audio_input_tokens"), Usage.__struct_fields__.index("pages") + 1)
 FREE = Price(input_picocredits=0, output_picocredits=0, free=True)
 PAR: Markup = (1, 1)
 
@@ -196,8 +199,10 @@ def bill(usage: Usage, price: Price, *, trusted: bool, markup: Markup = PAR) -> 
         reported = None if reported < 0 else min(reported, MAX_NANOCREDITS)
     if price.free:
         return Bill(0, reported, 0)
-    charged = reported * PICO_PER_NANO if trusted and reported is not None else cost
-    return Bill(_nano(cost, PAR), reported, _nano(charged, markup))
+    computed = _nano(cost, PAR)
+    if trusted and reported is not None:
+        return Bill(computed, reported, _nano(reported * PICO_PER_NANO, markup))
+    return Bill(computed, reported, computed if markup == PAR else _nano(cost, markup))
 
 
 def charged_nanocredits(usage: Usage, price: Price, *, trusted: bool) -> int:
@@ -217,7 +222,10 @@ def _nano(amount_picocredits: int, markup: Markup) -> int:
     if amount_picocredits <= 0:
         return 0
     numerator, denominator = markup
-    return min(-(-amount_picocredits * numerator // (denominator * PICO_PER_NANO)), MAX_NANOCREDITS)
+    amount = -(-amount_picocredits * numerator // (denominator * PICO_PER_NANO))
+    if amount > MAX_NANOCREDITS:
+        return MAX_NANOCREDITS
+    return amount
 
 
 def _cost_picocredits(usage: Usage, price: Price) -> int:
@@ -226,7 +234,6 @@ def _cost_picocredits(usage: Usage, price: Price) -> int:
     if price.tiers:
         price = _prices(price, usage.prompt_tokens)[-1]
     fresh, output = price.input_picocredits, price.output_picocredits
-    write_5m = _or(price.cache_write_5m_picocredits, fresh)
     total = 0
     # Most calls have two or three classes; a class that is absent costs one comparison.
     if usage.input_tokens > 0:
@@ -238,10 +245,11 @@ def _cost_picocredits(usage: Usage, price: Price) -> int:
     if usage.reasoning_tokens > 0:
         total += usage.reasoning_tokens * _or(price.reasoning_picocredits, output)
     if usage.cache_write_5m_tokens > 0:
-        total += usage.cache_write_5m_tokens * write_5m
+        total += usage.cache_write_5m_tokens * _or(price.cache_write_5m_picocredits, fresh)
     if usage.cache_write_1h_tokens > 0:
+        write_5m = _or(price.cache_write_5m_picocredits, fresh)
         total += usage.cache_write_1h_tokens * _or(price.cache_write_1h_picocredits, write_5m)
-    return total + _rare_picocredits(usage, price)
+    return total + _rare_picocredits(usage, price) if any(astuple(usage)[_RARE]) else total
 
 
 def _rare_picocredits(usage: Usage, price: Price) -> int:

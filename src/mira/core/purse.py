@@ -42,8 +42,10 @@ class Purse(Struct):
 
     def release(self, worst_nanocredits: int, cost_nanocredits: int) -> None:
         """A call has ended at this cost."""
-        self.reserved_nanocredits = max(0, self.reserved_nanocredits - worst_nanocredits)
-        self.spent_nanocredits += max(0, cost_nanocredits)
+        if worst_nanocredits:
+            self.reserved_nanocredits = max(0, self.reserved_nanocredits - worst_nanocredits)
+        if cost_nanocredits > 0:
+            self.spent_nanocredits += cost_nanocredits
 
     def tell(
         self, available_nanocredits: int | None, now_s: float, spent_before_nanocredits: int | None = None

@@ -28,8 +28,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     media_ms: int = 0
     characters: int = 0
     pages: int = 0
-    reported_cost_nanocredits: int | None = None
     estimated: bool = False
+    reported_cost_nanocredits: int | None = None
 
     @property
     def prompt_tokens(self) -> int:

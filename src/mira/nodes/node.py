@@ -1,6 +1,7 @@
 """One upstream of the fleet at run time: its address, its credential, its models and its health."""
 
 import logging
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -83,6 +84,7 @@ class Node:
         self.name = config.name
         self.cap_field = kind.cap_field
         self.ways = ways_of(config)
+        self._way_of = {way.codec.name: way for way in self.ways}
         self.dialect = dialect_of(config)
         self.trusts_cost = kind.trusts_cost or config.reported_cost
         self.keeps_statement = kind.name == "mira"
@@ -146,7 +148,7 @@ class Node:
                 return client
         return self.ways[0].codec
 
-    async def open(
+    def open(
         self,
         codec: NodeCodec,
         body: bytes,
@@ -157,19 +159,19 @@ class Node:
         passed: RequestHead | None,
         timeouts: Timeouts | None = None,
         via: str = "",
-    ) -> Any:
-        """Sends a model request in a protocol that the node speaks; returns the response once its head is in.
+    ) -> Awaitable[Any]:
+        """Sends a model request in a protocol that the node speaks; gives the response once its head is in.
 
         `passed` is the client's head where its request passes through: what the kind forwards is taken from there.
         `timeouts` are this attempt's, where they are not the node's own; `via` names the Miras that the request has
         passed, for a node that is one.
         """
-        way = next(way for way in self.ways if way.codec is codec)
+        way = self._way_of[codec.name]
         path = way.stream_path if stream and way.stream_path is not None else way.path
         limits = timeouts or self.timeouts
-        return await self.post(path, body, request_id, model=model, passed=passed, timeouts=limits, via=via)
+        return self.post(path, body, request_id, model=model, passed=passed, timeouts=limits, via=via)
 
-    async def post(
+    def post(
         self,
         path: str,
         body: bytes,
@@ -181,7 +183,7 @@ class Node:
         via: str = "",
         content_type: str | None = None,
         idempotency_key: str | None = None,
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """Sends a body to a path of the node's, where `{model}` stands for the model; `passed`, `via` as in `open`.
 
         The body is JSON, unless another `content_type` is given. An `idempotency_key` tells the node that a request
@@ -204,7 +206,7 @@ class Node:
                 told = {name: value for name in self.kind.forwarded if (value := passed.header(name)) is not None}
                 own.update({name: value.encode("latin-1") for name, value in told.items()})
             headers += own.items()
-        return await self.pool.request("POST", path, headers, body, timeouts=timeouts)
+        return self.pool.request("POST", path, headers, body, timeouts=timeouts)
 
     def media(self, output: str) -> Shape | None:
         """How the node is asked for an image, a video and the like; None where it makes none."""

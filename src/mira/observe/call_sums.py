@@ -6,20 +6,23 @@ them, which is felt at thousands of calls a second.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from operator import add
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from mira.core.call import CallRecord
+from mira.core.usage import Usage
 
 OTHER = "other"
 NANO = 1e-9
+MS_PER_S = 1000
 
 FIRST_CONTENT_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 DURATION_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 600)
 
-#: Classes of tokens by the name of their count in `Usage`; each token is in exactly one.
+#: Classes of tokens by the name of their count, as `Usage` begins with them; each token is in exactly one.
 TOKEN_CLASSES = {
     "input_tokens": "input",
     "cache_read_tokens": "cache_read",
@@ -33,38 +36,45 @@ TOKEN_CLASSES = {
     "image_output_tokens": "image_output",
 }
 
-#: Their counts in that order.
-token_counts = attrgetter(*TOKEN_CLASSES)
-
-_NO_TOKENS = (0,) * len(TOKEN_CLASSES)
+_CLASSES = len(TOKEN_CLASSES)
+_NO_TOKENS = (0,) * _CLASSES
 
 Key = tuple[str, str, str, str | None, int]
 
 
-class Times:
-    """How long something took: the sum in milliseconds, and how many fell into each bucket."""
+def token_counts(usage: Usage) -> tuple[int, ...]:
+    """The counts of `TOKEN_CLASSES`."""
+    return astuple(usage)[:_CLASSES]
 
-    __slots__ = ("_bounds_ms", "_bounds_s", "_counts", "_sum_ms")
 
-    def __init__(self, bounds_s: Sequence[float]) -> None:
-        self._bounds_s = bounds_s
-        self._bounds_ms = [round(bound * 1000) for bound in bounds_s]
-        self._counts = [0] * (len(bounds_s) + 1)
-        self._sum_ms = 0
+class Spread:
+    """How large something was: the sum, and how many fell into each bucket.
 
-    def add(self, duration_ms: int) -> None:
+    `bounds` are told as they are; what is added is in parts of them, `parts` to one.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_limits", "_parts", "_sum")
+
+    def __init__(self, bounds: Sequence[float], parts: int = 1) -> None:
+        self._bounds = bounds
+        self._parts = parts
+        self._limits = [bound if parts == 1 else round(bound * parts) for bound in bounds]
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, size: float) -> None:
         """One more."""
-        self._sum_ms += duration_ms
-        self._counts[bisect_left(self._bounds_ms, duration_ms)] += 1
+        self._sum += size
+        self._counts[bisect_left(self._limits, size)] += 1
 
-    def tell(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+    def tell(self, family: HistogramMetricFamily, labels: Sequence[str] = ()) -> None:
         """Writes the buckets, each with those below it, as Prometheus has them."""
         below = 0
         buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*self._bounds_s, float("inf")), self._counts, strict=True):
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             below += count
             buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
-        family.add_metric(labels, buckets, self._sum_ms / 1000)
+        family.add_metric(labels, buckets, self._sum / self._parts)
 
 
 class PairSum:
@@ -75,8 +85,8 @@ class PairSum:
     def __init__(self) -> None:
         self.attempts = 0
         self.cost_nanocredits = 0
-        self.duration = Times(DURATION_S)
-        self.first_content = Times(FIRST_CONTENT_S)
+        self.duration = Spread(DURATION_S, MS_PER_S)
+        self.first_content = Spread(FIRST_CONTENT_S, MS_PER_S)
         self.tokens = list(_NO_TOKENS)
 
 
@@ -101,7 +111,7 @@ class CallSum(Struct):
         pair.cost_nanocredits += record.billed_nanocredits
         counts = token_counts(record.usage)
         if counts != _NO_TOKENS:
-            pair.tokens = list(map(int.__add__, pair.tokens, counts))
+            pair.tokens = list(map(add, pair.tokens, counts))
         if record.attempts:
             pair.attempts += 1
 

@@ -1,6 +1,7 @@
 """What is told of a call while it runs and when it is over: figures and one line of the log, from its record alone."""
 
 import logging
+from itertools import compress
 from typing import Any
 
 from mira.core.call import CallRecord
@@ -56,7 +57,7 @@ def members(record: CallRecord, model: str) -> dict[str, Any]:
         told["failed_attempts"] = [{"node": failed.node, "reason": failed.outcome} for failed in failed_attempts]
     counts = token_counts(record.usage)
     if any(counts):
-        told["tokens"] = {name: count for name, count in zip(TOKEN_CLASSES.values(), counts, strict=True) if count}
+        told["tokens"] = dict(zip(compress(TOKEN_CLASSES.values(), counts), compress(counts, counts), strict=True))
         told["estimated"] = record.usage.estimated
     if record.held_nanocredits:
         told["cost"] = credits_text(record.billed_nanocredits)

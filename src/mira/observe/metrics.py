@@ -10,12 +10,12 @@ import platform
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mira.core.call import CallRecord
-from mira.observe.call_sums import NANO, OTHER, CallSum, CallSums
+from mira.observe.call_sums import NANO, OTHER, CallSum, CallSums, Spread
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 NO_NODE = "none"
@@ -82,7 +82,7 @@ class Metrics:
         self._nodes = nodes
         self._look = standing
         self._standing = Standing()
-        self._calls: tuple[Metric, ...] = ()
+        self._counted: tuple[Metric, ...] = ()
         self._in_flight = 0
         self._reasons: set[str] = set()
         self._sums = CallSums(MOST_SETS)
@@ -90,20 +90,11 @@ class Metrics:
             "mira_failovers", "Attempts after which another node was tried.", ("node", "reason"), registry=registry
         )
         self._refusals = Counter("mira_refusals", "Calls that ended in an error.", ("kind",), registry=registry)
-        self._batch = Histogram(
-            "mira_ledger_batch_operations", "Operations of a transaction.", buckets=BATCH_OPERATIONS, registry=registry
-        )
-        self._commit = Histogram(
-            "mira_ledger_commit_seconds", "Begin of a transaction to its end on disk.", buckets=COMMIT_S,
-            registry=registry,
-        )  # fmt: skip
-        self._lag = Histogram(
-            "mira_event_loop_lag_seconds", "How late the event loop came to a timer.", buckets=LAG_S, registry=registry
-        )
+        self._batch, self._commit, self._lag = Spread(BATCH_OPERATIONS), Spread(COMMIT_S), Spread(LAG_S)
         self._drift = Gauge(
             "mira_node_drift_ratio", "Our books beside the node's, last compared.", ("node",), registry=registry
         )
-        self.loop_lagged: Add = self._lag.observe
+        self.loop_lagged: Add = self._lag.add
         build = Gauge("mira_build_info", "Always 1.", ("version", "python"), registry=registry)
         build.labels(version, platform.python_version()).set(1)
         registry.register(self)
@@ -112,7 +103,7 @@ class Metrics:
     async def exposition(self) -> bytes:
         """All figures in Prometheus's text format. Written in a thread, since thousands of series take a while."""
         self._standing = self._look()
-        self._calls = self._sums.families()
+        self._counted = (*self._sums.families(), *self._spreads())
         return await asyncio.to_thread(generate_latest, self.registry)
 
     def began(self) -> None:
@@ -132,8 +123,8 @@ class Metrics:
 
     def batch_committed(self, operations: int, duration_s: float) -> None:
         """Counts a transaction of the ledger."""
-        self._batch.observe(operations)
-        self._commit.observe(duration_s)
+        self._batch.add(operations)
+        self._commit.add(duration_s)
 
     def reconciled(self, node: str, drift_ratio: float) -> None:
         """Notes how far our books and a node's statement are apart."""
@@ -175,7 +166,18 @@ class Metrics:
             if node.credits is not None:
                 balance.add_metric((node.name,), node.credits)
         yield from (jobs, state, condition, in_flight, latency, balance)
-        yield from self._calls
+        yield from self._counted
+
+    def _spreads(self) -> Iterator[Metric]:
+        """What is counted here. For the event loop, which alone adds to it."""
+        for name, help_text, spread in (
+            ("mira_ledger_batch_operations", "Operations of a transaction.", self._batch),
+            ("mira_ledger_commit_seconds", "Begin of a transaction to its end on disk.", self._commit),
+            ("mira_event_loop_lag_seconds", "How late the event loop came to a timer.", self._lag),
+        ):
+            histogram = HistogramMetricFamily(name, help_text)
+            spread.tell(histogram)
+            yield histogram
 
     def _reason(self, reason: str) -> str:
         if reason not in self._reasons:

@@ -102,15 +102,16 @@ class Batch:
         """Decides and writes; returns whether anything was written."""
         self._look_up(connection, sql)
         self._load(connection, sql)
+        # By their exact types: `isinstance` takes a detour for each class of structs that an operation is not of.
         for op in self.ops:
-            if isinstance(op, ReserveOp):
+            if type(op) is ReserveOp:
                 self._reserve(op)
-            elif isinstance(op, CloseOp):
+            elif type(op) is CloseOp:
                 self._close(op)
-            elif isinstance(op, RecordOp):
+            elif type(op) is RecordOp:
                 self._record(op.record, 0, 0)
                 self._answers.append((op.future, None))
-            elif isinstance(op, TopUpOp):
+            elif type(op) is TopUpOp:
                 self._top_up(op)
             else:
                 self._answers.append((op.future, None))
@@ -158,9 +159,21 @@ class Batch:
     # Looking up what is not in memory
 
     def _look_up(self, connection: Driver, sql: Statements) -> None:
-        closes = {op.hold_id: op for op in self.ops if isinstance(op, CloseOp) and self._is_unknown(op)}
-        top_ups = {_top_up_idem(op): op for op in self.ops if isinstance(op, TopUpOp)}
-        records = [op.record.request_id for op in self.ops if isinstance(op, RecordOp) and op.again]
+        closes: dict[str, None] = {}
+        top_ups: dict[str, None] = {}
+        records: list[str] = []
+        chores: list[MaintainOp] = []
+        for op in self.ops:
+            if type(op) is CloseOp:
+                if self._is_unknown(op):
+                    closes[op.hold_id] = None
+            elif type(op) is TopUpOp:
+                top_ups[_top_up_idem(op)] = None
+            elif type(op) is RecordOp:
+                if op.again:
+                    records.append(op.record.request_id)
+            elif type(op) is MaintainOp:
+                chores.append(op)
         if closes or top_ups or records:
             idems = [*map(_settle_idem, closes), *top_ups]
             holds, transfers, recorded = connection.load(
@@ -169,9 +182,8 @@ class Batch:
             self._found = {hold_id: _found(*row) for hold_id, *row in holds}
             self._counted = dict(transfers)
             self._recorded = {request_id for (request_id,) in recorded}
-        for op in self.ops:
-            if isinstance(op, MaintainOp):
-                self._maintain(connection, sql, op)
+        for chore in chores:
+            self._maintain(connection, sql, chore)
 
     def _is_unknown(self, op: CloseOp) -> bool:
         """Whether a close has to be found by its row; so it stays when it is decided again."""
@@ -226,20 +238,20 @@ class Batch:
         claims = []
         live = self._live
         for op in self.ops:
-            if isinstance(op, ReserveOp):
+            if type(op) is ReserveOp:
                 request = op.request
                 workspaces.add(request.workspace_id)
                 if request.caps:
                     caps.update(request.caps)
                 if request.claim is not None:
                     claims.append((request.workspace_id, request.claim.key))
-            elif isinstance(op, CloseOp):
+            elif type(op) is CloseOp:
                 if not op.from_row:
                     hold = live[op.hold_id]
                     workspaces.add(hold.workspace_id)
                     if hold.caps:
                         caps.update(hold.caps)
-            elif isinstance(op, TopUpOp):
+            elif type(op) is TopUpOp:
                 workspaces.add(op.workspace_id)
         if not workspaces:
             return
@@ -335,7 +347,7 @@ class Batch:
         if found.caps:
             used = found.tokens if op.swept else _used_tokens(op.record)
             self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
-        if isinstance(found, FoundHold) and found.owner_epoch == JOBS_EPOCH:
+        if type(found) is FoundHold and found.owner_epoch == JOBS_EPOCH:
             self._close_job(op, found, billed)
         else:
             self._claims.close(op, found, billed)

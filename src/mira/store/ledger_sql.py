@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from sqlalchemy import Dialect, Table, and_, bindparam, delete, literal_column, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
@@ -74,9 +74,8 @@ CLAIM_KEY = ("workspace_id", "key")
 CLAIM_OUTCOME = ("state", "status", "headers", "body", "expires_at_ms")
 USAGE_KEY = tuple(column.name for column in usage_hour.columns if column.name not in USAGE_SUMS)
 CALL_COLUMNS = tuple(column.name for column in call.columns)
-
-#: A call record's row, in the order of the table's columns.
-call_row = attrgetter(*(f"usage.{name}" if name in USAGE_FIELDS else name for name in CALL_COLUMNS))
+#: Where a call record has its usage, whose fields are columns of the call; the attempts, its last field, are none.
+USAGE_AT = CallRecord.__struct_fields__.index("usage")
 
 
 class Statements(Struct, frozen=True):
@@ -207,8 +206,9 @@ def _names(table: Table) -> tuple[str, ...]:
 
 
 def row_of(record: CallRecord) -> tuple[Any, ...]:
-    """A call record as a row of `call`."""
-    return call_row(record)
+    """A call record as a row of `call`, whose columns are in the order of the fields of the record and its usage."""
+    told = astuple(record)
+    return (*told[:USAGE_AT], *astuple(record.usage), *told[USAGE_AT + 1 : -1])
 
 
 def attempt_rows(record: CallRecord) -> list[tuple[Any, ...]]:

@@ -54,4 +54,4 @@ class UsageSums:
 
 
 def _sane(count: int) -> int:
-    return min(max(count, 0), MOST)
+    return count if 0 <= count <= MOST else min(max(count, 0), MOST)

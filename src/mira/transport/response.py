@@ -149,6 +149,7 @@ class Response:
             self.fail(TransportError("closed", reached=True))
             self._let_go()
         self._chunks.clear()
+        self._on_data = None  # whose owner has this answer: each would keep the other for the collector
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body from the connection; may raise, and the connection fails the answer then."""

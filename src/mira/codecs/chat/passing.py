@@ -14,8 +14,6 @@ from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
 CAP_FIELDS = ("max_tokens", "max_completion_tokens")
-#: What messages with signed or encrypted thinking have in them.
-_SIGNED = (b'"reasoning_details"', b'"extra_content"', b'"signature"', b'"redacted_thinking"')
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -32,9 +30,19 @@ def pass_request(envelope: Envelope, target: Target) -> bytes:
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
     said = bytes(fields["messages"])
-    if any(name in said for name in _SIGNED):
+    if _may_be_signed(said):
         fields["messages"] = _without_foreign(fields["messages"], dialect_of(target.dialect))
     return msgspec.json.encode(fields)
+
+
+def _may_be_signed(messages: bytes) -> bool:
+    """Whether there is anything in messages that signed or encrypted thinking has in it."""
+    return (
+        messages.find(b'"reasoning_details"') >= 0
+        or messages.find(b'"extra_content"') >= 0
+        or messages.find(b'"signature"') >= 0
+        or messages.find(b'"redacted_thinking"') >= 0
+    )
 
 
 def pass_answer(body: bytes, context: Context) -> "PassedAnswer":
@@ -86,7 +94,7 @@ class PassedAnswer:
 def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
     """A node's own usage with what Mira charges as its `cost`, and without what explained the node's own."""
     raw = bytes(usage)
-    if b"cost" not in raw and raw.count(b":") and raw.endswith(b"}"):
+    if raw.find(b"cost") < 0 < raw.find(b":") and raw.endswith(b"}"):
         return Raw(b'%b,"cost":%b}' % (raw[:-1], bytes(cost_literal(cost_nanocredits))))
     told = _FIELDS.decode(usage)
     for name in ("cost_details", "is_byok"):

@@ -18,6 +18,7 @@ from mira.codecs.chat.usage import read_usage, usage_body
 from mira.codecs.codec import Context, Tally
 from mira.codecs.lenient import loose
 from mira.codecs.sse import DONE, Frames, data_frame, read
+from mira.core.octets import BRACKET, CR, LF, QUOTE
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -49,12 +50,12 @@ def _is_plain(data: bytes) -> bool:
         data.startswith(b"data: ")
         and data.endswith(b"\n\n")
         and (lines == 2 or data.count(b"\n\ndata: ") * 2 == lines - 2)
-        and b"[]" not in data
-        and b'"error"' not in data
+        and data.find(b"[]") < 0
+        and data.find(b'"error"') < 0
         and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null') + data.count(b'"finish_reason": null')
         and data.count(b'"usage"') == data.count(b'"usage":null') + data.count(b'"usage": null')
-        and b"[DONE]" not in data
-        and b"\r" not in data
+        and data.find(b"[DONE]") < 0
+        and CR not in data
     )
 
 
@@ -159,7 +160,7 @@ class PassedStream:
         if before and data.startswith(before) and data.endswith(after):
             said = data[len(before) : -len(after)]
             # Nothing here ends the string or the frame, so all the rest is known.
-            if not (b'"' in said or b"\n" in said or b"\r" in said or b"[" in said or said.endswith(b"\\")):
+            if not (QUOTE in said or LF in said or CR in said or BRACKET in said or said.endswith(b"\\")):
                 self._texts.append(said)
                 return True
         if not _is_plain(data):

@@ -47,8 +47,11 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
     outputs = plain.completion_tokens_details or _NO_DETAILS
     prompt, cached = plain.prompt_tokens, inputs.cached_tokens
     completion, reasoning = _completion(prompt, plain.completion_tokens, plain.total_tokens, outputs.reasoning_tokens)
-    fresh, said = max(0, prompt - cached), max(0, completion - reasoning)
-    audio_in, audio_out = min(fresh, inputs.audio_tokens), min(said, outputs.audio_tokens)
+    fresh = prompt - cached if cached < prompt else 0
+    said = completion - reasoning if reasoning < completion else 0
+    audio_in, audio_out = inputs.audio_tokens, outputs.audio_tokens
+    if audio_in or audio_out:
+        audio_in, audio_out = min(fresh, audio_in), min(said, audio_out)
     return Usage(
         input_tokens=fresh - audio_in,
         cache_read_tokens=cached,

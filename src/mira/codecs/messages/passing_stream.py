@@ -19,6 +19,7 @@ from mira.codecs.messages.errors import parse_error_in_band, render_error
 from mira.codecs.messages.passing import add_piece, told_usage
 from mira.codecs.messages.usage import Running
 from mira.codecs.sse import Frames, event_frame, read
+from mira.core.octets import CR
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -46,11 +47,11 @@ _PLAIN = (b"event: content_block_", b"event: ping\n")
 
 def _is_plain(data: bytes) -> bool:
     """Whether these are whole frames of two lines each, and all of them parts of blocks, or pings."""
-    if not (data.startswith(_PLAIN) and data.endswith(b"\n\n")) or b"\r" in data:
+    if not (data.startswith(_PLAIN) and data.endswith(b"\n\n")) or CR in data:
         return False
     lines = data.count(b"\n")
     if lines == 3:
-        return b"\ndata: " in data
+        return data.find(b"\ndata: ") > 0
     frames = data.count(b"\n\n")
     named = data.count(b"\n\nevent: content_block_") + data.count(b"\n\nevent: ping\n") + 1
     return lines == 3 * frames and named == frames and data.count(b"\ndata: ") == frames

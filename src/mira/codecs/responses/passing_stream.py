@@ -19,6 +19,7 @@ from mira.codecs.responses.errors import error_body, error_event
 from mira.codecs.responses.passing import settle
 from mira.codecs.responses.usage import usage_in
 from mira.codecs.sse import DONE, Frames, event_frame, read
+from mira.core.octets import CR
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -44,10 +45,10 @@ _DELTA = msgspec.json.Decoder(_Delta)
 def _is_plain(data: bytes) -> bool:
     """Whether these are whole frames of two lines each, an event's name and its data, and none that matters."""
     lines = data.count(b"\n")
-    if not (data.startswith(b"event: response.") and data.endswith(b"\n\n")) or b"\r" in data:
+    if not (data.startswith(b"event: response.") and data.endswith(b"\n\n")) or CR in data:
         return False
     if lines == 3:
-        return b"\ndata: " in data and not data.startswith(_WATCHED)
+        return data.find(b"\ndata: ") > 0 and not data.startswith(_WATCHED)
     frames = data.count(b"\n\n")
     return (
         lines == 3 * frames
