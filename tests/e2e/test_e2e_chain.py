@@ -120,9 +120,13 @@ async def test_a_client_that_leaves_closes_the_far_upstream(first, gateway, upst
     await client.leave()
     await asyncio.to_thread(request.closed.wait)
     stay.happen()
+    said = request.headers["x-request-id"]
+    record = await asyncio.to_thread(
+        eventually, lambda: next((line for line in gateway.admin("GET", "/calls")["data"] if line["id"] == said), None)
+    )
+    assert record["status"] == 499
     for each in (first, gateway):
         await asyncio.to_thread(eventually, lambda each=each: float(each.balance()["held"]) == 0)
-    assert gateway.call(request.headers["x-request-id"])["status"] == 499
 
 
 def test_two_miras_that_are_each_others_nodes_tell_of_the_loop(tmp_path):
