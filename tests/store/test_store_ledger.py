@@ -42,6 +42,18 @@ async def test_a_call_is_held_then_billed_and_recorded(database, ledger, reservi
     assert (await ledger.check())["ok"]
 
 
+async def test_every_field_of_a_record_is_kept_under_its_own_name(database, ledger, recording):
+    counts = {name: number for number, name in enumerate(Usage.__struct_fields__, 101)}
+    usage = Usage(**{**counts, "estimated": True})
+    words = ("client_request_id", "upstream_request_id", "key_id", "face", "protocol", "model", "node", "error")
+    numbers = ("first_content_ms", "duration_ms", "attempts", "status", "held_nanocredits", "reported_nanocredits")
+    told = {name: f"its {name}" for name in words} | {name: number for number, name in enumerate(numbers, 201)}
+    record = recording("r1", usage=usage, stream=True, computed_nanocredits=301, **told)
+    await ledger.top_up("w", 1000, "invoice")
+    await ledger.settle("r1", 302, record)
+    assert await Calls(database).get("r1", "w") == record
+
+
 async def test_a_voided_call_costs_nothing_and_is_recorded(database, ledger, reserving, recording):
     await ledger.top_up("w", 1000, "invoice")
     await ledger.reserve(reserving("r1", 400))
