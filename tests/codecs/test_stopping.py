@@ -15,6 +15,7 @@ from mira.codecs.translation import open_stream, read_answer
 from mira.core.conversation import Conversation, FinishReason
 from mira.core.events import Finish, Start, TextDelta, ToolCallStart
 from mira.core.usage import Usage
+from mira.errors import Kind, MiraError
 
 STOPS = ["one", "two", "three", "four", "five", "END", "ENDING"]
 
@@ -88,3 +89,13 @@ def test_a_text_in_any_pieces_ends_where_the_whole_would(text: str, stops: list[
     else:
         at, stop = found
         assert (said, told[-1]) == (text[:at], Finish(reason=FinishReason.STOP_SEQUENCE, stop_sequence=stop))
+
+
+@pytest.mark.parametrize("stops", [["x"] * 65, ["x" * 1025]], ids=["many", "long"])
+@pytest.mark.parametrize(("codec", "field"), [(CHAT, "stop"), (MESSAGES, "stop_sequences")], ids=["chat", "messages"])
+def test_more_sequences_than_anyone_needs_are_refused_by_name(codec: Codec, field: str, stops: list[str]):
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], field: stops}
+    with pytest.raises(MiraError) as refused:
+        codec.open_request(json.dumps(body).encode())
+    assert refused.value.kind is Kind.BAD_REQUEST
+    assert (refused.value.param or "").startswith(field)

@@ -105,9 +105,13 @@ class Gateway:
         self._ended = False
         self._reader = threading.Thread(target=self._read, args=(self.process,))
         self._reader.start()
-        # Its sockets listen before it says that it runs, so the request below waits in line until it serves.
-        self.says(lambda line: "Mira is running." in line or '"started"' in line, since=told)
-        assert self.http.get("/ready").status_code == 200
+        try:
+            # Its sockets listen before it says that it runs, so the request below waits in line until it serves.
+            self.says(lambda line: "Mira is running." in line or '"started"' in line, since=told)
+            assert self.http.get("/ready").status_code == 200
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def says(self, found: Callable[[str], bool], *, since: int = 0, timeout_s: float = PATIENCE_S) -> str:

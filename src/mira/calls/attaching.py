@@ -21,7 +21,11 @@ async def attach(files: Files, call: Call) -> None:
     """Puts the data of the files that a request names into it; MiraError NOT_FOUND with the field, TOO_LARGE."""
     envelope = call.asked = call.envelope
     trees = {name: msgspec.json.decode(raw) for name, raw in envelope.fields.items() if MARK in bytes(raw)}
-    wanted = {file_id: path for name, tree in trees.items() for file_id, path in references({name: tree}).items()}
+    wanted = {
+        file_id: path
+        for name, tree in trees.items()
+        for file_id, path in references({name: tree}, MAX_FILES + 1).items()
+    }
     if not wanted:
         return
     if len(wanted) > MAX_FILES:

@@ -31,11 +31,14 @@ class Attachment(Struct, frozen=True):
         return f"data:{self.mime_type};base64,{self.data}"
 
 
-def references(tree: Any) -> dict[str, str]:
-    """The ids of files in a decoded JSON value, each with the path at which it stands first."""
+def references(tree: Any, most: int) -> dict[str, str]:
+    """The ids of files in a decoded JSON value, up to `most`, each with the path at which it stands first."""
     found: dict[str, str] = {}
-    for path, name in _found(tree, ""):
-        found.setdefault(name, path)
+    for path, name in _found(tree, []):
+        if name not in found:
+            found[name] = "".join(path).lstrip(".")
+            if len(found) == most:
+                break
     return found
 
 
@@ -55,16 +58,26 @@ def attached(tree: Any, files: Mapping[str, Attachment]) -> Any:
     return {name: attached(value, files) for name, value in tree.items()}
 
 
-def _found(tree: Any, path: str) -> Iterator[tuple[str, str]]:
+def _found(tree: Any, path: list[str]) -> Iterator[tuple[list[str], str]]:
+    """The ids with the steps that lead to them, which hold until the next one is asked for.
+
+    The steps are put together by who needs them: names may be as long as the body.
+    """
     if isinstance(tree, dict):
         for name in (*(name for name, _ in _PLACES), "image_url"):
             if found := file_id(tree.get(name)):
-                yield f"{path}.{name}".lstrip("."), found
+                yield [*path, f".{name}"], found
         for name, value in tree.items():
-            yield from _found(value, f"{path}.{name}".lstrip("."))
+            if isinstance(value, dict | list):
+                path.append(f".{name}")
+                yield from _found(value, path)
+                path.pop()
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
-            yield from _found(value, f"{path}[{index}]")
+            if isinstance(value, dict | list):
+                path.append(f"[{index}]")
+                yield from _found(value, path)
+                path.pop()
 
 
 def file_id(value: Any) -> str:

@@ -40,20 +40,24 @@ def with_data(conversation: Conversation, loaded: Mapping[Linked, Inline]) -> Co
 def path_of(fields: Mapping[str, Raw], text: str) -> str | None:
     """Where a text stands in a request, as its client wrote it (`messages[0].content[1].image_url.url`)."""
     for name, raw in fields.items():
-        if found := _search(msgspec.json.decode(raw), text, name):
-            return found
+        if (found := _search(msgspec.json.decode(raw), text)) is not None:
+            return name + found
     return None
 
 
-def _search(value: Any, text: str, path: str) -> str | None:
+def _search(value: Any, text: str) -> str | None:
+    """The way from the value to the text, which is put together on the way back: names may be as long as the body."""
     if value == text:
-        return path
-    inner: Iterator[tuple[str, Any]] = iter(())
+        return ""
+    inner: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, dict):
-        inner = ((f"{path}.{name}", each) for name, each in value.items())
+        inner = iter(value.items())
     elif isinstance(value, list):
-        inner = ((f"{path}[{index}]", each) for index, each in enumerate(value))
-    return next((found for name, each in inner if (found := _search(each, text, name))), None)
+        inner = enumerate(value)
+    for step, each in inner:
+        if (found := _search(each, text)) is not None:
+            return (f"[{step}]" if isinstance(value, list) else f".{step}") + found
+    return None
 
 
 def _parts(turn: Turn) -> Iterator[Any]:

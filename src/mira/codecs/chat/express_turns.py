@@ -11,6 +11,7 @@ from mira.codecs.chat.dialects import Dialect
 from mira.codecs.chat.request import FORMAT
 from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
+from mira.codecs.joining import joined
 from mira.codecs.refusals import unsupported
 from mira.codecs.tool_names import plain_name
 from mira.core.conversation import (
@@ -56,21 +57,11 @@ def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) 
                 kinds.update({part.id: part for part in said if isinstance(part, ToolCall)})
                 told.append(AssistantTurn(parts=said, name=turn.name))
             case ToolTurn():
-                _add_results(told, turn, dialect, dropped, kinds)
+                if results := tuple(_result(result, dialect, dropped, kinds) for result in turn.results):
+                    told.append(ToolTurn(results=results))
     # A request without messages is none: what says nothing is said by the user.
-    told = told or [UserTurn(parts=())]
+    told = joined(told, ToolTurn) or [UserTurn(parts=())]
     return tuple(told) if dialect.tool_media else _with_media_behind(told)
-
-
-def _add_results(
-    told: list[Turn], turn: ToolTurn, dialect: Dialect, dropped: set[str], calls: dict[str, ToolCall]
-) -> None:
-    results = tuple(_result(result, dialect, dropped, calls) for result in turn.results)
-    if told and isinstance(last := told[-1], ToolTurn):
-        told.pop()
-        results = last.results + results
-    if results:
-        told.append(ToolTurn(results=results))
 
 
 def _result(result: ToolResult, dialect: Dialect, dropped: set[str], calls: dict[str, ToolCall]) -> ToolResult:

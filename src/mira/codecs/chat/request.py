@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mira.codecs.chat import wire
+from mira.codecs.chat.known_calls import KnownCalls
 from mira.codecs.chat.opening import output_cap
 from mira.codecs.codec import Envelope
 from mira.codecs.lenient import texts_of
@@ -145,17 +146,19 @@ def call_of(call: wire.Call) -> ToolCall:
 def _turns(messages: list[wire.Message]) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     results: list[ToolResult] = []
-    kinds: dict[str, ToolCall] = {}
+    calls = KnownCalls()
     for index, message in enumerate(messages):
         if isinstance(message, wire.ToolMessage | wire.FunctionMessage):
-            results.append(_result(message, kinds, f"messages[{index}]"))
+            results.append(_result(message, calls, f"messages[{index}]"))
             continue
         if results:
             turns.append(ToolTurn(results=tuple(results)))
             results = []
         turn = _turn(message, index)
         if isinstance(turn, AssistantTurn):
-            kinds.update({part.id: part for part in turn.parts if isinstance(part, ToolCall)})
+            for part in turn.parts:
+                if isinstance(part, ToolCall):
+                    calls.add(part)
         turns.append(turn)
     if results:
         turns.append(ToolTurn(results=tuple(results)))
@@ -269,11 +272,11 @@ def _thought(thinking: str | list[dict[str, Any]]) -> str:
     return "".join(str(part.get("text", "")) for part in thinking)
 
 
-def _result(message: wire.ToolMessage | wire.FunctionMessage, calls: dict[str, ToolCall], param: str) -> ToolResult:
+def _result(message: wire.ToolMessage | wire.FunctionMessage, calls: KnownCalls, param: str) -> ToolResult:
     if isinstance(message, wire.FunctionMessage):
-        named = [call.id for call in calls.values() if call.name == message.name]
+        named = calls.latest(message.name)
         return ToolResult(
-            call_id=named[-1] if named else f"call_{message.name}",
+            call_id=named.id if named else f"call_{message.name}",
             parts=(Text(text=message.content),) if message.content else (),
         )
     call = calls.get(message.tool_call_id)
@@ -287,6 +290,7 @@ def _result(message: wire.ToolMessage | wire.FunctionMessage, calls: dict[str, T
 
 def _tools(body: wire.Request, fields: dict[str, Raw]) -> tuple[Tool, ...]:
     tools: list[Tool] = []
+    raws: list[Raw] = []
     for index, tool in enumerate(body.tools or ()):
         cache = _control(tool.cache_control)
         if tool.type == "function" and tool.function is not None:
@@ -302,7 +306,7 @@ def _tools(body: wire.Request, fields: dict[str, Raw]) -> tuple[Tool, ...]:
                 )
             )
         else:
-            raws = _RAWS.decode(fields["tools"])
+            raws = raws or _RAWS.decode(fields["tools"])
             tools.append(ProviderTool(format=FORMAT, name=tool.type, data=raws[index]))
     if not body.tools:
         tools += [_function(function, None) for function in body.functions or ()]

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+#: Each is looked for in all that a node writes, so there are not more of them, and not longer ones, than anyone needs.
+Stop: TypeAlias = Annotated[str, Meta(max_length=1024)]
 Cap: TypeAlias = Annotated[int, Meta(ge=1, le=2**31)]
 Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 #: A value kept as its bytes; `Raw` cannot stand in a union with null, so null comes as the bytes "null".
@@ -331,7 +333,7 @@ class Request(Struct, kw_only=True):
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    stop: str | list[str] | None = None
+    stop: Stop | Annotated[list[Stop], Meta(max_length=64)] | None = None
     reasoning_effort: str | None = None
     reasoning: ReasoningOptions | None = None
     verbosity: str | None = None

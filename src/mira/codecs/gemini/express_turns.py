@@ -4,7 +4,7 @@ This protocol is stricter about order than others: instructions stand apart, use
 call is answered directly behind the turn that made it. What a client ordered otherwise is put there.
 """
 
-from itertools import chain, groupby, takewhile
+from itertools import takewhile
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
 from mira.codecs.gemini.dialects import Dialect
 from mira.codecs.gemini.wire import FORMAT, THOUGHTS, UNSIGNED, media_of
+from mira.codecs.joining import joined
 from mira.codecs.lenient import loose
 from mira.codecs.refusals import unsupported
 from mira.codecs.tool_names import plain_name
@@ -156,18 +157,8 @@ def _texts_only(result: ToolResult, media: list[UserPart]) -> ToolResult:
 
 def _alternating(turns: list[Turn]) -> list[Turn]:
     """Turns that follow each other in one role become one; turns that say nothing fall away."""
-    told: list[Turn] = []
     speaking = (turn for turn in turns if isinstance(turn, ToolTurn) or turn.parts)
-    for kind, group in groupby(speaking, type):
-        if kind is UserTurn:
-            users = (turn.parts for turn in group if isinstance(turn, UserTurn))
-            told.append(UserTurn(parts=tuple(chain.from_iterable(users))))
-        elif kind is AssistantTurn:
-            model = (turn.parts for turn in group if isinstance(turn, AssistantTurn))
-            told.append(AssistantTurn(parts=tuple(chain.from_iterable(model))))
-        else:
-            told += group
-    return told
+    return joined(speaking, UserTurn, AssistantTurn)
 
 
 def _signed(turn: Turn) -> Turn:

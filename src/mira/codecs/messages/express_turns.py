@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
+from mira.codecs.joining import joined
 from mira.codecs.messages.request import BILLING_HEADER, arguments_of
 from mira.codecs.messages.wire import FORMAT, THOUGHT
 from mira.codecs.tool_names import plain_name
@@ -58,37 +59,42 @@ class _Group(Struct):
 def express_turns(turns: tuple[Turn, ...], can: Capabilities, dropped: set[str]) -> tuple[Turn, ...]:
     """The turns as this model takes them; names of what fell away are added to `dropped`."""
     told: list[Turn] = []
-    rest = list(turns)
     system: list[Text] = []
-    while rest and isinstance(rest[0], SystemTurn):
-        turn = rest.pop(0)
-        if isinstance(turn, SystemTurn):
-            _note_name(turn.name, dropped)
-            system += _system_parts(turn)
+    leading = 0
+    for turn in turns:
+        if not isinstance(turn, SystemTurn):
+            break
+        leading += 1
+        _note_name(turn.name, dropped)
+        system += _system_parts(turn)
     if system:
         told.append(SystemTurn(parts=tuple(system)))
-    groups = _groups(rest, dropped)
-    seen: set[str] = set()
+    groups = _groups(turns[leading:], dropped)
+    seen: dict[str, int] = {}
     first = len(told)
     for group in groups:
         _tell(group, told, first, seen, can)
     if len(told) == first:
         told.append(UserTurn(parts=(Text(text=NO_WORDS),)))
+    told = [*told[:first], *joined(told[first:], SystemTurn, UserTurn)]
     return tuple(_ended(told, can))
 
 
-def _groups(turns: list[Turn], dropped: set[str]) -> list[_Group]:
+def _groups(turns: tuple[Turn, ...], dropped: set[str]) -> list[_Group]:
     groups = [_Group(said=[], heard=[])]
+    answered = False
     for turn in turns:
         if not isinstance(turn, ToolTurn):
             _note_name(turn.name, dropped)
         if not isinstance(turn, AssistantTurn):
-            groups[-1].heard.append(_heard(turn, dropped))
-            continue
-        if not any(_says_something(heard) for heard in groups[-1].heard):
-            groups[-1].said += _said(turn.parts, dropped)
-        else:
+            heard = _heard(turn, dropped)
+            groups[-1].heard.append(heard)
+            answered = answered or _says_something(heard)
+        elif answered:
             groups.append(_Group(said=_said(turn.parts, dropped), heard=[]))
+            answered = False
+        else:
+            groups[-1].said += _said(turn.parts, dropped)
     merged: list[_Group] = []
     for group in groups:
         # A message of the model must not end in thinking: what it thought towards was cut off.
@@ -115,7 +121,7 @@ def _says_something(turn: SystemTurn | UserTurn | ToolTurn) -> bool:
     return bool(turn.results if isinstance(turn, ToolTurn) else turn.parts)
 
 
-def _tell(group: _Group, told: list[Turn], first: int, seen: set[str], can: Capabilities) -> None:
+def _tell(group: _Group, told: list[Turn], first: int, seen: dict[str, int], can: Capabilities) -> None:
     """Adds what a group holds: the model's words, the results of its calls, then all the rest in order."""
     renamed: dict[str, str] = {}
     if group.said:
@@ -145,18 +151,10 @@ def _add_heard(turn: SystemTurn | UserTurn, told: list[Turn], first: int, can: C
     if not turn.parts:
         return
     before = told[-1] if len(told) > first else None
-    if isinstance(turn, SystemTurn):
-        if isinstance(before, SystemTurn):
-            told[-1] = SystemTurn(parts=(*before.parts, *turn.parts))
-            return
-        if can.mid_system and isinstance(before, UserTurn | ToolTurn):
-            told.append(turn)
-            return
+    behind = isinstance(before, SystemTurn) or (can.mid_system and isinstance(before, UserTurn | ToolTurn))
+    if isinstance(turn, SystemTurn) and not behind:
         turn = UserTurn(parts=tuple(replace(part, text=f"<system>\n{part.text}\n</system>") for part in turn.parts))
-    if isinstance(before, UserTurn):
-        told[-1] = UserTurn(parts=(*before.parts, *turn.parts))
-    else:
-        told.append(turn)
+    told.append(turn)
 
 
 def _ended(told: list[Turn], can: Capabilities) -> list[Turn]:
@@ -177,15 +175,16 @@ def _ended(told: list[Turn], can: Capabilities) -> list[Turn]:
     return told
 
 
-def _with_own_id(part: AssistantPart, seen: set[str], renamed: dict[str, str]) -> AssistantPart:
-    """A call with an id that no call before it has."""
+def _with_own_id(part: AssistantPart, seen: dict[str, int], renamed: dict[str, str]) -> AssistantPart:
+    """A call with an id that no call before it has; `seen` says of each id how many calls were to have it."""
     if not isinstance(part, ToolCall):
         return part
-    own, count = part.id, 1
+    own, count = part.id, seen.get(part.id, 1)
     while own in seen:
         count += 1
         own = f"{part.id}#{count}"
-    seen.add(own)
+    seen[part.id] = count
+    seen.setdefault(own, 1)
     renamed.setdefault(part.id, own)
     if renamed[part.id] != own:
         renamed[own] = own

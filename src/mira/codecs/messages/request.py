@@ -153,16 +153,29 @@ def _turns(body: wire.Request, fields: dict[str, Raw]) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     if system := _system(body.system):
         turns.append(SystemTurn(parts=system))
+    # Results that only other results follow; they are one turn.
+    results: list[ToolResult] = []
     raws = _Blocks(lambda: fields["messages"])
     for index, message in enumerate(body.messages):
+        inner = raws.inside(index)
+        told: Turn | None = None
         if message.role == "assistant":
-            turns.append(AssistantTurn(parts=_assistant_parts(message.content, raws.inside(index))))
-        elif message.role == "system":
-            if parts := _system(message.content):
-                turns.append(SystemTurn(parts=parts))
-        else:
-            _add_user(turns, message.content, raws.inside(index))
+            told = AssistantTurn(parts=_assistant_parts(message.content, inner))
+        elif message.role != "system":
+            told = _user(results, message.content, inner)
+        elif parts := _system(message.content):
+            told = SystemTurn(parts=parts)
+        if told is not None:
+            _close(turns, results)
+            turns.append(told)
+    _close(turns, results)
     return tuple(turns)
+
+
+def _close(turns: list[Turn], results: list[ToolResult]) -> None:
+    if results:
+        turns.append(ToolTurn(results=tuple(results)))
+        results.clear()
 
 
 def _system(content: str | list[wire.Block] | None) -> tuple[Text, ...]:
@@ -175,25 +188,18 @@ def _system(content: str | list[wire.Block] | None) -> tuple[Text, ...]:
     )
 
 
-def _add_user(turns: list[Turn], content: str | list[wire.Block], raws: _Blocks) -> None:
-    results: list[ToolResult] = []
-    parts: list[UserPart] = []
+def _user(results: list[ToolResult], content: str | list[wire.Block], raws: _Blocks) -> UserTurn | None:
+    """The user's own words; what the message holds of results is added to `results`, and stands before them."""
     if isinstance(content, str):
-        parts += [Text(text=content)] if content else []
-    else:
-        for index, block in enumerate(content):
-            if block.type == "tool_result":
-                results.append(_result(block, index, raws))
-            else:
-                parts += _user_parts(block, index, raws)
-    if results:
-        before = turns[-1] if turns else None
-        if isinstance(before, ToolTurn):
-            turns[-1] = ToolTurn(results=(*before.results, *results))
+        return UserTurn(parts=(Text(text=content),) if content else ())
+    before = len(results)
+    parts: list[UserPart] = []
+    for index, block in enumerate(content):
+        if block.type == "tool_result":
+            results.append(_result(block, index, raws))
         else:
-            turns.append(ToolTurn(results=tuple(results)))
-    if parts or not results:
-        turns.append(UserTurn(parts=tuple(parts)))
+            parts += _user_parts(block, index, raws)
+    return UserTurn(parts=tuple(parts)) if parts or len(results) == before else None
 
 
 def _result(block: wire.Block, index: int, raws: _Blocks) -> ToolResult:
@@ -345,6 +351,7 @@ def redacted_of(data: str) -> Reasoning:
 
 def _tools(body: wire.Request, fields: dict[str, Raw]) -> tuple[Tool, ...]:
     tools: list[Tool] = []
+    raws = _Blocks(lambda: fields["tools"])
     for index, tool in enumerate(body.tools or ()):
         if tool.type in (None, "custom") and not isinstance(tool.input_schema, UnsetType):
             tools.append(
@@ -358,8 +365,7 @@ def _tools(body: wire.Request, fields: dict[str, Raw]) -> tuple[Tool, ...]:
                 )
             )
         else:
-            data = _RAWS.decode(fields["tools"])[index]
-            tools.append(ProviderTool(format=FORMAT, name=tool.name or tool.type or "", data=data))
+            tools.append(ProviderTool(format=FORMAT, name=tool.name or tool.type or "", data=raws[index]))
     return tuple(tools)
 
 

@@ -26,6 +26,8 @@ WORDS = {
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 #: 0 warms the cache and answers nothing.
+#: As under Chat Completions, and for the same reason.
+Stop: TypeAlias = Annotated[str, Meta(max_length=1024)]
 Cap: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
 #: A value kept as its bytes; `Raw` cannot stand in a union with null, so null comes as the bytes "null".
 Kept: TypeAlias = Raw | UnsetType
@@ -137,7 +139,7 @@ class Request(Struct, kw_only=True):
     system: str | list[Block] | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: Annotated[list[Stop], Meta(max_length=64)] | None = None
     stream: bool | None = None
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -48,7 +48,7 @@ class Encoder:
     The protocol has one answer: choices beside the first are left out (a request for more is refused).
     """
 
-    __slots__ = ("_calls", "_context", "_items", "_open", "_reason", "_response", "_searches", "_sequence")
+    __slots__ = ("_calls", "_context", "_ids", "_items", "_open", "_reason", "_response", "_searches", "_sequence")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -56,6 +56,7 @@ class Encoder:
         self._response: dict[str, Any] = {}
         self._sequence = 0
         self._items: list[_Item] = []
+        self._ids: set[str] = set()
         self._open: MessageItem | ReasoningItem | None = None
         self._calls: dict[int, CallItem] = {}
         self._reason = FinishReason.STOP
@@ -78,7 +79,8 @@ class Encoder:
         """`response.failed`, or a bare error where no response began."""
         if not self._response:
             return error_event(error, self._sequence)
-        output = [item.body for item in self._items if item is not self._open and item not in self._calls.values()]
+        still_open = {id(item) for item in (self._open, *self._calls.values())}
+        output = [item.body for item in self._items if id(item) not in still_open]
         body = {**self._response, "status": "failed", "error": error_body(error), "output": output}
         return self._told([("response.failed", {"response": body})])
 
@@ -126,6 +128,10 @@ class Encoder:
         index = len(self._items)
         return Place(index, item_id(self._context, kind, index))
 
+    def _add(self, item: _Item) -> None:
+        self._items.append(item)
+        self._ids.add(item.place.item_id)
+
     def _close(self, status: str = "completed") -> list[Step]:
         closed, self._open = self._open, None
         return [] if closed is None else closed.close(status)
@@ -136,7 +142,7 @@ class Encoder:
             return message.say(text, block)
         steps = self._close()
         self._open = message = MessageItem(self._place("message"))
-        self._items.append(message)
+        self._add(message)
         return [*steps, *message.added(), *message.say(text, block)]
 
     def _think(self, event: ReasoningDelta) -> list[Step]:
@@ -145,14 +151,11 @@ class Encoder:
             return item.think(event)
         steps = self._close()
         place = self._place("reasoning")
-        if event.id is not None and event.format is not None and self._is_free(event.id):
+        if event.id is not None and event.format is not None and event.id not in self._ids:
             place = Place(place.index, event.id)
         self._open = item = ReasoningItem(place, event)
-        self._items.append(item)
+        self._add(item)
         return [*steps, *item.added(), *item.think(event)]
-
-    def _is_free(self, given: str) -> bool:
-        return all(item.place.item_id != given for item in self._items)
 
     def _call(self, event: ToolCallStart) -> list[Step]:
         steps = self._close()
@@ -162,7 +165,7 @@ class Encoder:
         searches = self._searches and event.name == SEARCH_TOOL and event.namespace is None
         kind = "custom_tool_call" if event.kind == "custom" else "function_call"
         item = CallItem(self._place("tool_search_call" if searches else kind), event, searches=searches)
-        self._items.append(item)
+        self._add(item)
         self._calls[event.index] = item
         return [*steps, *item.added()]
 
@@ -174,7 +177,7 @@ class Encoder:
 
     def _whole(self, kind: str, body: Any) -> list[Step]:
         item = WholeItem(self._place(kind), body)
-        self._items.append(item)
+        self._add(item)
         return item.told()
 
     def _finish(self, reason: FinishReason) -> list[Step]:

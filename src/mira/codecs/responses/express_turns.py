@@ -8,6 +8,7 @@ import msgspec
 from mira.codecs import in_words
 from mira.codecs.fitting import note_thought
 from mira.codecs.free_form import wrapped
+from mira.codecs.joining import joined
 from mira.codecs.refusals import unsupported
 from mira.codecs.responses.dialects import Dialect
 from mira.codecs.responses.items import PROTOCOL, is_native
@@ -63,29 +64,20 @@ def express_turns(turns: tuple[Turn, ...], dialect: Dialect, dropped: set[str]) 
                 if said:
                     told.append(AssistantTurn(parts=said))
             case ToolTurn():
-                results = tuple(_result(result, dialect, dropped, calls) for result in turn.results)
-                if told and isinstance(last := told[-1], ToolTurn):
-                    told.pop()
-                    results = last.results + results
-                told.append(ToolTurn(results=results))
+                told.append(ToolTurn(results=tuple(_result(each, dialect, dropped, calls) for each in turn.results)))
     # A request without items is none: what says nothing is said by the user.
-    return tuple(told) or (UserTurn(parts=()),)
+    return tuple(joined(told, ToolTurn)) or (UserTurn(parts=()),)
 
 
 def _merged(turns: tuple[Turn, ...]) -> list[Turn]:
     """The turns that say something, the model's consecutive ones as one."""
-    merged: list[Turn] = []
-    for turn in turns:
-        if isinstance(turn, SystemTurn) and not any(part.text for part in turn.parts):
-            continue
-        if isinstance(turn, ToolTurn) and not turn.results:
-            continue
-        last = merged[-1] if merged else None
-        if isinstance(turn, AssistantTurn) and isinstance(last, AssistantTurn):
-            merged[-1] = AssistantTurn(parts=last.parts + turn.parts)
-        else:
-            merged.append(turn)
-    return merged
+    return joined((turn for turn in turns if _says_something(turn)), AssistantTurn)
+
+
+def _says_something(turn: Turn) -> bool:
+    if isinstance(turn, SystemTurn):
+        return any(part.text for part in turn.parts)
+    return not isinstance(turn, ToolTurn) or bool(turn.results)
 
 
 def _user_turns(parts: tuple[UserPart, ...], dialect: Dialect, dropped: set[str]) -> list[Turn]:
