@@ -514,6 +514,9 @@ def test_row_67_a_schema_that_grows_without_end_is_bounded() -> None:
     inner = [{"properties": {side: {"$ref": f"#/$defs/{after}"} for side in "ab"}} for after in names[1:]]
     schema = {"$ref": "#/$defs/n0", "$defs": dict(zip(names, [*inner, {"type": "string"}], strict=True))}
     assert len(bytes(openapi_schema(msgspec.Raw(json.dumps(schema).encode())))) < 2_000_000
+    long = {"enum": ["word" * 100] * 100, "description": "long" * 1000, "properties": {"name" * 100: {"type": "null"}}}
+    often = {"properties": {f"p{n}": {"$ref": "#/$defs/long"} for n in range(4000)}, "$defs": {"long": long}}
+    assert len(bytes(openapi_schema(msgspec.Raw(json.dumps(often).encode())))) < 10_000_000
     chain = {f"n{depth}": {"properties": {"a": {"$ref": f"#/$defs/n{depth + 1}"}}} for depth in range(4000)}
     assert openapi_schema(msgspec.Raw(json.dumps({"$ref": "#/$defs/n0", "$defs": chain}).encode()))
 

@@ -19,6 +19,8 @@ _FORMATS = {"string": ("enum", "date-time"), "number": ("float", "double"), "int
 _ANY_OBJECT = {"type": "object"}
 #: References in place make a schema larger; one that outgrows this is told as far as that.
 _MAX_NODES = 5000
+#: So many characters below a reference count as one more of the nodes: what is told again and again may be long.
+_CHARACTERS_OF_A_NODE = 1000
 _MAX_OPEN = 32
 _MAX_STEPS = 16
 
@@ -52,7 +54,14 @@ class _Reader:
             return dict(_ANY_OBJECT)
         depth = len(self._open)
         schema = self._resolved(schema)
+        if self._open:
+            self._left -= _length(schema) // _CHARACTERS_OF_A_NODE
+            if self._left < 0:
+                del self._open[depth:]
+                return dict(_ANY_OBJECT)
         told = {name: value for name, value in schema.items() if name in _KEPT}
+        # Joined parts add to it, and the client's own may be read again behind another reference.
+        told["required"] = list(_list(told, "required"))
         if isinstance(inner := schema.get("properties"), dict):
             told["properties"] = {name: self.plain(value) for name, value in inner.items()}
         if "items" in schema:
@@ -86,6 +95,19 @@ class _Reader:
         return found if isinstance(found, dict) else {}
 
 
+def _length(schema: dict[str, Any]) -> int:
+    """The characters of a schema's own words, without the schemas in it."""
+    told = 0
+    for name, value in schema.items():
+        if isinstance(value, str):
+            told += len(value)
+        elif name in _KEPT and isinstance(value, list):
+            told += sum(len(each) if isinstance(each, str) else 1 for each in value)
+        elif name == "properties" and isinstance(value, dict):
+            told += sum(map(len, value))
+    return told
+
+
 def _list(schema: dict[str, Any], name: str) -> list[Any]:
     value = schema.get(name)
     return value if isinstance(value, list) else []
@@ -93,9 +115,9 @@ def _list(schema: dict[str, Any], name: str) -> list[Any]:
 
 def _join(told: dict[str, Any], part: dict[str, Any]) -> None:
     if inner := part.pop("properties", None):
-        told["properties"] = {**told.get("properties", {}), **inner}
+        told.setdefault("properties", {}).update(inner)
     if names := part.pop("required", None):
-        told["required"] = [*_list(told, "required"), *names]
+        told.setdefault("required", []).extend(names)
     for name, value in part.items():
         told.setdefault(name, value)
 
