@@ -112,6 +112,26 @@ def test_a_key_revoked_through_one_worker_is_refused_by_the_other_within_a_momen
     eventually(lambda: statuses() == {401})
 
 
+def test_a_reload_over_the_api_reaches_every_worker(gateway, upstream, scripted):
+    gateway.write_config(
+        nodes=[openai_node(scripted.url, name="another", models=[MODEL])],
+        prices=[price(f"openai/{MODEL}")],
+        tables={"server": {"workers": 2}},
+    )
+    assert gateway.admin("POST", "/reload") == {"reloaded": True, "nodes": 1}
+
+    def nodes() -> set[str]:
+        # A connection each, so that both workers are asked.
+        return {
+            httpx2.post(
+                f"{gateway.url}/v1/chat/completions", json=BODY, headers=HEADERS, timeout=PATIENCE_S, trust_env=False
+            ).headers["x-mira-node"]
+            for _ in range(12)
+        }
+
+    eventually(lambda: nodes() == {"another"})
+
+
 def test_workers_need_postgresql(tmp_path):
     gateway = Gateway(tmp_path)
     gateway.environ["MIRA_HOME"] = str(tmp_path)

@@ -93,7 +93,7 @@ async def upload(services: Services, asked: Asked) -> Response:
 
 async def create(services: Services, asked: Asked) -> Response:
     """Keeps a file as OpenAI's SDKs send it: a form with `file` and `purpose`."""
-    if not asked.request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if not is_form(asked):
         raise MiraError(Kind.BAD_MEDIA_TYPE, "this route takes a form (multipart/form-data) with `file` and `purpose`")
     file = await _from_form(services, asked, judge=_judge_fields)
     await asyncio.shield(_record(services, asked))
