@@ -59,6 +59,7 @@ def sections(markdown: str) -> list[Section]:
         found.extend(Section(headings=headings, text=part) for part in _parts(text))
 
     for line in markdown.split("\n"):
+        shown = line
         marks = _FENCE.match(line)
         if fence:
             if marks and marks[1].startswith(fence):
@@ -69,10 +70,11 @@ def sections(markdown: str) -> list[Section]:
             close()
             level = int(heading[1]) if heading[1].isdigit() else len(heading[1])
             if heading[1].isdigit():
-                line = heading[2]  # noqa: PLW2901 - the mark is for nobody else
+                # The mark is for nobody else.
+                shown = heading[2]
             path = [(depth, title) for depth, title in path if depth < level]
             path.append((level, heading[2]))
-        lines.append(line)
+        lines.append(shown)
         if len(found) >= _MOST_SECTIONS:
             return found
     close()

@@ -58,6 +58,8 @@ class Fleet:
         self._prices_asked_s = 0.0
         self._funds = Funds(lambda: self.nodes, monotonic_s)
         self._task: asyncio.Task[None] | None = None
+        #: Nodes that are no more, until their last calls have ended.
+        self._leaving: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
 
@@ -91,7 +93,7 @@ class Fleet:
         await self._load_prices()
         self._own_models = models
         for node in current.values():
-            asyncio.ensure_future(self._retire(node))  # noqa: RUF006 - it keeps its own reference while calls run
+            self._let_go(node)
         await self._price_and_rebuild()
         self._wake.set()
 
@@ -284,8 +286,13 @@ class Fleet:
         known = [other for other in self.nodes if other.name == name]
         self.nodes = [fresh if other in known else other for other in self.nodes]
         for other in known:
-            asyncio.ensure_future(self._retire(other))  # noqa: RUF006 - it keeps its own reference while calls run
+            self._let_go(other)
         await self._ask(fresh)
+
+    def _let_go(self, node: Node) -> None:
+        task = asyncio.create_task(self._retire(node))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _retire(self, node: Node) -> None:
         while node.health.in_flight:  # noqa: ASYNC110 - rare, and the hot path should not pay for an event

@@ -30,7 +30,19 @@ from mira.store.caps import Caps
 from mira.store.claims import Claims
 from mira.store.job_rows import ended_row, opened_row
 from mira.store.ledger_sql import JOBS_EPOCH, SWEEP_LIMIT, Statements, attempt_rows, row_of
-from mira.store.operations import CloseOp, FoundHold, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp, lost_call
+from mira.store.operations import (
+    CloseOp,
+    FoundHold,
+    Hold,
+    MaintainOp,
+    Op,
+    RecordOp,
+    ReserveOp,
+    TopUpOp,
+    found_hold,
+    lost_call,
+    settle_idem,
+)
 from mira.store.statements import Driver
 from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
 
@@ -168,18 +180,18 @@ class Batch:
                 if self._is_unknown(op):
                     closes[op.hold_id] = None
             elif type(op) is TopUpOp:
-                top_ups[_top_up_idem(op)] = None
+                top_ups[op.idem] = None
             elif type(op) is RecordOp:
                 if op.again:
                     records.append(op.record.request_id)
             elif type(op) is MaintainOp:
                 chores.append(op)
         if closes or top_ups or records:
-            idems = [*map(_settle_idem, closes), *top_ups]
+            idems = [*map(settle_idem, closes), *top_ups]
             holds, transfers, recorded = connection.load(
                 (sql.holds, list(closes)), (sql.transfers, idems), (sql.recorded, [*closes, *records])
             )
-            self._found = {hold_id: _found(*row) for hold_id, *row in holds}
+            self._found = {hold_id: found_hold(*row) for hold_id, *row in holds}
             self._counted = dict(transfers)
             self._recorded = {request_id for (request_id,) in recorded}
         for chore in chores:
@@ -217,7 +229,7 @@ class Batch:
         connection.execute(sql.epochs_forget, (self.now_ms - DEAD_AFTER_MS,))
         dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - DEAD_AFTER_MS, SWEEP_LIMIT)).fetchall()
         for *row, checkpoint, node, answer_id in dead:
-            hold_id, found = row[0], _found(*row[1:])
+            hold_id, found = row[0], found_hold(*row[1:])
             if self._asks and node is not None:
                 owner = (hold_id, found.workspace_id, found.key_id, found.model, found.amount_nanocredits)
                 self.doubts.append(Doubt(*owner, checkpoint, node, answer_id))
@@ -318,7 +330,7 @@ class Batch:
         memory = self._live.pop(hold_id, None)
         found = self._found.get(hold_id) if op.from_row else memory
         if found is None:
-            billed_before: int = self._counted.get(_settle_idem(hold_id), 0)
+            billed_before: int = self._counted.get(settle_idem(hold_id), 0)
             self._closed[hold_id] = billed_before
             self._answer(op, billed_before)
             return
@@ -338,14 +350,14 @@ class Batch:
         self._closed[hold_id] = billed
         self._gone_rows.append((hold_id,))
         if billed:
-            self._transfer(_settle_idem(hold_id), account_id, REVENUE, billed, workspace_id)
+            self._transfer(settle_idem(hold_id), account_id, REVENUE, billed, workspace_id)
         if charge.overrun_nanocredits:
             self._transfer("overrun:" + hold_id, OVERRUN, REVENUE, charge.overrun_nanocredits, workspace_id)
         if op.attempt_cost_nanocredits:
             rules.move(accounts[ATTEMPT_COST], accounts[REVENUE], op.attempt_cost_nanocredits)
             self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, op.attempt_cost_nanocredits, workspace_id)
         if found.caps:
-            used = found.tokens if op.swept else _used_tokens(op.record)
+            used = found.tokens if op.swept else op.used_tokens
             self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
         if type(found) is FoundHold and found.owner_epoch == JOBS_EPOCH:
             self._close_job(op, found, billed)
@@ -383,7 +395,7 @@ class Batch:
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
-        idem = _top_up_idem(op)
+        idem = op.idem
         if account is None:
             self._refused.append((op, MiraError(Kind.NOT_FOUND, "There is no such workspace.")))
             return
@@ -435,21 +447,3 @@ class Batch:
         return bool(
             changed or self._hold_rows or self._gone_rows or self._transfer_rows or self._call_rows or self._maintained
         )
-
-
-def _found(workspace_id: str, amount_nanocredits: int, caps: str | None, *others: Any) -> FoundHold:
-    """A hold of its row's columns."""
-    return FoundHold(workspace_id, amount_nanocredits, tuple(caps.split()) if caps else (), *others)
-
-
-def _used_tokens(record: CallRecord | None) -> int:
-    """What a call used of token rates."""
-    return record.usage.prompt_tokens + record.usage.completion_tokens if record is not None else 0
-
-
-def _settle_idem(hold_id: str) -> str:
-    return "settle:" + hold_id
-
-
-def _top_up_idem(op: TopUpOp) -> str:
-    return f"topup:{op.workspace_id}:{op.reference}"

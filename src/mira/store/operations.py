@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -44,6 +45,16 @@ class FoundHold(Struct, frozen=True):
     owner_epoch: str = ""
 
 
+def found_hold(workspace_id: str, amount_nanocredits: int, caps: str | None, *others: Any) -> FoundHold:
+    """A hold of its row's columns."""
+    return FoundHold(workspace_id, amount_nanocredits, tuple(caps.split()) if caps else (), *others)
+
+
+def settle_idem(hold_id: str) -> str:
+    """What the transfer that settles a hold is known by."""
+    return "settle:" + hold_id
+
+
 class Checkpoint(Struct, frozen=True):
     """What a call has cost so far, and where known: the node that could be asked, and what it calls its answer."""
 
@@ -76,6 +87,12 @@ class CloseOp(Struct):
     render: Render | None = None
     job: Job | None = None
 
+    @property
+    def used_tokens(self) -> int:
+        """What its call used of token rates."""
+        usage = self.record.usage if self.record is not None else None
+        return usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
+
 
 class RecordOp(Struct):
     """A call record without a hold. `again` is set where an earlier try may have stored it."""
@@ -93,6 +110,11 @@ class TopUpOp(Struct):
     reference: str
     future: asyncio.Future[bool]
     entry: Entry | None = None
+
+    @property
+    def idem(self) -> str:
+        """What its transfer is known by: the same payment told twice counts once."""
+        return f"topup:{self.workspace_id}:{self.reference}"
 
 
 class MaintainOp(Struct):
