@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mira.core.call import CallRecord, Tried
 from mira.core.usage import Usage
+from mira.observe.calls import Observer
 from mira.observe.metrics import MOST_REASONS, MOST_SETS, ConditionSeen, Metrics, NodeSeen, Standing
 
 MODEL = "openai/gpt-4o-mini"
@@ -56,9 +57,10 @@ def of(found, name, **labels) -> float | None:
 
 async def test_a_call_adds_what_its_record_says():
     metrics = counting()
-    metrics.began()
+    observer = Observer(metrics, None)
+    observer.began("req_1")
     usage = Usage(input_tokens=11, output_tokens=3, cache_read_tokens=5)
-    metrics.ended(called(usage=usage, billed_nanocredits=17_000, first_content_ms=300))
+    observer.ended(called(usage=usage, billed_nanocredits=17_000, first_content_ms=300))
     found = await samples(metrics)
     pair = {"model": MODEL, "node": "a"}
     assert of(found, "mira_requests_total", surface="proxy", protocol="chat", status="2xx", **pair) == 1
@@ -76,7 +78,7 @@ async def test_a_call_adds_what_its_record_says():
 
 async def test_a_failover_counts_at_the_node_that_failed_and_the_answer_at_the_one_that_gave_it():
     metrics = counting()
-    metrics.ended(called(node="a", attempts=2, tried=(Tried("b", "upstream_timeout"),)))
+    metrics.calls.add(called(node="a", attempts=2, tried=(Tried("b", "upstream_timeout"),)))
     found = await samples(metrics)
     assert of(found, "mira_failovers_total", node="b", reason="upstream_timeout") == 1
     assert (of(found, "mira_attempts_total", node="a"), of(found, "mira_attempts_total", node="b")) == (1, 1)
@@ -85,7 +87,7 @@ async def test_a_failover_counts_at_the_node_that_failed_and_the_answer_at_the_o
 async def test_a_last_attempt_that_fails_is_no_failover():
     metrics = counting()
     failed = (Tried("b", "upstream_failed"), Tried("a", "upstream_timeout"))
-    metrics.ended(called(node="a", attempts=2, status=504, error="upstream_timeout", tried=failed))
+    metrics.calls.add(called(node="a", attempts=2, status=504, error="upstream_timeout", tried=failed))
     found = await samples(metrics)
     assert of(found, "mira_failovers_total", node="b", reason="upstream_failed") == 1
     assert of(found, "mira_failovers_total", node="a", reason="upstream_timeout") is None
@@ -95,7 +97,7 @@ async def test_a_last_attempt_that_fails_is_no_failover():
 
 async def test_a_refusal_has_no_node_and_no_time_to_first_content():
     metrics = counting()
-    metrics.ended(called(model="", node=None, attempts=0, status=401, error="bad_key"))
+    metrics.calls.add(called(model="", node=None, attempts=0, status=401, error="bad_key"))
     found = await samples(metrics)
     assert of(found, "mira_refusals_total", kind="bad_key") == 1
     labels = {"surface": "proxy", "protocol": "chat", "model": "other", "node": "none", "status": "4xx"}
@@ -106,18 +108,18 @@ async def test_a_refusal_has_no_node_and_no_time_to_first_content():
 async def test_names_that_the_fleet_does_not_know_are_other_and_are_not_remembered():
     metrics = counting()
     for number in range(3 * MOST_SETS):
-        metrics.ended(called(model=f"made-up-{number}", node=None, status=404, error="model_not_found"))
+        metrics.calls.add(called(model=f"made-up-{number}", node=None, status=404, error="model_not_found"))
     found = await samples(metrics)
     labels = {"surface": "proxy", "protocol": "chat", "model": "other", "node": "none", "status": "4xx"}
     assert of(found, "mira_requests_total", **labels) == 3 * MOST_SETS
-    assert len(metrics._sums) == 1
+    assert len(metrics.calls) == 1
 
 
 async def test_more_models_than_there_is_room_for_are_other():
     models = {f"m/{number}" for number in range(MOST_SETS + 50)}
     metrics = Metrics(version="1", models=lambda: models, nodes=lambda: {"a"}, standing=Standing)
     for model in sorted(models):
-        metrics.ended(called(model=model))
+        metrics.calls.add(called(model=model))
     found = await samples(metrics)
     counts = [value for (name, _), value in found.items() if name == "mira_requests_total"]
     assert (len(counts), sum(counts)) == (MOST_SETS + 1, MOST_SETS + 50)
@@ -152,10 +154,10 @@ async def test_reasons_of_nodes_are_bounded_too():
 
 async def test_the_document_and_the_exposition_agree():
     metrics = counting()
-    metrics.began()
+    metrics.in_flight += 1
     usage = Usage(input_tokens=1)
     failed = (Tried("b", "upstream_failed"),)
-    metrics.ended(called(usage=usage, billed_nanocredits=1, attempts=2, tried=failed, error="client_left"))
+    metrics.calls.add(called(usage=usage, billed_nanocredits=1, attempts=2, tried=failed, error="client_left"))
     metrics.batch_committed(3, 0.001)
     metrics.loop_lagged(0.001)
     metrics.reconciled("a", 0.002)
