@@ -6,17 +6,15 @@ from functools import lru_cache
 from operator import attrgetter
 
 from msgspec import UNSET, Struct, UnsetType, defstruct
-from msgspec.structs import astuple
 
 from mira.core.call import CallRecord
 from mira.core.money import credits_text
-from mira.observe.call_sums import CLASSES, TOKEN_CLASSES
+from mira.observe.call_sums import NO_TOKENS, TOKEN_CLASSES, token_counts
 
 LOGGER = "mira.calls"
 MESSAGE = "call"
 SERVER_ERROR = 500
 
-_NO_TOKENS = (0,) * CLASSES
 #: Counts of tokens by the names of their classes; those that are 0 are left out.
 _Tokens = defstruct("_Tokens", [(name, int, 0) for name in TOKEN_CLASSES.values()], omit_defaults=True, gc=False)
 
@@ -96,20 +94,15 @@ def call_lines(calls: Iterable[Over]) -> Iterator[CallLine]:
             line.workspace_id, line.key_id = record.workspace_id or None, None
         if record.tried and (failed := record.failed_attempts):
             line.failed_attempts = [FailedAttempt(attempt.node, attempt.outcome) for attempt in failed]
-        counts = astuple(record.usage)[:CLASSES]
-        if counts != _NO_TOKENS:
+        counts = token_counts(record.usage)
+        if counts != NO_TOKENS:
             line.tokens, line.estimated = _Tokens(*counts), record.usage.estimated
         if record.held_nanocredits:
             line.cost = credits_text(record.billed_nanocredits)
         yield line
 
 
-def moment(unix_ms: int) -> str:
-    """A time in UTC, to the millisecond."""
-    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
-
-
 @lru_cache(maxsize=4)
-def _second(unix_s: int) -> str:
-    """A second in words; thousands of lines may be of the same one."""
-    return datetime.fromtimestamp(unix_s, UTC).isoformat().removesuffix("+00:00")
+def moment(unix_ms: int) -> str:
+    """A time in UTC, to the millisecond; the calls of one batch of the ledger end together."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,11 +7,10 @@ since what a list of records adds up to costs little more than what one does.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from itertools import islice, repeat
+from itertools import repeat
 from operator import add, attrgetter, countOf
 
 from msgspec import Struct
-from msgspec.structs import astuple
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from mira.core.call import CallRecord
@@ -40,8 +39,9 @@ TOKEN_CLASSES = {
     "image_output_tokens": "image_output",
 }
 
-CLASSES = len(TOKEN_CLASSES)
-_NO_TOKENS = (0,) * CLASSES
+NO_TOKENS = (0,) * len(TOKEN_CLASSES)
+#: The counts of `TOKEN_CLASSES` in a usage.
+token_counts = attrgetter(*TOKEN_CLASSES)
 
 _ATTEMPTS = attrgetter("attempts")
 _BILLED = attrgetter("billed_nanocredits")
@@ -99,11 +99,14 @@ class PairSum:
         self.cost_nanocredits = 0
         self.duration = Spread(DURATION_S, MS_PER_S)
         self.first_content = Spread(FIRST_CONTENT_S, MS_PER_S)
-        self.tokens = _NO_TOKENS
+        self.tokens = NO_TOKENS
 
 
 class CallSum(Struct, eq=False):
-    """The calls of one set of labels. `waiting` are those that are not in `calls` and the pair's sums yet."""
+    """The calls of one set of labels. `waiting` are those that are not in `calls` and the pair's sums yet.
+
+    `names_model` is off where the label stands for names that are only clients' words.
+    """
 
     surface: str
     protocol: str
@@ -111,6 +114,7 @@ class CallSum(Struct, eq=False):
     node: str
     status: str
     pair: PairSum
+    names_model: bool
     calls: int = 0
     waiting: list[CallRecord] = []
 
@@ -122,7 +126,7 @@ class CallSum(Struct, eq=False):
         pair.cost_nanocredits += sum(map(_BILLED, records))
         pair.duration.add_all(list(map(_DURATION, records)))
         pair.first_content.add_all([size for size in map(_FIRST_CONTENT, records) if size is not None])
-        by_class = islice(zip(*map(astuple, map(_USAGE, records)), strict=True), CLASSES)
+        by_class = zip(*map(token_counts, map(_USAGE, records)), strict=True)
         pair.tokens = tuple(map(add, pair.tokens, map(sum, by_class)))
         records.clear()
 
@@ -130,10 +134,12 @@ class CallSum(Struct, eq=False):
 class CallSums:
     """All of them; at most `most` sets of labels, and what comes later counts as `other`.
 
-    `models` and `nodes` give the names that may be labels. All of it is for the event loop alone.
+    `models` and `nodes` give the names that may be labels. `in_flight` is the number of calls under way, which whoever
+    hears of their beginning raises. All of it is for the event loop alone.
     """
 
     def __init__(self, most: int, models: Callable[[], Collection[str]], nodes: Callable[[], Collection[str]]) -> None:
+        self.in_flight = 0
         self._most = most
         self._models = models
         self._nodes = nodes
@@ -146,8 +152,9 @@ class CallSums:
     def __len__(self) -> int:
         return len(self._sums)
 
-    def add(self, record: CallRecord) -> CallSum:
+    def ended(self, record: CallRecord) -> CallSum:
         """Takes a call that is over; returns the sum that it belongs to, whose labels are those of the call."""
+        self.in_flight -= 1
         key = (record.face, record.protocol, record.model, record.node, record.status // 100)
         found = self._sums.get(key) or self._named(record)
         found.waiting.append(record)
@@ -221,12 +228,14 @@ class CallSums:
         hundreds = record.status // 100
         if len(self._sums) >= self._most:
             model, node = OTHER, node if record.node is None else OTHER
-        # Where the record's own names are the labels, `add` finds the sum the next time.
+        # Where the record's own names are the labels, `ended` finds the sum the next time.
         key = (record.face, record.protocol, model, None if record.node is None else node, hundreds)
         found = self._sums.get(key)
         if found is None:
             pair = self._pairs.get((model, node))
             if pair is None:
                 pair = self._pairs[model, node] = PairSum()
-            found = self._sums[key] = CallSum(record.face, record.protocol, model, node, f"{hundreds}xx", pair)
+            found = self._sums[key] = CallSum(
+                record.face, record.protocol, model, node, f"{hundreds}xx", pair, names_model=model != OTHER
+            )
         return found

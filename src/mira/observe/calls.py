@@ -5,7 +5,6 @@ from math import inf
 
 from mira.core.call import CallRecord
 from mira.observe.call_line import LOGGER, SERVER_ERROR
-from mira.observe.call_sums import OTHER
 from mira.observe.log import REQUEST_ID, Handler
 from mira.observe.metrics import Metrics
 
@@ -17,7 +16,7 @@ class Observer:
     """
 
     def __init__(self, metrics: Metrics, log: Handler | None) -> None:
-        self._metrics = metrics
+        self._calls = metrics.calls
         self._log = log
         logger = logging.getLogger(LOGGER)
         self._least_status: float = inf
@@ -29,11 +28,10 @@ class Observer:
     def began(self, request_id: str) -> None:
         """A call began: the lines that its task writes carry its id."""
         REQUEST_ID.set(request_id)
-        self._metrics.in_flight += 1
+        self._calls.in_flight += 1
 
     def ended(self, record: CallRecord) -> None:
         """A call is over."""
-        self._metrics.in_flight -= 1
-        labels = self._metrics.calls.add(record)
+        labels = self._calls.ended(record)
         if self._log is not None and record.status >= self._least_status:
-            self._log.call_over(record, names_model=labels.model != OTHER)
+            self._log.call_over(record, labels.names_model)

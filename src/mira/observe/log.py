@@ -111,14 +111,12 @@ class Handler(logging.Handler):
         if record.levelno >= logging.ERROR or self._characters > MOST_GATHERED or not self._flushed_later():
             self.flush()
 
-    def call_over(self, record: CallRecord, *, names_model: bool) -> None:
+    def call_over(self, record: CallRecord, names_model: bool) -> None:
         """Takes a call that is over now, whose record is final; without `names_model` its model is a client's word."""
-        over = Over(time.time_ns() // 1_000_000, record, names_model)
-        with self.lock or contextlib.nullcontext():
-            self._calls.append(over)
-            self._characters += CALL_CHARACTERS
-            if self._characters > MOST_GATHERED or (self._timer is None and not self._flushed_later()):
-                self.flush()
+        self._calls.append(Over(time.time_ns() // 1_000_000, record, names_model))
+        self._characters += CALL_CHARACTERS
+        if self._characters > MOST_GATHERED or (self._timer is None and not self._flushed_later()):
+            self.flush()
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -136,18 +134,22 @@ class Handler(logging.Handler):
 
     def _word_calls(self) -> None:
         """Puts the calls that were gathered into words; one that cannot be put so counts as lost."""
-        calls, self._calls = self._calls, []
-        if not calls:
+        if not self._calls:
             return
+        # The list itself stays, since the event loop adds to it without the lock.
+        calls = self._calls[:]
+        del self._calls[: len(calls)]
         try:
             self._lines.append(self._form.of_calls(calls))
+        except Exception:  # noqa: BLE001 - as above; most likely it is one of them
+            for call in calls:
+                self._word_call(call)
+
+    def _word_call(self, call: Over) -> None:
+        try:
+            self._lines.append(self._form.of_calls([call]))
         except Exception:  # noqa: BLE001 - as above
-            if len(calls) == 1:
-                self._lost += 1
-                return
-            for each in calls:
-                self._calls = [each]
-                self._word_calls()
+            self._lost += 1
 
     def _flushed_later(self) -> bool:
         if self._timer is None:

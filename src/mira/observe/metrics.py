@@ -63,7 +63,7 @@ class Metrics:
     """The registry of one process, and everything that it counts.
 
     `models` and `nodes` give the names that may be labels; `standing` how the process stands. They are asked on the
-    event loop. `calls` takes those that are over, `in_flight` counts those under way: both are the observer's.
+    event loop. `calls` is for whoever hears of them.
     """
 
     def __init__(
@@ -77,7 +77,6 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # doubles every series, for times nobody asks for
         registry = self.registry = CollectorRegistry()
         self.calls = CallSums(MOST_SETS, models, nodes)
-        self.in_flight = 0
         self._look = standing
         self._standing = Standing()
         self._counted: tuple[Metric, ...] = ()
@@ -111,7 +110,7 @@ class Metrics:
         """How the process stood when it was asked, for the registry."""
         standing = self._standing
         for name, help_text, value in (
-            ("mira_requests_in_flight", "Calls under way.", self.in_flight),
+            ("mira_requests_in_flight", "Calls under way.", self.calls.in_flight),
             ("mira_holds", "Holds of calls under way.", standing.holds),
             ("mira_held_credits", "Credits set aside by them.", standing.held_nanocredits * NANO),
             ("mira_requests_waiting", "Calls that wait for a place.", standing.waiting),
