@@ -99,6 +99,13 @@ async def test_a_last_attempt_that_fails_is_no_failover():
     assert of(found, "mira_refusals_total", kind="upstream_timeout") == 1
 
 
+async def test_an_answer_that_no_node_gave_follows_no_failover():
+    metrics = counting()
+    metrics.calls.ended(called(node=None, attempts=0, tried=(Tried("b", "upstream_failed"), Tried("a", "refused"))))
+    found = await samples(metrics)
+    assert not [name for name, _ in found if name in ("mira_failovers_total", "mira_attempts_total")]
+
+
 async def test_a_refusal_has_no_node_and_no_time_to_first_content():
     metrics = counting()
     metrics.calls.ended(called(model="", node=None, attempts=0, status=401, error="bad_key"))
