@@ -174,6 +174,19 @@ async def test_calls_do_not_wait_in_any_number_to_be_counted():
     assert gc.get_referrers(records[1]) == [records]
 
 
+async def test_every_transaction_of_the_ledger_is_counted_whenever_one_asks():
+    metrics = counting()
+    for number in range(MOST_WAITING + 1):
+        metrics.batch_committed(number % 3, 0.0007)
+    found = await samples(metrics)
+    assert of(found, "mira_ledger_batch_operations_count") == MOST_WAITING + 1
+    assert of(found, "mira_ledger_batch_operations_bucket", le="1.0") == 172
+    assert of(found, "mira_ledger_commit_seconds_bucket", le="0.0005") == 0
+    assert of(found, "mira_ledger_commit_seconds_bucket", le="0.001") == MOST_WAITING + 1
+    metrics.batch_committed(1, 1)
+    assert of(await samples(metrics), "mira_ledger_commit_seconds_count") == MOST_WAITING + 2
+
+
 async def test_the_standing_of_the_process_is_that_of_the_moment():
     found = await samples(counting())
     assert of(found, "mira_node_state", node="b", state="ejected", reason="upstream_timeout") == 1

@@ -17,7 +17,7 @@ from mira.core.call import CallRecord
 
 OTHER = "other"
 NO_NODE = "none"
-#: Calls that may wait to be counted: their records stay in memory.
+#: Calls, or other things, that may wait to be counted: they stay in memory until then.
 MOST_WAITING = 256
 NANO = 1e-9
 MS_PER_S = 1000

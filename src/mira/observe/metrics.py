@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disabl
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from mira.observe.call_sums import NANO, OTHER, CallSums, Spread
+from mira.observe.call_sums import MOST_WAITING, NANO, OTHER, CallSums, Spread
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 #: Sets of labels that calls may make: a scrape of more would cost more than it tells.
@@ -81,6 +81,7 @@ class Metrics:
         self._standing = Standing()
         self._counted: tuple[Metric, ...] = ()
         self._reasons: set[str] = set()
+        self._batches: list[tuple[int, float]] = []
         self._batch, self._commit, self._lag = Spread(BATCH_OPERATIONS), Spread(COMMIT_S), Spread(LAG_S)
         self._drift = Gauge(
             "mira_node_drift_ratio", "Our books beside the node's, last compared.", ("node",), registry=registry
@@ -99,8 +100,9 @@ class Metrics:
 
     def batch_committed(self, operations: int, duration_s: float) -> None:
         """Counts a transaction of the ledger."""
-        self._batch.add(operations)
-        self._commit.add(duration_s)
+        self._batches.append((operations, duration_s))
+        if len(self._batches) >= MOST_WAITING:
+            self._count_batches()
 
     def reconciled(self, node: str, drift_ratio: float) -> None:
         """Notes how far our books and a node's statement are apart."""
@@ -142,6 +144,7 @@ class Metrics:
 
     def _spreads(self) -> Iterator[Metric]:
         """What is counted here. For the event loop, which alone adds to it."""
+        self._count_batches()
         for name, help_text, spread in (
             ("mira_ledger_batch_operations", "Operations of a transaction.", self._batch),
             ("mira_ledger_commit_seconds", "Begin of a transaction to its end on disk.", self._commit),
@@ -150,6 +153,13 @@ class Metrics:
             histogram = HistogramMetricFamily(name, help_text)
             spread.tell(histogram)
             yield histogram
+
+    def _count_batches(self) -> None:
+        if self._batches:
+            operations, durations_s = zip(*self._batches, strict=True)
+            self._batch.add_all(operations)
+            self._commit.add_all(durations_s)
+            self._batches.clear()
 
     def _reason(self, reason: str) -> str:
         if reason not in self._reasons:
