@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +38,7 @@ from mira.nodes.hinting import Hinting
 from mira.nodes.local.packs import MEDIA_PACKS
 from mira.nodes.reconciler import Reconciler
 from mira.observe.calls import Observer
+from mira.observe.log import Handler
 from mira.observe.metrics import Metrics, Standing
 from mira.relay import Relay
 from mira.store.answers import Answers
@@ -98,6 +100,7 @@ class Grounds(Struct, frozen=True, kw_only=True):
 
     config: Config
     metrics: Metrics
+    observer: Observer
     ids: Ids
     epoch_id: str
     database: Database
@@ -113,10 +116,11 @@ class Grounds(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator[App]:
+async def open_app(config: Config, *, first_start: bool = True, log: Handler | None = None) -> AsyncIterator[App]:
     """Opens the store under the data folder's lock and assembles Mira around it; ConfigError says what is wrong.
 
-    `first_start` makes the first rows where there are none; only who can show their secrets should.
+    `first_start` makes the first rows where there are none; only who can show their secrets should. `log` takes the
+    lines of calls.
     """
     allowed, page_price = allowed_addresses(config), price_of_page(config)
     make_home(config.home)
@@ -129,7 +133,7 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         )
         doubts = Doubts(lambda: fleet.nodes, lambda lost, cost: grounds.ledger.close_lost(lost, cost), now_ms)  # noqa: PLW0108 - made below
         # A command that opens the store for a moment asks nobody.
-        grounds = await _grounds(config, stack, metrics, doubts if first_start else None)
+        grounds = await _grounds(config, stack, metrics, log, doubts if first_start else None)
         versions = Versions(grounds.database, monotonic_s=time.monotonic)
         await versions.poll()
         first: FirstRun | None = None
@@ -175,7 +179,9 @@ async def open_app(config: Config, *, first_start: bool = True) -> AsyncIterator
         yield app
 
 
-async def _grounds(config: Config, stack: AsyncExitStack, metrics: Metrics, doubts: Doubts | None) -> Grounds:
+async def _grounds(
+    config: Config, stack: AsyncExitStack, metrics: Metrics, log: Handler | None, doubts: Doubts | None
+) -> Grounds:
     ids = Ids()
     epoch_id = ids("epoch")
     database = Database.open(config.database_url, late_s=config.ledger.late_s)
@@ -195,6 +201,7 @@ async def _grounds(config: Config, stack: AsyncExitStack, metrics: Metrics, doub
     return Grounds(
         config=config,
         metrics=metrics,
+        observer=Observer(metrics, log),
         ids=ids,
         epoch_id=epoch_id,
         database=database,
@@ -292,13 +299,13 @@ async def _relay(grounds: Grounds, fleet: Fleet, counter: Counter, egress: Egres
         memory=Answers(grounds.database, now_ms=now_ms),
         loader=Loader(egress),
         files=uploads,
-        observer=Observer(grounds.metrics),
+        observer=grounds.observer,
         most_calls=config.server.max_streams,
         instance=await instance_name(grounds.settings),
         now_ms=now_ms,
         balancer=Balancer(random.random),
         monotonic_s=time.monotonic,
-        new_id=lambda: ids("req"),
+        new_id=partial(ids, "req"),
         wait_for_durable_hold=config.ledger.dispatch == "durable",
     )
 

@@ -46,13 +46,13 @@ def serve(config: Config, announcer: Announcer) -> int:
     """Runs the gateway until it is told to stop; returns the exit status."""
     import uvloop  # noqa: PLC0415 - only a gateway needs it
 
-    log.configure(config.log.format, config.log.level)
+    handler = log.configure(config.log.format, config.log.level)
     give_back_large()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config, announcer))
+        return runner.run(_serve(config, announcer, handler))
 
 
-async def _serve(config: Config, announcer: Announcer) -> int:
+async def _serve(config: Config, announcer: Announcer, handler: log.Handler) -> int:
     asyncio.get_running_loop().set_exception_handler(log.on_loop_error)
     async with AsyncExitStack() as stack:
         loan = lent(os.environ)
@@ -60,7 +60,7 @@ async def _serve(config: Config, announcer: Announcer) -> int:
         if loan is not None:
             announcer = WorkerAnnouncer(announcer, speaks=loan.speaks)
         config = msgspec.structs.replace(config, port=public.getsockname()[1])
-        app = await stack.enter_async_context(open_app(config))
+        app = await stack.enter_async_context(open_app(config, log=handler))
         server, sockets = make_server(config, app, public, loan)
         stack.enter_context(server.signals())
         if loan is None:

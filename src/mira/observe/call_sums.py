@@ -1,21 +1,24 @@
 """What calls add up to since the process began, in plain numbers, and the families of Prometheus made from them.
 
-A call adds a handful of integers here; the client library's own counters take a lock and several calls for each of
-them, which is felt at thousands of calls a second.
+A call is only put with others of its labels; they are counted together once some have gathered, or when somebody asks,
+since what a list of records adds up to costs little more than what one does.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from operator import add
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from itertools import repeat
+from operator import add, attrgetter, countOf
 
 from msgspec import Struct
-from msgspec.structs import astuple
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from mira.core.call import CallRecord
-from mira.core.usage import Usage
 
 OTHER = "other"
+NO_NODE = "none"
+#: Calls, or other things, that may wait to be counted: they stay in memory until then.
+MOST_WAITING = 256
 NANO = 1e-9
 MS_PER_S = 1000
 
@@ -36,15 +39,18 @@ TOKEN_CLASSES = {
     "image_output_tokens": "image_output",
 }
 
-_CLASSES = len(TOKEN_CLASSES)
-_NO_TOKENS = (0,) * _CLASSES
+NO_TOKENS = (0,) * len(TOKEN_CLASSES)
+#: The counts of `TOKEN_CLASSES` in a usage.
+token_counts = attrgetter(*TOKEN_CLASSES)
+
+_ATTEMPTS = attrgetter("attempts")
+_BILLED = attrgetter("billed_nanocredits")
+_DURATION = attrgetter("duration_ms")
+_ERROR = attrgetter("error")
+_FIRST_CONTENT = attrgetter("first_content_ms")
+_USAGE = attrgetter("usage")
 
 Key = tuple[str, str, str, str | None, int]
-
-
-def token_counts(usage: Usage) -> tuple[int, ...]:
-    """The counts of `TOKEN_CLASSES`."""
-    return astuple(usage)[:_CLASSES]
 
 
 class Spread:
@@ -67,6 +73,12 @@ class Spread:
         self._sum += size
         self._counts[bisect_left(self._limits, size)] += 1
 
+    def add_all(self, sizes: Sequence[float]) -> None:
+        """Some more."""
+        self._sum += sum(sizes)
+        for bucket, count in Counter(map(bisect_left, repeat(self._limits), sizes)).items():
+            self._counts[bucket] += count
+
     def tell(self, family: HistogramMetricFamily, labels: Sequence[str] = ()) -> None:
         """Writes the buckets, each with those below it, as Prometheus has them."""
         below = 0
@@ -87,11 +99,14 @@ class PairSum:
         self.cost_nanocredits = 0
         self.duration = Spread(DURATION_S, MS_PER_S)
         self.first_content = Spread(FIRST_CONTENT_S, MS_PER_S)
-        self.tokens = list(_NO_TOKENS)
+        self.tokens = NO_TOKENS
 
 
-class CallSum(Struct):
-    """The calls of one set of labels."""
+class CallSum(Struct, eq=False):
+    """The calls of one set of labels. `waiting` are those that are not in `calls` and the pair's sums yet.
+
+    `names_model` is off where the label stands for names that are only clients' words.
+    """
 
     surface: str
     protocol: str
@@ -99,60 +114,66 @@ class CallSum(Struct):
     node: str
     status: str
     pair: PairSum
+    names_model: bool
     calls: int = 0
+    waiting: list[CallRecord] = []
 
-    def add(self, record: CallRecord) -> None:
-        """One more."""
-        self.calls += 1
-        pair = self.pair
-        pair.duration.add(record.duration_ms)
-        if record.first_content_ms is not None:
-            pair.first_content.add(record.first_content_ms)
-        pair.cost_nanocredits += record.billed_nanocredits
-        counts = token_counts(record.usage)
-        if counts != _NO_TOKENS:
-            pair.tokens = list(map(add, pair.tokens, counts))
-        if record.attempts:
-            pair.attempts += 1
+    def count(self) -> None:
+        """Counts those that wait."""
+        records, pair = self.waiting, self.pair
+        self.calls += len(records)
+        pair.attempts += len(records) - countOf(map(_ATTEMPTS, records), 0)
+        pair.cost_nanocredits += sum(map(_BILLED, records))
+        pair.duration.add_all(list(map(_DURATION, records)))
+        pair.first_content.add_all([size for size in map(_FIRST_CONTENT, records) if size is not None])
+        by_class = zip(*map(token_counts, map(_USAGE, records)), strict=True)
+        pair.tokens = tuple(map(add, pair.tokens, map(sum, by_class)))
+        records.clear()
 
 
 class CallSums:
-    """All of them; at most `most` sets of labels, and what comes later counts as `other`."""
+    """All of them; at most `most` sets of labels, and what comes later counts as `other`.
 
-    def __init__(self, most: int) -> None:
+    `models` and `nodes` give the names that may be labels. `in_flight` is the number of calls under way, which whoever
+    hears of their beginning raises. All of it is for the event loop alone.
+    """
+
+    def __init__(self, most: int, models: Callable[[], Collection[str]], nodes: Callable[[], Collection[str]]) -> None:
+        self.in_flight = 0
         self._most = most
+        self._models = models
+        self._nodes = nodes
         self._sums: dict[Key, CallSum] = {}
         self._pairs: dict[tuple[str, str], PairSum] = {}
-        self._failed_attempts: dict[str, int] = {}
+        self._waiting = 0
+        self._refusals: Counter[str] = Counter()
+        self._failovers: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._sums)
 
-    def of(self, record: CallRecord) -> CallSum | None:
-        """The sum that a call belongs to, by the names in its record."""
-        return self._sums.get((record.face, record.protocol, record.model, record.node, record.status // 100))
-
-    def named(self, record: CallRecord, model: str, node: str) -> CallSum:
-        """The sum that a call belongs to under the labels of its model and node, which may be made for it."""
-        hundreds = record.status // 100
-        if len(self._sums) >= self._most:
-            model, node = OTHER, node if record.node is None else OTHER
-        # Where the record's own names are the labels, `of` finds the sum the next time.
-        key = (record.face, record.protocol, model, None if record.node is None else node, hundreds)
-        found = self._sums.get(key)
-        if found is None:
-            pair = self._pairs.get((model, node))
-            if pair is None:
-                pair = self._pairs[model, node] = PairSum()
-            found = self._sums[key] = CallSum(record.face, record.protocol, model, node, f"{hundreds}xx", pair)
+    def ended(self, record: CallRecord) -> CallSum:
+        """Takes a call that is over; returns the sum that it belongs to, whose labels are those of the call."""
+        self.in_flight -= 1
+        key = (record.face, record.protocol, record.model, record.node, record.status // 100)
+        found = self._sums.get(key) or self._named(record)
+        found.waiting.append(record)
+        self._waiting += 1
+        if self._waiting >= MOST_WAITING:
+            self._count()
+        if record.tried:
+            # The last attempt is the one whose node the record names.
+            for attempt in record.tried[: max(record.attempts - 1, 0)]:
+                self._failovers[self.node_label(attempt.node), attempt.outcome] += 1
         return found
 
-    def add_attempt(self, node: str) -> None:
-        """One more attempt at a node that another node's answer followed."""
-        self._failed_attempts[node] = self._failed_attempts.get(node, 0) + 1
+    def node_label(self, name: str) -> str:
+        """The name of a node of the fleet, else `other`."""
+        return name if name in self._nodes() else OTHER
 
     def families(self) -> tuple[Metric, ...]:
-        """All sums as Prometheus has them. For the event loop, which alone adds to them."""
+        """All sums as Prometheus has them."""
+        self._count()
         pair = ("model", "node")
         requests = CounterMetricFamily(
             "mira_requests", "Calls that are over.", labels=("surface", "protocol", *pair, "status")
@@ -171,13 +192,50 @@ class CallSums:
                 if count:
                     tokens.add_metric((*names, token_class), count)
         attempts = CounterMetricFamily("mira_attempts", "Requests to nodes.", labels=("node",))
-        for node, count in self._attempts():
+        for node, count in self._attempts().items():
             attempts.add_metric((node,), count)
-        return requests, duration, first_content, tokens, cost, attempts
+        failovers = CounterMetricFamily(
+            "mira_failovers", "Attempts after which another node was tried.", labels=("node", "reason")
+        )
+        for names, count in self._failovers.items():
+            failovers.add_metric(names, count)
+        refusals = CounterMetricFamily("mira_refusals", "Calls that ended in an error.", labels=("kind",))
+        for kind, count in self._refusals.items():
+            refusals.add_metric((kind,), count)
+        return requests, duration, first_content, tokens, cost, attempts, failovers, refusals
 
-    def _attempts(self) -> Iterator[tuple[str, int]]:
-        counts = dict(self._failed_attempts)
+    def _count(self) -> None:
+        self._waiting = 0
+        for each in self._sums.values():
+            if each.waiting:
+                self._refusals.update(filter(None, map(_ERROR, each.waiting)))
+                each.count()
+
+    def _attempts(self) -> Counter[str]:
+        """The attempts that were answered for, and those that another node's answer followed, by node."""
+        counts: Counter[str] = Counter()
+        for (node, _), failed in self._failovers.items():
+            counts[node] += failed
         for (_, node), pair in self._pairs.items():
             if pair.attempts:
-                counts[node] = counts.get(node, 0) + pair.attempts
-        yield from counts.items()
+                counts[node] += pair.attempts
+        return counts
+
+    def _named(self, record: CallRecord) -> CallSum:
+        """The sum for a call of a kind that is new. What clients make up is never remembered under its own name."""
+        model = record.model if record.model in self._models() else OTHER
+        node = NO_NODE if record.node is None else self.node_label(record.node)
+        hundreds = record.status // 100
+        if len(self._sums) >= self._most:
+            model, node = OTHER, node if record.node is None else OTHER
+        # Where the record's own names are the labels, `ended` finds the sum the next time.
+        key = (record.face, record.protocol, model, None if record.node is None else node, hundreds)
+        found = self._sums.get(key)
+        if found is None:
+            pair = self._pairs.get((model, node))
+            if pair is None:
+                pair = self._pairs[model, node] = PairSum()
+            found = self._sums[key] = CallSum(
+                record.face, record.protocol, model, node, f"{hundreds}xx", pair, names_model=model != OTHER
+            )
+        return found

@@ -12,15 +12,17 @@ import select
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import asdict
 
+from mira.core.call import CallRecord
 from mira.errors import ConfigError, MiraError
+from mira.observe.call_line import Over, call_lines, moment
 
 #: The id of the request that the current task answers; empty elsewhere.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
@@ -32,24 +34,11 @@ MOST_FRAMES = 20
 PIECE_BYTES = 4096
 GATHERED_S = 0.1
 MOST_GATHERED = 32 * 1024
+#: What the line of a call counts for before it is in words.
+CALL_CHARACTERS = 512
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 loop_log = logging.getLogger("mira.loop")
-
-
-class Line(logging.LogRecord):
-    """A record with members and without a place in the source, which would cost more to find than the line."""
-
-    def __init__(self, logger: str, level: int, message: str, members: dict[str, Any]) -> None:
-        # Every attribute of a record, since somebody's formatter may ask for any; those of a place are empty.
-        self.__dict__ = _PLACELESS.copy()
-        self.name, self.msg = logger, message
-        self.levelno, self.levelname = level, logging.getLevelName(level)
-        self.created = time.time()
-        setattr(self, MEMBERS, members)
-
-
-_PLACELESS = vars(logging.LogRecord("", 0, "", 0, "", None, None))
 
 
 def configure(
@@ -57,21 +46,21 @@ def configure(
     level: Literal["debug", "info", "warning", "error"] = "info",
     *,
     out: TextIO | None = None,
-) -> None:
+) -> "Handler":
     """Sends Mira's log to standard error; without a form as text to a terminal, else as JSON.
 
-    What libraries say is kept to warnings.
+    What libraries say is kept to warnings. Returns what takes the lines.
     """
     out = out or sys.stderr
     # Looked up for every line otherwise, and shown in none.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = Handler(out)
     as_text = form == "text" or (form is None and out.isatty())
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    handler = Handler(out, TextFormatter() if as_text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("mira").setLevel(LEVELS[level])
+    return handler
 
 
 def flush() -> None:
@@ -85,12 +74,18 @@ class Handler(logging.Handler):
 
     On an event loop lines are gathered for `GATHERED_S`, since a write may cost more than what it carries; errors are
     written at once. What cannot be written is lost, and how many lines that were is told as soon as it can be.
+
+    Calls that are over come past `logging`, whose way of a line costs more than the line. They keep their place among
+    the others, and those in a row are put into words together, before the next line and when all is written.
     """
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, form: "JsonFormatter | TextFormatter") -> None:
         super().__init__()
+        self.setFormatter(form)
         self._out = out
-        self._lines: list[str] = []
+        self._form = form
+        self._lines: list[bytes] = []
+        self._calls: list[Over] = []
         self._characters = 0
         self._timer: asyncio.TimerHandle | None = None
         self._lost = 0
@@ -110,9 +105,17 @@ class Handler(logging.Handler):
         except Exception:  # noqa: BLE001 - a log that fails must not fail what it tells of
             self._lost += 1
             return
-        self._lines.append(line)
+        self._word_calls()
+        self._lines.append(_as_line(line))
         self._characters += len(line)
         if record.levelno >= logging.ERROR or self._characters > MOST_GATHERED or not self._flushed_later():
+            self.flush()
+
+    def call_over(self, record: CallRecord, names_model: bool) -> None:
+        """Takes a call that is over now, whose record is final; without `names_model` its model is a client's word."""
+        self._calls.append(Over(time.time_ns() // 1_000_000, record, names_model))
+        self._characters += CALL_CHARACTERS
+        if self._characters > MOST_GATHERED or (self._timer is None and not self._flushed_later()):
             self.flush()
 
     def flush(self) -> None:
@@ -121,13 +124,32 @@ class Handler(logging.Handler):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+            self._word_calls()
             lines, self._lines, self._characters = self._lines, [], 0
             if self._lost and lines and self._takes():
-                word = Line(__name__, logging.WARNING, "lines of the log were lost", {"lines": self._lost})
+                lines.insert(0, _as_line(self.format(_of_lost(self._lost))))
                 self._lost = 0
-                lines.insert(0, self.format(word))
             if lines:
-                self._write("\n".join((*lines, "")))
+                self._write(b"".join(lines))
+
+    def _word_calls(self) -> None:
+        """Puts the calls that were gathered into words; one that cannot be put so counts as lost."""
+        if not self._calls:
+            return
+        # The list itself stays, since the event loop adds to it without the lock.
+        calls = self._calls[:]
+        del self._calls[: len(calls)]
+        try:
+            self._lines.append(self._form.of_calls(calls))
+        except Exception:  # noqa: BLE001 - as above; most likely it is one of them
+            for call in calls:
+                self._word_call(call)
+
+    def _word_call(self, call: Over) -> None:
+        try:
+            self._lines.append(self._form.of_calls([call]))
+        except Exception:  # noqa: BLE001 - as above
+            self._lost += 1
 
     def _flushed_later(self) -> bool:
         if self._timer is None:
@@ -137,11 +159,11 @@ class Handler(logging.Handler):
                 return False  # another thread, or no loop at all
         return True
 
-    def _write(self, text: str) -> None:
+    def _write(self, data: bytes) -> None:
         if self._poll is None:
-            self._out.write(text)
+            self._out.write(data.decode())
             return
-        data = (b"\n" if self._torn else b"") + text.encode(errors="backslashreplace")
+        data = (b"\n" if self._torn else b"") + data
         sent = 0
         try:
             while sent < len(data) and self._takes():
@@ -155,6 +177,17 @@ class Handler(logging.Handler):
         return self._poll is None or bool(self._poll.poll(0))
 
 
+def _as_line(text: str) -> bytes:
+    return f"{text}\n".encode(errors="backslashreplace")
+
+
+def _of_lost(lines: int) -> logging.LogRecord:
+    """A record that says how many lines were lost."""
+    level = logging.WARNING
+    about = {"name": __name__, "levelno": level, "levelname": logging.getLevelName(level)}
+    return logging.makeLogRecord({**about, "msg": "lines of the log were lost", MEMBERS: {"lines": lines}})
+
+
 def on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Takes what the event loop has to say of tasks and callbacks, whose own words would quote their values."""
     error = context.get("exception")
@@ -166,16 +199,12 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._encode = msgspec.json.Encoder().encode
+        encoder = msgspec.json.Encoder()
+        self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        line: dict[str, Any] = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
+        line = _head(record)
         members = getattr(record, MEMBERS, NO_MEMBERS)
         if "request_id" not in members and (request_id := REQUEST_ID.get()):
             line["request_id"] = request_id
@@ -186,21 +215,27 @@ class JsonFormatter(logging.Formatter):
         # Two objects made one: to put the members into the first costs more than to write them.
         return (self._encode(line)[:-1] + b"," + self._encode(members)[1:]).decode()
 
+    def of_calls(self, calls: Iterable[Over]) -> bytes:
+        """The lines of calls that are over, each with its end."""
+        return self._encode_lines(call_lines(calls))
+
 
 class TextFormatter(logging.Formatter):
     """A line for people: time, level, logger, message, then the members as `name=value`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record; an exception follows on lines of its own."""
-        words = [_time(record), record.levelname, f"{record.name}:", _one_line(record.getMessage())]
         members = dict(getattr(record, MEMBERS, ()))
         if request_id := REQUEST_ID.get():
             members.setdefault("request_id", request_id)
-        words += [f"{name}={_shown(value)}" for name, value in members.items() if value is not None]
-        line = " ".join(words)
+        line = _in_words(_head(record) | members)
         if record.exc_info and record.exc_info[1] is not None:
             line += "\n" + "".join(trace(record.exc_info[1])).rstrip()
         return line
+
+    def of_calls(self, calls: Iterable[Over]) -> bytes:
+        """The lines of calls that are over, each with its end."""
+        return b"".join(map(_as_line, map(_in_words, map(asdict, call_lines(calls)))))
 
 
 def trace(error: BaseException) -> Iterator[str]:
@@ -226,15 +261,20 @@ def _words(error: BaseException) -> str:
     return ""
 
 
-def _time(record: logging.LogRecord) -> str:
-    second = int(record.created)
-    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+def _head(record: logging.LogRecord) -> dict[str, Any]:
+    """What every line begins with."""
+    return {
+        "time": moment(int(record.created * 1000)),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+    }
 
 
-@lru_cache(maxsize=4)
-def _second(unix_s: int) -> str:
-    """A second in words; thousands of lines may be of the same one."""
-    return datetime.fromtimestamp(unix_s, UTC).isoformat().removesuffix("+00:00")
+def _in_words(line: dict[str, Any]) -> str:
+    words = [line.pop("time"), line.pop("level").upper(), f"{line.pop('logger')}:", _one_line(line.pop("message"))]
+    words += [f"{name}={_shown(value)}" for name, value in line.items() if value is not None and value is not UNSET]
+    return " ".join(words)
 
 
 def _one_line(text: str) -> str:

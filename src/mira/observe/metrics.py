@@ -10,15 +10,13 @@ import platform
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from mira.core.call import CallRecord
-from mira.observe.call_sums import NANO, OTHER, CallSum, CallSums, Spread
+from mira.observe.call_sums import MOST_WAITING, NANO, OTHER, CallSums, Spread
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-NO_NODE = "none"
 #: Sets of labels that calls may make: a scrape of more would cost more than it tells.
 MOST_SETS = 1000
 #: Reasons of nodes' states that are told by name.
@@ -65,7 +63,7 @@ class Metrics:
     """The registry of one process, and everything that it counts.
 
     `models` and `nodes` give the names that may be labels; `standing` how the process stands. They are asked on the
-    event loop.
+    event loop. `calls` is for whoever hears of them.
     """
 
     def __init__(
@@ -78,18 +76,12 @@ class Metrics:
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # doubles every series, for times nobody asks for
         registry = self.registry = CollectorRegistry()
-        self._models = models
-        self._nodes = nodes
+        self.calls = CallSums(MOST_SETS, models, nodes)
         self._look = standing
         self._standing = Standing()
         self._counted: tuple[Metric, ...] = ()
-        self._in_flight = 0
         self._reasons: set[str] = set()
-        self._sums = CallSums(MOST_SETS)
-        self._failovers = Counter(
-            "mira_failovers", "Attempts after which another node was tried.", ("node", "reason"), registry=registry
-        )
-        self._refusals = Counter("mira_refusals", "Calls that ended in an error.", ("kind",), registry=registry)
+        self._batches: list[tuple[int, float]] = []
         self._batch, self._commit, self._lag = Spread(BATCH_OPERATIONS), Spread(COMMIT_S), Spread(LAG_S)
         self._drift = Gauge(
             "mira_node_drift_ratio", "Our books beside the node's, last compared.", ("node",), registry=registry
@@ -103,42 +95,24 @@ class Metrics:
     async def exposition(self) -> bytes:
         """All figures in Prometheus's text format. Written in a thread, since thousands of series take a while."""
         self._standing = self._look()
-        self._counted = (*self._sums.families(), *self._spreads())
+        self._counted = (*self.calls.families(), *self._spreads())
         return await asyncio.to_thread(generate_latest, self.registry)
-
-    def began(self) -> None:
-        """A call began."""
-        self._in_flight += 1
-
-    def ended(self, record: CallRecord) -> tuple[str, str]:
-        """Counts a call that is over; returns the labels of its model and its node."""
-        self._in_flight -= 1
-        sums = self._sums.of(record) or self._named(record)
-        sums.add(record)
-        if record.attempts > 1 and record.tried:
-            self._add_failovers(record)
-        if record.error is not None:
-            self._refusals.labels(record.error).inc()
-        return sums.model, sums.node
 
     def batch_committed(self, operations: int, duration_s: float) -> None:
         """Counts a transaction of the ledger."""
-        self._batch.add(operations)
-        self._commit.add(duration_s)
+        self._batches.append((operations, duration_s))
+        if len(self._batches) >= MOST_WAITING:
+            self._count_batches()
 
     def reconciled(self, node: str, drift_ratio: float) -> None:
         """Notes how far our books and a node's statement are apart."""
-        self._drift.labels(self.node_label(node)).set(drift_ratio)
-
-    def node_label(self, name: str) -> str:
-        """The name of a node of the fleet, else `other`."""
-        return name if name in self._nodes() else OTHER
+        self._drift.labels(self.calls.node_label(node)).set(drift_ratio)
 
     def collect(self) -> Iterator[Metric]:
         """How the process stood when it was asked, for the registry."""
         standing = self._standing
         for name, help_text, value in (
-            ("mira_requests_in_flight", "Calls under way.", self._in_flight),
+            ("mira_requests_in_flight", "Calls under way.", self.calls.in_flight),
             ("mira_holds", "Holds of calls under way.", standing.holds),
             ("mira_held_credits", "Credits set aside by them.", standing.held_nanocredits * NANO),
             ("mira_requests_waiting", "Calls that wait for a place.", standing.waiting),
@@ -170,6 +144,7 @@ class Metrics:
 
     def _spreads(self) -> Iterator[Metric]:
         """What is counted here. For the event loop, which alone adds to it."""
+        self._count_batches()
         for name, help_text, spread in (
             ("mira_ledger_batch_operations", "Operations of a transaction.", self._batch),
             ("mira_ledger_commit_seconds", "Begin of a transaction to its end on disk.", self._commit),
@@ -179,22 +154,16 @@ class Metrics:
             spread.tell(histogram)
             yield histogram
 
+    def _count_batches(self) -> None:
+        if self._batches:
+            operations, durations_s = zip(*self._batches, strict=True)
+            self._batch.add_all(operations)
+            self._commit.add_all(durations_s)
+            self._batches.clear()
+
     def _reason(self, reason: str) -> str:
         if reason not in self._reasons:
             if len(self._reasons) >= MOST_REASONS:
                 return OTHER
             self._reasons.add(reason)
         return reason
-
-    def _named(self, record: CallRecord) -> CallSum:
-        """The sum for a call of a kind that is new. What clients make up is never remembered under its own name."""
-        model = record.model if record.model in self._models() else OTHER
-        node = NO_NODE if record.node is None else self.node_label(record.node)
-        return self._sums.named(record, model, node)
-
-    def _add_failovers(self, record: CallRecord) -> None:
-        # The last attempt is the one whose node the record names.
-        for attempt in record.tried[: record.attempts - 1]:
-            node = self.node_label(attempt.node)
-            self._sums.add_attempt(node)
-            self._failovers.labels(node, attempt.outcome).inc()
