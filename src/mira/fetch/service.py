@@ -65,6 +65,20 @@ class Who(Struct, frozen=True, kw_only=True):
     domains: Domains = Domains()
 
 
+class _Load(Struct, frozen=True, kw_only=True):
+    """What is to be loaded and for whom: once for the page as it lies there, and perhaps again by a browser.
+
+    `language` is the checked value of `accept-language`, `until_s` the end of the request on the loop's clock.
+    """
+
+    request: FetchRequest
+    who: Who
+    destination: Destination
+    language: str | None
+    until_s: float
+    rendered: bool
+
+
 class _Got(Struct, frozen=True, kw_only=True):
     """A page, and how it was come by. `fetch_s` is 0 for what was kept."""
 
@@ -114,7 +128,16 @@ class Fetcher:
         began = _Progress()
         try:
             async with asyncio.timeout_at(until_s), self._turn(who, began):
-                return await self._fetch(request, who, destination, language, until_s)
+                return await self._fetch(
+                    _Load(
+                        request=request,
+                        who=who,
+                        destination=destination,
+                        language=language,
+                        until_s=until_s,
+                        rendered=request.render == "always",
+                    )
+                )
         except TimeoutError:
             if not began.running:
                 raise rate_limited() from None
@@ -126,19 +149,18 @@ class Fetcher:
             began.running = True
             yield
 
-    async def _fetch(
-        self, request: FetchRequest, who: Who, destination: Destination, language: str | None, until_s: float
-    ) -> FetchAnswer:
+    async def _fetch(self, load: _Load) -> FetchAnswer:
+        request, until_s = load.request, load.until_s
         self._extractor.warm()
-        inquiry = self._inquiry(request, who, until_s)
-        await inquiry(destination)
+        inquiry = self._inquiry(request, load.who, until_s)
+        await inquiry(load.destination)
         warnings: list[str] = []
-        got = await self._get(request, who, destination, language, until_s, rendered=request.render == "always")
+        got = await self._get(load)
         began_s = _clock_s()
         found = await self._convert(request, got.entry.loaded, until_s)
         if request.render == "auto" and not _THIN.isdisjoint(found.warnings) and _is_page(got.entry.loaded):
             if self._browser.obstacle is None:
-                got = await self._get(request, who, destination, language, until_s, rendered=True)
+                got = await self._get(replace(load, rendered=True))
                 found = await self._convert(request, got.entry.loaded, until_s)
             else:
                 warnings.append("render_unavailable")
@@ -154,19 +176,10 @@ class Fetcher:
 
     # The page, kept or loaded
 
-    async def _get(
-        self,
-        request: FetchRequest,
-        who: Who,
-        destination: Destination,
-        language: str | None,
-        until_s: float,
-        *,
-        rendered: bool,
-    ) -> _Got:
-        got = await self._found(request, who, destination, language, until_s, rendered=rendered)
+    async def _get(self, load: _Load) -> _Got:
+        got = await self._found(load)
         # What was kept may have been loaded for somebody who did not ask, and a browser follows redirects by itself.
-        inquiry = self._inquiry(request, who, until_s)
+        inquiry = self._inquiry(load.request, load.who, load.until_s)
         for hop in got.entry.loaded.hops:
             await inquiry(parse_url(hop))
         return got
@@ -180,34 +193,26 @@ class Fetcher:
 
         return ask
 
-    async def _found(
-        self,
-        request: FetchRequest,
-        who: Who,
-        destination: Destination,
-        language: str | None,
-        until_s: float,
-        *,
-        rendered: bool,
-    ) -> _Got:
-        key = Key(who.workspace_id, destination.url, language, rendered, request.wait_for if rendered else None)
+    async def _found(self, load: _Load) -> _Got:
+        request, who, destination, rendered = load.request, load.who, load.destination, load.rendered
+        key = Key(who.workspace_id, destination.url, load.language, rendered, request.wait_for if rendered else None)
         known = self._cache.get(key) if request.max_age > 0 else None
         if known is not None and not must_ask(known.loaded) and self._age_s(known) <= request.max_age:
             await self._may_reach(known.loaded, who.domains)
             return _Got(entry=known, cached=True, rendered=rendered, fetch_s=0.0)
 
         # Others may wait longer for the same load than who came first.
-        total_s = until_s - _clock_s() if request.max_age == 0 else Limits().total_s
+        total_s = load.until_s - _clock_s() if request.max_age == 0 else Limits().total_s
 
-        async def load() -> _Got:
+        async def fly() -> _Got:
             async with self._hosts.turn(f"{destination.host}:{destination.port}"):
                 began_s = _clock_s()
                 got = await self._load(key, known, request, who, total_s)
                 return replace(got, fetch_s=0.0 if got.cached else _clock_s() - began_s)
 
         if request.max_age == 0:
-            return await load()
-        return await self._flights.join((key, who.domains, request.respect_robots), load)
+            return await fly()
+        return await self._flights.join((key, who.domains, request.respect_robots), fly)
 
     async def _load(self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float) -> _Got:
         permit = who.domains.check
