@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,7 +18,7 @@ from mira.fetch.egress import Egress, Inquiry, Limits, Loaded, Permit, Validator
 from mira.fetch.extract.shapes import Extracted, Options, Source
 from mira.fetch.robots import Robots
 from mira.fetch.shapes import Chunk, FetchAnswer, FetchRequest, Timing
-from mira.fetch.turns import Turns, rate_limited
+from mira.fetch.turns import Place, Turns, rate_limited
 from mira.fetch.urls import Destination, parse_url
 
 ACCEPT = "text/markdown, text/html;q=0.9, application/xhtml+xml;q=0.9, */*;q=0.8"
@@ -152,8 +152,7 @@ class Fetcher:
     async def _fetch(self, load: _Load) -> FetchAnswer:
         request, until_s = load.request, load.until_s
         self._extractor.warm()
-        inquiry = self._inquiry(request, load.who, until_s)
-        await inquiry(load.destination)
+        await self._ask_robots(load, [load.destination])
         warnings: list[str] = []
         got = await self._get(load)
         began_s = _clock_s()
@@ -179,19 +178,15 @@ class Fetcher:
     async def _get(self, load: _Load) -> _Got:
         got = await self._found(load)
         # What was kept may have been loaded for somebody who did not ask, and a browser follows redirects by itself.
-        inquiry = self._inquiry(load.request, load.who, load.until_s)
-        for hop in got.entry.loaded.hops:
-            await inquiry(parse_url(hop))
+        await self._ask_robots(load, [parse_url(hop) for hop in got.entry.loaded.hops])
         return got
 
-    def _inquiry(self, request: FetchRequest, who: Who, until_s: float) -> Inquiry:
-        """Asks the robots.txt of an address, where the client wishes that."""
-
-        async def ask(destination: Destination) -> None:
-            if request.respect_robots:
-                await self._robots.check(destination, who.domains.check, total_s=until_s - _clock_s())
-
-        return ask
+    async def _ask_robots(self, load: _Load, hops: Sequence[Destination]) -> None:
+        """Asks the robots.txt of addresses, where the client wishes that."""
+        if load.request.respect_robots:
+            async with Place(self._hosts) as place:
+                for hop in hops:
+                    await self._robots.check(hop, load.who.domains.check, _entering(place))
 
     async def _found(self, load: _Load) -> _Got:
         request, who, destination, rendered = load.request, load.who, load.destination, load.rendered
@@ -205,18 +200,24 @@ class Fetcher:
         total_s = load.until_s - _clock_s() if request.max_age == 0 else Limits().total_s
 
         async def fly() -> _Got:
-            async with self._hosts.turn(f"{destination.host}:{destination.port}"):
+            async with Place(self._hosts) as place:
+                await _entering(place)(destination)
                 began_s = _clock_s()
-                got = await self._load(key, known, request, who, total_s)
+                got = await self._load(load, key, known, total_s, place)
                 return replace(got, fetch_s=0.0 if got.cached else _clock_s() - began_s)
 
         if request.max_age == 0:
             return await fly()
         return await self._flights.join((key, who.domains, request.respect_robots), fly)
 
-    async def _load(self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float) -> _Got:
-        permit = who.domains.check
-        inquiry = self._inquiry(request, who, _clock_s() + total_s)
+    async def _load(self, load: _Load, key: Key, known: Entry | None, total_s: float, place: Place) -> _Got:
+        permit, enter = load.who.domains.check, _entering(place)
+
+        async def inquiry(hop: Destination) -> None:
+            if load.request.respect_robots:
+                await self._robots.check(hop, permit, enter)
+            await enter(hop)
+
         validators = None
         if key.rendered:
             loaded = await self._browser.render(
@@ -316,6 +317,15 @@ class Fetcher:
         answer.tokens, answer.total_tokens = page.tokens, page.total_tokens
         answer.next_offset, answer.truncated = page.next_offset, page.next_offset is not None
         return answer
+
+
+def _entering(place: Place) -> Inquiry:
+    """Waits for a turn at the host of an address, and gives back the one before."""
+
+    async def enter(destination: Destination) -> None:
+        await place.move(f"{destination.host}:{destination.port}")
+
+    return enter
 
 
 class _Progress:
