@@ -1,4 +1,4 @@
-"""Bodies of many messages: eight times the messages take eight times the processor's time, not sixty-four times.
+"""Bodies of many messages, streams of many events: eight times as many take eight times the processor's time, not 64.
 
     python benchmarks/growth.py
 
@@ -21,11 +21,13 @@ from mira.codecs.codec import Codec, Context, Target
 from mira.codecs.gemini import GEMINI
 from mira.codecs.messages import MESSAGES
 from mira.codecs.responses import RESPONSES
+from mira.codecs.responses.decoder import Decoder
 from mira.codecs.responses.encoder import Encoder
+from mira.codecs.restoring import Own, Restorer
 from mira.core.attachments import references
 from mira.core.capabilities import Capabilities
-from mira.core.conversation import Conversation
-from mira.core.events import ReasoningDelta, Start
+from mira.core.conversation import Conversation, FinishReason
+from mira.core.events import Finish, ReasoningDelta, Start, ToolCallDelta, ToolCallStart
 from mira.core.links import path_of
 from mira.errors import Kind, MiraError
 
@@ -189,6 +191,28 @@ def _files_and_links(count: int) -> Callable[[], object]:
     return work
 
 
+def _repeated_ends(count: int) -> Callable[[], object]:
+    # What was said in many pieces is said to be over again and again, always as less than that.
+    delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "word "}
+    over = {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "word"}
+    stream = b"".join(b"data: " + json.dumps(told).encode() + b"\n\n" for told in [*[delta] * count, *[over] * count])
+    return lambda: Decoder().feed(stream)
+
+
+def _choices(count: int) -> Callable[[], object]:
+    tools = {"apply_patch": Own("apply_patch", None, custom=True)}
+    calls = [ToolCallStart(index=0, id="c", name="apply_patch", choice=n) for n in range(count)]
+    told = [ToolCallDelta(index=0, fragment='{"input":"x"}', choice=n) for n in range(count)]
+    ends = [Finish(reason=FinishReason.TOOL_CALLS, choice=n) for n in range(count)]
+
+    def work() -> None:
+        restorer = Restorer(tools)
+        for event in (*calls, *told, *ends):
+            restorer.feed(event)
+
+    return work
+
+
 def ratios() -> Iterator[tuple[str, float]]:
     """What was done, and how it grows."""
     for client, run in RUNS:
@@ -198,6 +222,8 @@ def ratios() -> Iterator[tuple[str, float]]:
     for client in CLIENTS:
         yield f"{client}: tools of a provider, read", ratio(_provider_tools(client), few=500)
     yield "responses: thoughts with ids, streamed", ratio(_thoughts, few=1_000)
+    yield "responses: ends that are told again, streamed", ratio(_repeated_ends, few=1_000)
+    yield "free-form calls in many choices, streamed", ratio(_choices, few=500)
     yield "files and links of a body", ratio(_files_and_links, few=5_000)
 
 

@@ -1,4 +1,4 @@
-"""Coding agents after `mira connect`, run by the line that it prints. `make clients` runs these."""
+"""Coding agents after `mira connect`, run by the line it prints, and the portal's JavaScript. `make clients` runs these."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.accounts.browser import invited
 from tests.support.gateway import PROXY_KEY, UPSTREAM_KEY, Gateway, price
 from tests.support.upstream import Upstream, answers_as_asked
 
@@ -77,6 +78,31 @@ def test_a_client_that_was_connected_gets_an_answer(
         assert WORDS in ran.stdout + ran.stderr
     finally:
         end_what_lives_in(tmp_path)
+
+
+def test_the_portals_javascript_runs_as_it_is_shown(gateway: Gateway, packages: Path, tmp_path: Path) -> None:
+    """In a folder with the package that it asks for, under the ending that it asks for, the key put in by the page."""
+    member = invited(gateway, "script@example.com")
+    told = member.get(f"/portal/v1/connect?model={MODEL}")
+    member.close()
+    [shown] = [client for client in told["clients"] if client["id"] == "javascript"]
+    assert shown["notes"][0] == "npm install openai"
+    assert ".mjs" in shown["notes"][1]
+    (tmp_path / "node_modules").symlink_to(packages / "node_modules")
+    program = tmp_path / "ask.mjs"
+    program.write_text(shown["snippet"]["text"].replace(told["placeholder"], PROXY_KEY))
+    environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    ran = subprocess.run(
+        ["node", str(program)],
+        cwd=tmp_path,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout.strip(), ran.stderr) == (0, WORDS, "")
 
 
 def end_what_lives_in(home: Path) -> None:

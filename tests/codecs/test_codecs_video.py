@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mira.codecs.media.images import Picture
 from mira.codecs.media.shape import Received, Shape, Target
 from mira.codecs.media.video import Looking, VideoRequest, orientation, resolution, variants
-from mira.codecs.media.video_gemini import LOOKING_GEMINI, VIDEO_GEMINI
+from mira.codecs.media.video_gemini import LOOKING_GEMINI, SIZES, VIDEO_GEMINI
 from mira.codecs.media.video_openai import LOOKING_MIRA, LOOKING_OPENAI, VIDEO_OPENAI
 from mira.codecs.media.video_openrouter import LOOKING_OPENROUTER, VIDEO_OPENROUTER
 from mira.core.jobs import Failed, Happening, Progressed, Ready
@@ -176,3 +176,19 @@ def test_a_size_has_a_resolution_and_a_form(size: str | None, means: str | None,
 def test_the_dearest_is_meant_where_no_size_is_said() -> None:
     assert variants(BARE) == ("*",)
     assert variants(FULL) == ("1280x720", "720p")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_veo_is_told_only_resolutions_that_it_knows(size: str) -> None:
+    request = VideoRequest(prompt="A sea", size=size)
+    assert VIDEO_GEMINI.lacks(request) is None
+    parameters = sent(VIDEO_GEMINI, request)[1]["parameters"]
+    assert parameters["resolution"] in ("720p", "1080p", "4k")
+    width, height = map(int, size.split("x"))
+    assert parameters["aspectRatio"] == ("16:9" if width * 9 == height * 16 else "9:16")
+
+
+@pytest.mark.parametrize("size", ["1792x1024", "1024x1792", "854x480", "720x720", "7680x4320", "1280x721"])
+def test_veo_lacks_every_other_size(size: str) -> None:
+    assert VIDEO_GEMINI.lacks(VideoRequest(prompt="A sea", size=size)) == "size"
+    assert VIDEO_OPENAI.lacks(VideoRequest(prompt="A sea", size=size)) is None

@@ -346,3 +346,21 @@ def test_pictures_of_other_nodes_become_items() -> None:
     assert words["content"][0]["text"] == "Look:"
     assert (item["type"], item["result"], item["output_format"]) == ("image_generation_call", "AAAA", "jpeg")
     assert link["content"][0]["text"] == "![picture](https://x.test/a.png)"
+
+
+def test_ends_that_are_told_again_and_again_add_only_what_was_not_told() -> None:
+    """Of what is told to be over, however often and with however little, only what goes beyond it is new."""
+    count, place = 20_000, {"item_id": "m", "output_index": 0, "content_index": 0}
+    node = Node().begin()
+    deltas = [frame("", {"type": "response.output_text.delta", "delta": f"{n} ", **place}) for n in range(count)]
+    text = "".join(f"{n} " for n in range(count))
+    overs = [
+        frame("", {"type": "response.output_text.done", "text": told, **place})
+        for told in (*["0 1 "] * count, text[:-1] + "x" * 9, text, text + "end")
+    ]
+    message = {"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+    stream = b"".join([node.stream, *deltas, *overs]) + Node().end([message])
+    told = decoded(stream, [])
+    texts = [event.text for event in told if isinstance(event, e.TextDelta)]
+    assert texts == [*(f"{n} " for n in range(count)), "end"]
+    assert isinstance(told[-1], e.Finish)

@@ -1,6 +1,9 @@
 """Tools that a node knows under other names come back under the client's own."""
 
 import json
+import sys
+from types import FrameType
+from typing import Any
 
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Target
@@ -68,3 +71,42 @@ def test_a_native_free_form_call_is_left_as_it_is() -> None:
     start = e.ToolCallStart(index=0, id="a", name="apply_patch", kind="custom")
     delta = e.ToolCallDelta(index=0, fragment='{"input":"x"}')
     assert [*machine.feed(start), *machine.feed(delta)] == [start, delta]
+
+
+def steps_of(choices: int) -> tuple[int, list[e.Event]]:
+    """How many lines of the restorer run for an answer of so many choices with a free-form call each, and what is told."""
+    machine = Restorer(renamed_tools(REQUEST))
+    starts = [e.ToolCallStart(index=0, id=f"c{n}", name="apply_patch", choice=n) for n in range(choices)]
+    pieces = [
+        e.ToolCallDelta(index=0, fragment=piece, choice=n) for n in range(choices) for piece in ('{"input"', ':"x"}')
+    ]
+    ends = [e.Finish(reason=c.FinishReason.TOOL_CALLS, choice=n) for n in range(choices)]
+    steps = 0
+
+    def count(frame: FrameType, kind: str, _: Any) -> Any:
+        nonlocal steps
+        steps += kind == "line" and frame.f_globals["__name__"] == "mira.codecs.restoring"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        told = [event for step in (*starts, *pieces, *ends) for event in machine.feed(step)]
+    finally:
+        sys.settrace(before)
+    return steps, told
+
+
+def test_the_end_of_a_choice_costs_nothing_for_the_other_choices() -> None:
+    few, _ = steps_of(50)
+    many, told = steps_of(500)
+    assert many <= 10 * few
+    ended = [event for event in told if isinstance(event, e.ToolCallDelta | e.Finish)]
+    assert ended == [
+        event
+        for n in range(500)
+        for event in (
+            e.ToolCallDelta(index=0, fragment="x", choice=n),
+            e.Finish(reason=c.FinishReason.TOOL_CALLS, choice=n),
+        )
+    ]

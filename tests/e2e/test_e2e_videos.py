@@ -254,6 +254,20 @@ def test_a_wrong_request_names_its_field(
     assert upstream.submissions == []
 
 
+@pytest.mark.parametrize("size", ["1792x1024", "720x720", "7680x4320"])
+def test_a_size_that_veo_does_not_know_is_refused_before_anything_is_held(
+    gateway: Gateway, upstream: VideoUpstream, size: str
+) -> None:
+    before = gateway.balance()
+    refused = gateway.post("/v1/video", {"prompt": "On", "model": "google/veo-3.1", "seconds": 8, "size": size})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "size")
+    assert error["message"].startswith("size: ")
+    assert "1920x1080" in error["message"]
+    assert gateway.balance() == before
+    assert upstream.submissions == []
+
+
 def test_a_node_that_refuses_is_followed_by_a_refund(gateway: Gateway, upstream: VideoUpstream) -> None:
     upstream.submit_status = 500
     before = gateway.balance()

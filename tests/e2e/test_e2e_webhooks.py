@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
-from tests.support.gateway import PATIENCE_S, Gateway, eventually
+from tests.support.gateway import PATIENCE_S, Gateway
 from tests.support.videos import VideoUpstream
 
 
@@ -125,14 +125,28 @@ def test_who_is_owed_a_word_is_told_after_a_kill(gateway: Gateway, upstream: Vid
     assert json.loads(receiver.wait(2)[1][1])["data"] == {"id": job["id"]}
 
 
-def test_a_private_address_is_never_told(gateway: Gateway, receiver: Receiver) -> None:
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:{p}", "localhost:{p}", "2130706433:{p}", "10.0.0.1", "169.254.169.254", "1.1.1.1:22", "u@a"]
+)
+def test_a_job_whose_webhook_would_never_be_told_is_refused(
+    gateway: Gateway, upstream: VideoUpstream, receiver: Receiver, address: str
+) -> None:
     other = Receiver()
     try:
-        job = make(gateway, other)
-        assert job["status"] == "completed"
-        make(gateway, receiver)
-        receiver.wait(1)
-        eventually(lambda: gateway.get(f"/v1/video/{job['id']}").json()["status"] == "completed")
+        host = address.replace("{p}", other.address.rpartition(":")[2])
+        before = gateway.balance()
+        refused = gateway.post("/v1/video", {"prompt": "On", "webhook": f"http://{host}/hook"})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["param"], error["type"]) == (400, "webhook", "invalid_request_error")
+        assert error["message"].startswith("webhook: ")
+        assert host not in error["message"]
+        assert upstream.submissions == []
+        assert gateway.balance() == before
         assert other.got == []
     finally:
         other.stop()
+
+
+def test_a_webhook_whose_name_is_not_known_yet_is_taken(gateway: Gateway, receiver: Receiver) -> None:
+    job = gateway.post("/v1/video?wait=100", {"prompt": "On", "webhook": "https://later.invalid/hook"}).json()
+    assert job["status"] == "completed"

@@ -23,6 +23,9 @@ class Server:
         #: Somebody sent a request; somebody who had sent one has gone.
         self.asked = asyncio.Event()
         self.left = asyncio.Event()
+        #: Answers to paths that begin so wait for it.
+        self.held: tuple[str, asyncio.Event] | None = None
+        self._came = asyncio.Condition()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> "Server":
         self.server = await asyncio.start_server(self._serve, host, port, ssl=tls)
@@ -35,12 +38,26 @@ class Server:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.heads.append(head)
             self.asked.set()
-            writer.write(self.answer(head.split(" ")[1]))
+            async with self._came:
+                self._came.notify_all()
+            path = head.split(" ")[1]
+            if self.held is not None and path.startswith(self.held[0]):
+                await self.held[1].wait()
+            writer.write(self.answer(path))
             await writer.drain()
             while await reader.read(65536):
                 pass
         self.left.set()
         writer.close()
+
+    def paths(self, *prefixes: str) -> list[str]:
+        """What was asked for and begins so."""
+        return [path for head in self.heads if (path := head.split(" ")[1]).startswith(prefixes)]
+
+    async def came(self, prefix: str, number: int) -> None:
+        """Waits until so many have asked for paths that begin so."""
+        async with asyncio.timeout(120), self._came:
+            await self._came.wait_for(lambda: len(self.paths(prefix)) >= number)
 
     async def stop(self) -> None:
         self.server.close()

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from loopback_web import PUBLIC, Server, Web, ok, redirect
 
+from mira.core.jobs import Job, State
 from mira.errors import ConfigError, Kind, MiraError
 from mira.fetch.addresses import is_public, parse_allowed
 from mira.fetch.egress import Egress, Limits
 from mira.fetch.urls import parse_url
+from mira.jobs.webhooks import require_reachable, tell
 
 LIMITS = Limits(total_s=120)
 
@@ -367,3 +369,62 @@ def test_a_url_has_one_reading(url: str, origin: str, target: str) -> None:
     told = parse_url(url)
     assert (told.origin, told.target) == (origin, target)
     assert parse_url(told.url) == told
+
+
+async def test_a_url_for_later_is_judged_without_dialling_and_an_unknown_name_passes(web: Web) -> None:
+    web.names.update({name: [found] for name, found in NAMES.items()})
+    egress = web.egress()
+    for host in ("public.test", "unknown.test", "8.8.8.8"):
+        await egress.judge(f"http://{host}/", total_s=120)
+    for url in (
+        "http://ten.test/",
+        "http://10.0.0.1/",
+        "http://mixed.test/",
+        "http://public.test:22/",
+        "http://[::1]/",
+    ):
+        with pytest.raises(MiraError) as caught:
+            await egress.judge(url, total_s=120)
+        assert caught.value.code == "url_not_allowed", url
+    assert web.dialled == []
+
+
+async def test_a_look_up_that_takes_too_long_leaves_the_judgement_for_later(web: Web) -> None:
+    async def never(_host: str, _port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    await Egress(web.open, never).judge("http://slow.test/", total_s=0.01)
+
+
+async def test_a_webhook_that_was_public_when_it_was_named_is_judged_again_when_it_is_told(web: Web) -> None:
+    web.names["moves.test"] = [[PUBLIC], ["127.0.0.1"]]
+    url, egress = f"http://moves.test:{web.site.port}/hook", web.egress()
+    await require_reachable(url, egress)
+    assert not await tell(ended_job(url), egress, Secret(), 0)
+    assert (web.lookups, web.dialled) == (["moves.test"] * 2, [])
+
+
+class Secret:
+    def webhook_secret(self, workspace_id: str) -> bytes:
+        return workspace_id.encode()
+
+
+def ended_job(webhook_url: str) -> Job:
+    return Job(
+        id="video_1",
+        workspace_id="ws",
+        key_id="key",
+        hold_id="req",
+        client_request_id="",
+        face="proxy",
+        model="acme/film",
+        state=State.COMPLETED,
+        seconds=4,
+        held_nanocredits=0,
+        created_at_ms=0,
+        updated_at_ms=0,
+        next_at_ms=0,
+        deadline_at_ms=0,
+        webhook_url=webhook_url,
+    )

@@ -367,6 +367,81 @@ async def test_one_host_is_asked_for_two_pages_at_a_time(desk: Desk) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_a_host_is_asked_for_its_robots_by_two_at_a_time(desk: Desk) -> None:
+    desk.web.names["other.test"] = [[PUBLIC]]
+    gate = asyncio.Event()
+    desk.web.site.held = ("/robots.txt", gate)
+    asking = [
+        asyncio.create_task(desk.fetch(f"/{n}", respect_robots=True, timeout_ms=20_000)) for n in range(PER_HOST + 1)
+    ]
+    loading = [asyncio.create_task(desk.fetch("/page", who="other", timeout_ms=20_000))]
+    # Whoever may ask has asked by the time that another host, which was asked after them, has answered.
+    for _ in range(3):
+        await desk.fetch(f"http://other.test:{desk.web.site.port}/other", who="other", max_age=0)
+    assert desk.web.site.paths("/robots.txt", "/page", "/0", "/1", "/2") == ["/robots.txt"] * PER_HOST
+    gate.set()
+    assert [page.status for page in await asyncio.gather(*asking, *loading)] == [200] * (PER_HOST + 2)
+    # Who came third found the robots.txt that the others had loaded.
+    assert len(desk.web.site.paths("/robots.txt")) == PER_HOST
+
+
+@pytest.mark.parametrize("target", ["the same host", "the other host"])
+async def test_pages_that_redirect_do_not_wait_for_each_other_to_ask_robots(desk: Desk, target: str) -> None:
+    """All places of two hosts are taken by pages that lead to one whose robots are not known any more."""
+    hosts = ("here.test", "there.test")
+    for host in hosts:
+        desk.web.names[host] = [[PUBLIC]]
+    gate, port = asyncio.Event(), desk.web.site.port
+    desk.web.site.held = ("/from", gate)
+
+    def answer(path: str) -> bytes:
+        if path == "/robots.txt":
+            return ok(b"User-agent: *\nDisallow: /private\n", mime="text/plain")
+        if not path.startswith("/from"):
+            return ok(PAGE, mime="text/html")
+        own = hosts.index(path.partition("?")[2].rstrip("01"))
+        return redirect(f"http://{hosts[own if target == 'the same host' else 1 - own]}:{port}/end")
+
+    desk.web.site.answer = answer
+    loads = [
+        asyncio.create_task(desk.fetch(f"http://{host}:{port}/from?{host}{n}", respect_robots=True, timeout_ms=20_000))
+        for host in hosts
+        for n in range(PER_HOST)
+    ]
+    await desk.web.site.came("/from", len(loads))
+    desk.now_ms += 2 * 3600 * 1000
+    gate.set()
+    assert [page.status for page in await asyncio.gather(*loads)] == [200] * len(loads)
+
+
+async def test_a_redirected_page_counts_where_it_leads(desk: Desk) -> None:
+    for host in ("from.test", "to.test", "other.test"):
+        desk.web.names[host] = [[PUBLIC]]
+    port, gate = desk.web.site.port, asyncio.Event()
+    desk.web.site.held = ("/end", gate)
+    desk.web.site.answer = lambda path: (
+        redirect(f"http://to.test:{port}/end{path[6:]}") if path.startswith("/start") else ok(PAGE, mime="text/html")
+    )
+    loads = [
+        asyncio.create_task(desk.fetch(f"http://from.test:{port}/start{n}", timeout_ms=20_000)) for n in range(PER_KEY)
+    ]
+    await desk.web.site.came("/start", len(loads))
+    for _ in range(3):
+        await desk.fetch(f"http://other.test:{port}/other", who="other", max_age=0)
+    assert len(desk.web.site.paths("/end")) == PER_HOST
+    gate.set()
+    assert [page.status for page in await asyncio.gather(*loads)] == [200] * len(loads)
+
+
+async def test_who_is_in_a_hurry_does_not_close_a_site_to_others(desk: Desk) -> None:
+    gate = asyncio.Event()
+    desk.web.site.held = ("/robots.txt", gate)
+    error = await desk.refused(respect_robots=True, timeout_ms=100)
+    assert error.code in ("timeout", "rate_limited")
+    gate.set()
+    assert (await desk.fetch(respect_robots=True)).status == 200
+
+
 async def test_a_page_that_does_not_come_is_left_in_time(desk: Desk) -> None:
     desk.web.site.answer = lambda path: b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx"
     while not desk.web.site.connections:  # the time may be over before a busy machine has begun

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, Route
 from tests.portal import axe
-from tests.portal.browser import WIDTHS_PX, Watch, settled, sideways_px, visitor
+from tests.portal.browser import WIDTHS_PX, Watch, drawn, settled, sideways_px, visitor
 from tests.portal.pages import PAGES, Entry, go, sign_in
-from tests.portal.stage import Stage
+from tests.portal.stage import MODELS, Stage
 
 Scheme = Literal["light", "dark"]
 #: Each differs from the one before in one thing alone.
@@ -61,6 +61,39 @@ def test_a_dialog_is_accessible_in_both_themes_and_fits_a_phone(name: str, furni
     assert flaws(page, (LOOKS[0], LOOKS[-1])) == {}
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
+    watch.check()
+
+
+def test_models_are_compared_side_by_side_on_a_phone_too(furnished: Stage, windows: Any) -> None:
+    page, watch = windows[True]
+    look(page, "light", "narrow")
+    go(page, furnished.url, "#/models")
+    models = sorted(f"openai/{model}" for model in MODELS)
+    for model in models:
+        page.get_by_role("checkbox", name=f"Compare {model}", exact=True).check()
+    assert flaws(page, LOOKS[1:3]) == {}
+    page.get_by_text("3 of 4 chosen").wait_for()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Compare models")
+    dialog.wait_for()
+    assert flaws(page, LOOKS) == {}
+    look(page, "light", "narrow")
+    region = dialog.get_by_role("region", name="Comparison")
+    heads = region.get_by_role("columnheader").all()
+    assert [head.inner_text() for head in heads] == ["Property", *models]
+    window = region.bounding_box()
+    assert window is not None
+    assert region.evaluate("element => { element.scrollLeft = 9999; return element.scrollLeft; }") > 0
+    drawn(page)
+    for shown in (region.get_by_role("rowheader", name="Input", exact=True), heads[0], heads[-1]):
+        box = shown.bounding_box()
+        assert box is not None
+        assert window["x"] - 1 <= box["x"]
+        assert box["x"] + box["width"] <= window["x"] + window["width"] + 1
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    page.get_by_role("button", name="Clear", exact=True).click()
+    assert page.get_by_role("checkbox", checked=True).count() == 0
     watch.check()
 
 

@@ -32,6 +32,7 @@ from mira.errors import Kind, MiraError
 from mira.jobs.ending import PROTOCOL
 from mira.jobs.sending import Asked as Sealed
 from mira.jobs.sending import rate_of
+from mira.jobs.webhooks import require_reachable
 from mira.jobs.webhooks import shown as shown_secret
 
 #: A hold outlives its job's deadline by this much, so that it is always the job that ends it.
@@ -203,6 +204,8 @@ async def _begin(services: Services, asked: Asked, call: MediaCall, wanted: Want
             "`second` under [[prices]] or mark it free = true",
             param="model",
         )
+    if body.webhook is not None:
+        await require_reachable(body.webhook, services.videos.way_out)
     key = asked.request.headers.get("idempotency-key")
     claim = claim_for(key, digest, f"{PROTOCOL} {caller.face.value}") if key else None
     video = await video_bodies.completed(services, asked, wanted, choice.hold_nanocredits)

@@ -60,9 +60,7 @@ def choose(catalog: Catalog, defaults: Mapping[str, str], caller: Caller, wish: 
         raise _no_node(wish.output)
     lacking = [shape.lacks(wish.request) for _, shape in able]
     if all(lacking):
-        raise MiraError(
-            Kind.UNSUPPORTED, f"no node that serves {route.model} takes the field {lacking[0]}", param=lacking[0]
-        )
+        raise _no_taker(route.model, str(lacking[0]), able[0][1].instead)
     offers = [
         priced
         for (offer, _), lack in zip(able, lacking, strict=True)
@@ -124,6 +122,12 @@ def _no_node(output: str) -> MiraError:
         param="model",
         code=f"no_{output}_node",
     )
+
+
+def _no_taker(model: str, field: str, instead: Mapping[str, str]) -> MiraError:
+    served = instead.get(field)
+    why = f"no node that serves {model} takes " + (f"this value; {served}" if served else f"the field {field}")
+    return MiraError(Kind.UNSUPPORTED, f"{field}: {why}" if served else why, param=field)
 
 
 def _priced(offer: Offer, wish: Wish) -> Offer | None:

@@ -40,18 +40,19 @@ class Restorer:
 
     def __init__(self, tools: dict[str, Own]) -> None:
         self._tools = tools
-        self._held: dict[tuple[int, int], list[str]] = {}
+        #: the pieces of input by choice and call, since a choice ends as a whole
+        self._held: dict[int, dict[int, list[str]]] = {}
 
     def feed(self, event: Event) -> list[Event]:
         """The events that are certain after this one."""
         match event:
             case ToolCallStart(name=name) if own := self._tools.get(name):
                 if own.custom and event.kind == "function":
-                    self._held[event.choice, event.index] = []
+                    self._held.setdefault(event.choice, {})[event.index] = []
                 kind = "custom" if own.custom else event.kind
                 return [structs.replace(event, name=own.name, namespace=own.namespace, kind=kind)]
-            case ToolCallDelta() if (held := self._held.get((event.choice, event.index))) is not None:
-                held.append(event.fragment)
+            case ToolCallDelta() if event.index in (calls := self._held.get(event.choice, {})):
+                calls[event.index].append(event.fragment)
                 return []
             case Finish():
                 return [*self._whole(event.choice), event]
@@ -63,11 +64,10 @@ class Restorer:
         return []
 
     def _whole(self, choice: int) -> list[Event]:
-        places = [place for place in self._held if place[0] == choice]
         return [
-            ToolCallDelta(index=place[1], fragment=text, choice=choice)
-            for place in places
-            if (text := unwrapped("".join(self._held.pop(place))))
+            ToolCallDelta(index=index, fragment=text, choice=choice)
+            for index, pieces in self._held.pop(choice, {}).items()
+            if (text := unwrapped("".join(pieces)))
         ]
 
 

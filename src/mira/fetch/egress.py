@@ -8,7 +8,7 @@ cookie or header of a client or of Mira goes along, and no proxy of the environm
 import asyncio
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -251,11 +251,28 @@ class Egress:
         except (OSError, TimeoutError):
             raise _failed("The URL could not be loaded.") from None
 
+    async def judge(self, url: str, *, total_s: float) -> None:
+        """Whether a URL that is to be opened later leads where nothing may be opened: MiraError as in `addresses`.
+
+        A name that is not known at the moment passes: opening it judges again.
+        """
+        destination = parse_url(url)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(total_s):
+                await self._judged(destination)
+
     async def addresses(self, destination: Destination) -> list[str]:
         """The addresses that may be dialled for it, found by one look-up.
 
         MiraError FORBIDDEN (`url_not_allowed`), the same whatever the reason, and BAD_REQUEST where nothing is found.
         """
+        found = await self._judged(destination)
+        if not found:
+            raise invalid("The URL's host is not known.")
+        return found
+
+    async def _judged(self, destination: Destination) -> list[str]:
+        """As `addresses`, but nothing where the name is not known."""
         exact = (destination.host, destination.port) in self._allowed.places
         if not exact and destination.port not in self._ports:
             raise _not_allowed()
@@ -266,8 +283,6 @@ class Egress:
                 found = await self._lookup(destination.host, destination.port)
             except (OSError, UnicodeError):
                 found = []
-        if not found:
-            raise invalid("The URL's host is not known.")
         read = [address_of(text) for text in found]
         if not all(address is not None and (exact or self._may_reach(address)) for address in read):
             raise _not_allowed()

@@ -8,11 +8,12 @@ from msgspec import Struct
 from protego import Protego
 
 from mira.errors import Kind, MiraError
-from mira.fetch.egress import Egress, Limits, Permit, Wishes
+from mira.fetch.egress import Egress, Inquiry, Limits, Permit, Wishes
 from mira.fetch.urls import Destination
 
 AGENT = "mira"
-MAX_ROBOTS_BYTES = 512 * 1024
+#: The same for all who ask: a site is not closed to everybody because somebody was in a hurry.
+LIMITS = Limits(total_s=10.0, wire_bytes=512 * 1024, body_bytes=512 * 1024)
 _KEPT_MS = 3600 * 1000
 #: How long a site is left alone whose robots.txt did not answer.
 _RETRY_MS = 60 * 1000
@@ -35,11 +36,18 @@ class Robots:
         self._now_ms = now_ms
         self._kept: OrderedDict[str, _Rules] = OrderedDict()
 
-    async def check(self, destination: Destination, permit: Permit, *, total_s: float) -> None:
-        """MiraError FORBIDDEN (`url_not_allowed`) where the site does not wish it, or cannot be asked."""
-        rules = self._kept.get(destination.origin)
-        if rules is None or rules.until_ms <= self._now_ms():
-            rules = await self._load(destination, permit, total_s)
+    async def check(self, destination: Destination, permit: Permit, enter: Inquiry) -> None:
+        """MiraError FORBIDDEN (`url_not_allowed`) where the site does not wish it, or cannot be asked.
+
+        `enter` waits for a turn at a site before it is asked; MiraError where there is none.
+        """
+        rules = self._known(destination)
+        if rules is None:
+            await enter(destination)
+            # Who was before in the line may have loaded it.
+            rules = self._known(destination)
+        if rules is None:
+            rules = await self._load(destination, permit, enter)
             self._kept[destination.origin] = rules
             if len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
@@ -47,15 +55,18 @@ class Robots:
         if not allowed:
             raise MiraError(Kind.FORBIDDEN, "The site's robots.txt does not allow this page.", code="url_not_allowed")
 
-    async def _load(self, destination: Destination, permit: Permit, total_s: float) -> _Rules:
+    def _known(self, destination: Destination) -> _Rules | None:
+        rules = self._kept.get(destination.origin)
+        return rules if rules is not None and rules.until_ms > self._now_ms() else None
+
+    async def _load(self, destination: Destination, permit: Permit, enter: Inquiry) -> _Rules:
         now_ms = self._now_ms()
-        limits = Limits(total_s=total_s, wire_bytes=MAX_ROBOTS_BYTES, body_bytes=MAX_ROBOTS_BYTES)
         try:
             loaded = await self._egress.get(
-                f"{destination.origin}/robots.txt", limits=limits, wishes=Wishes(permit=permit)
+                f"{destination.origin}/robots.txt", limits=LIMITS, wishes=Wishes(permit=permit, inquiry=enter)
             )
         except MiraError as error:
-            if error.code in ("invalid_url", "url_not_allowed"):
+            if error.code in ("invalid_url", "url_not_allowed", "rate_limited"):
                 raise
             return _Rules(None, allowed=False, until_ms=now_ms + _RETRY_MS)
         if loaded.status >= 500:

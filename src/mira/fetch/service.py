@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,7 +18,7 @@ from mira.fetch.egress import Egress, Inquiry, Limits, Loaded, Permit, Validator
 from mira.fetch.extract.shapes import Extracted, Options, Source
 from mira.fetch.robots import Robots
 from mira.fetch.shapes import Chunk, FetchAnswer, FetchRequest, Timing
-from mira.fetch.turns import Turns, rate_limited
+from mira.fetch.turns import Place, Turns, rate_limited
 from mira.fetch.urls import Destination, parse_url
 
 ACCEPT = "text/markdown, text/html;q=0.9, application/xhtml+xml;q=0.9, */*;q=0.8"
@@ -63,6 +63,20 @@ class Who(Struct, frozen=True, kw_only=True):
     workspace_id: str
     key_id: str
     domains: Domains = Domains()
+
+
+class _Load(Struct, frozen=True, kw_only=True):
+    """What is to be loaded and for whom: once for the page as it lies there, and perhaps again by a browser.
+
+    `language` is the checked value of `accept-language`, `until_s` the end of the request on the loop's clock.
+    """
+
+    request: FetchRequest
+    who: Who
+    destination: Destination
+    language: str | None
+    until_s: float
+    rendered: bool
 
 
 class _Got(Struct, frozen=True, kw_only=True):
@@ -114,7 +128,16 @@ class Fetcher:
         began = _Progress()
         try:
             async with asyncio.timeout_at(until_s), self._turn(who, began):
-                return await self._fetch(request, who, destination, language, until_s)
+                return await self._fetch(
+                    _Load(
+                        request=request,
+                        who=who,
+                        destination=destination,
+                        language=language,
+                        until_s=until_s,
+                        rendered=request.render == "always",
+                    )
+                )
         except TimeoutError:
             if not began.running:
                 raise rate_limited() from None
@@ -126,19 +149,17 @@ class Fetcher:
             began.running = True
             yield
 
-    async def _fetch(
-        self, request: FetchRequest, who: Who, destination: Destination, language: str | None, until_s: float
-    ) -> FetchAnswer:
+    async def _fetch(self, load: _Load) -> FetchAnswer:
+        request, until_s = load.request, load.until_s
         self._extractor.warm()
-        inquiry = self._inquiry(request, who, until_s)
-        await inquiry(destination)
+        await self._ask_robots(load, [load.destination])
         warnings: list[str] = []
-        got = await self._get(request, who, destination, language, until_s, rendered=request.render == "always")
+        got = await self._get(load)
         began_s = _clock_s()
         found = await self._convert(request, got.entry.loaded, until_s)
         if request.render == "auto" and not _THIN.isdisjoint(found.warnings) and _is_page(got.entry.loaded):
             if self._browser.obstacle is None:
-                got = await self._get(request, who, destination, language, until_s, rendered=True)
+                got = await self._get(replace(load, rendered=True))
                 found = await self._convert(request, got.entry.loaded, until_s)
             else:
                 warnings.append("render_unavailable")
@@ -154,64 +175,49 @@ class Fetcher:
 
     # The page, kept or loaded
 
-    async def _get(
-        self,
-        request: FetchRequest,
-        who: Who,
-        destination: Destination,
-        language: str | None,
-        until_s: float,
-        *,
-        rendered: bool,
-    ) -> _Got:
-        got = await self._found(request, who, destination, language, until_s, rendered=rendered)
+    async def _get(self, load: _Load) -> _Got:
+        got = await self._found(load)
         # What was kept may have been loaded for somebody who did not ask, and a browser follows redirects by itself.
-        inquiry = self._inquiry(request, who, until_s)
-        for hop in got.entry.loaded.hops:
-            await inquiry(parse_url(hop))
+        await self._ask_robots(load, [parse_url(hop) for hop in got.entry.loaded.hops])
         return got
 
-    def _inquiry(self, request: FetchRequest, who: Who, until_s: float) -> Inquiry:
-        """Asks the robots.txt of an address, where the client wishes that."""
+    async def _ask_robots(self, load: _Load, hops: Sequence[Destination]) -> None:
+        """Asks the robots.txt of addresses, where the client wishes that."""
+        if load.request.respect_robots:
+            async with Place(self._hosts) as place:
+                for hop in hops:
+                    await self._robots.check(hop, load.who.domains.check, _entering(place))
 
-        async def ask(destination: Destination) -> None:
-            if request.respect_robots:
-                await self._robots.check(destination, who.domains.check, total_s=until_s - _clock_s())
-
-        return ask
-
-    async def _found(
-        self,
-        request: FetchRequest,
-        who: Who,
-        destination: Destination,
-        language: str | None,
-        until_s: float,
-        *,
-        rendered: bool,
-    ) -> _Got:
-        key = Key(who.workspace_id, destination.url, language, rendered, request.wait_for if rendered else None)
+    async def _found(self, load: _Load) -> _Got:
+        request, who, destination, rendered = load.request, load.who, load.destination, load.rendered
+        key = Key(who.workspace_id, destination.url, load.language, rendered, request.wait_for if rendered else None)
         known = self._cache.get(key) if request.max_age > 0 else None
         if known is not None and not must_ask(known.loaded) and self._age_s(known) <= request.max_age:
             await self._may_reach(known.loaded, who.domains)
             return _Got(entry=known, cached=True, rendered=rendered, fetch_s=0.0)
 
         # Others may wait longer for the same load than who came first.
-        total_s = until_s - _clock_s() if request.max_age == 0 else Limits().total_s
+        total_s = load.until_s - _clock_s() if request.max_age == 0 else Limits().total_s
 
-        async def load() -> _Got:
-            async with self._hosts.turn(f"{destination.host}:{destination.port}"):
+        async def fly() -> _Got:
+            async with Place(self._hosts) as place:
+                await _entering(place)(destination)
                 began_s = _clock_s()
-                got = await self._load(key, known, request, who, total_s)
+                got = await self._load(load, key, known, total_s, place)
                 return replace(got, fetch_s=0.0 if got.cached else _clock_s() - began_s)
 
         if request.max_age == 0:
-            return await load()
-        return await self._flights.join((key, who.domains, request.respect_robots), load)
+            return await fly()
+        return await self._flights.join((key, who.domains, request.respect_robots), fly)
 
-    async def _load(self, key: Key, known: Entry | None, request: FetchRequest, who: Who, total_s: float) -> _Got:
-        permit = who.domains.check
-        inquiry = self._inquiry(request, who, _clock_s() + total_s)
+    async def _load(self, load: _Load, key: Key, known: Entry | None, total_s: float, place: Place) -> _Got:
+        permit, enter = load.who.domains.check, _entering(place)
+
+        async def inquiry(hop: Destination) -> None:
+            if load.request.respect_robots:
+                await self._robots.check(hop, permit, enter)
+            await enter(hop)
+
         validators = None
         if key.rendered:
             loaded = await self._browser.render(
@@ -311,6 +317,15 @@ class Fetcher:
         answer.tokens, answer.total_tokens = page.tokens, page.total_tokens
         answer.next_offset, answer.truncated = page.next_offset, page.next_offset is not None
         return answer
+
+
+def _entering(place: Place) -> Inquiry:
+    """Waits for a turn at the host of an address, and gives back the one before."""
+
+    async def enter(destination: Destination) -> None:
+        await place.move(f"{destination.host}:{destination.port}")
+
+    return enter
 
 
 class _Progress:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
 
 from mira.errors import Kind, MiraError
 
@@ -29,6 +30,33 @@ class Turns:
             present.pop()
             if not present:
                 del self._lines[name]
+
+
+class Place:
+    """A turn that moves from name to name, one at a time: who waits for the next holds none that others wait for."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._name: str | None = None
+        self._held = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._leave()
+
+    async def move(self, name: str) -> None:
+        """Holds a turn under this name and no other; MiraError RATE_LIMITED where the line is full."""
+        if name == self._name:
+            return
+        await self._leave()
+        await self._held.enter_async_context(self._turns.turn(name))
+        self._name = name
+
+    async def _leave(self) -> None:
+        self._name = None
+        await self._held.aclose()
 
 
 def rate_limited() -> MiraError:

@@ -38,6 +38,9 @@ class WayOut(Protocol):
     def open(self, url: str, *, total_s: float) -> AbstractAsyncContextManager[Any]:
         """What is at a URL, to be read piece by piece; MiraError."""
 
+    async def judge(self, url: str, *, total_s: float) -> None:
+        """MiraError where the URL may never be opened, as far as its name is known now."""
+
     async def post(self, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, total_s: float) -> int:
         """Sends a body and returns the status; MiraError."""
 

@@ -11,10 +11,12 @@ from typing import Protocol
 import msgspec
 
 from mira.core.jobs import Job, State
-from mira.errors import MiraError
+from mira.errors import Kind, MiraError
 from mira.jobs.content import WayOut
 
 TOTAL_S = 15.0
+#: A client waits for the look-up; a name that takes longer is judged when its webhook is sent.
+LOOKUP_S = 5.0
 
 
 class Secrets(Protocol):
@@ -53,6 +55,21 @@ def signed(job: Job, body: bytes, secret: bytes, now_s: int) -> list[tuple[bytes
         (b"webhook-timestamp", str(now_s).encode()),
         (b"webhook-signature", b"v1," + base64.b64encode(mac)),
     ]
+
+
+async def require_reachable(url: str, way_out: WayOut) -> None:
+    """MiraError BAD_REQUEST for a webhook that would never be told, in words that tell nothing of the network."""
+    try:
+        await way_out.judge(url, total_s=LOOKUP_S)
+    except MiraError as error:
+        if error.kind is Kind.FORBIDDEN:
+            why = (
+                "leads to a private address or an unusual port, which is never told; use a public address on port 80, "
+                "443, 8080 or 8443, or ask the operator to name this one in MIRA_ALLOW_PRIVATE_NETWORKS"
+            )
+        else:
+            why = f"cannot be told: {error.message} Use the address of a public web server"
+        raise MiraError(Kind.BAD_REQUEST, f"webhook: {why}", param="webhook", code=error.code) from None
 
 
 async def tell(job: Job, way_out: WayOut, secrets: Secrets, now_s: int) -> bool:

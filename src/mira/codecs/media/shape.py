@@ -4,7 +4,7 @@ What a client asks is a typed request of its medium (`images.ImageRequest` and o
 reads it, and reads the node's answer into `Made`. `mira.nodes.media` is the table of shapes by kind of node.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -87,8 +87,8 @@ class Shape(Struct, frozen=True, kw_only=True):
     what the node refused inside of it; NothingMadeError where that tells a usage. `parse_error` reads an answer with an
     error status. `open_stream` is set where the node can stream; other nodes answer whole. `lacks` names the field of a
     request that the node cannot serve and that must not be dropped, so that another node is asked or the request is
-    refused. `parts` takes a request apart into those that are asked side by side, where a node makes one thing at a
-    time; `join` puts together what they made.
+    refused; `instead` says by field what the node can serve. `parts` takes a request apart into those that are asked
+    side by side, where a node makes one thing at a time; `join` puts together what they made.
     """
 
     name: str
@@ -97,5 +97,6 @@ class Shape(Struct, frozen=True, kw_only=True):
     parse_error: Callable[[int, bytes], MiraError]
     open_stream: Callable[[Any], Reader] | None = None
     lacks: Callable[[Any], str | None] = lambda _: None
+    instead: Mapping[str, str] = {}
     parts: Callable[[Any], Sequence[Any]] | None = None
     join: Callable[[Sequence[Made]], Made] = lambda made: made[0]

@@ -22,6 +22,14 @@ from mira.codecs.media.video import (
 )
 from mira.core.jobs import Failed, Happening, Progressed, Ready
 
+#: What Veo makes: 720p, 1080p and 4k in its two forms. Any other size would come out as another one, or be refused.
+SIZES = ("1280x720", "720x1280", "1920x1080", "1080x1920", "3840x2160", "2160x3840")
+
+
+def lacks(request: VideoRequest) -> str | None:
+    """Sizes other than Veo's."""
+    return "size" if request.size is not None and request.size not in SIZES else None
+
 
 def render(request: VideoRequest, target: Target) -> Outgoing:
     """One instance and its parameters; a size becomes a form and a resolution."""
@@ -81,5 +89,12 @@ def _made(response: Any) -> Happening:
     return Failed("upstream_error", "the upstream made no video")
 
 
-VIDEO_GEMINI = Shape(name="gemini videos", render=render, read=read_submission, parse_error=parse_error)
+VIDEO_GEMINI = Shape(
+    name="gemini videos",
+    render=render,
+    read=read_submission,
+    parse_error=parse_error,
+    lacks=lacks,
+    instead={"size": f"send one of {', '.join(SIZES)}, or none"},
+)
 LOOKING_GEMINI = Looking(look=look, read=read)

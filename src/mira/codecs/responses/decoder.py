@@ -78,14 +78,24 @@ _TOLD = msgspec.json.Decoder(_Told)
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 
 
+class _Said:
+    """A text in pieces."""
+
+    __slots__ = ("chars", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.chars = 0
+
+
 class _Item:
     """An item that is being told: what was said of it in each of its places, and the call or block it is."""
 
-    __slots__ = ("blocks", "call", "closed", "custom", "foreign", "item_id", "noted", "said")
+    __slots__ = ("_said", "blocks", "call", "closed", "custom", "foreign", "item_id", "noted")
 
     def __init__(self) -> None:
         self.item_id: str | None = None
-        self.said: dict[_Place, list[str]] = {}
+        self._said: dict[_Place, _Said] = {}
         #: numbers of the text and reasoning blocks by place
         self.blocks: dict[_Place, int] = {}
         self.call: int | None = None
@@ -94,10 +104,27 @@ class _Item:
         self.noted: list[Raw] = []
         self.closed = False
 
+    def say(self, spot: _Place, text: str) -> None:
+        """More was told there."""
+        said = self._said.setdefault(spot, _Said())
+        said.pieces.append(text)
+        said.chars += len(text)
+
+    def was_told(self, spot: _Place) -> bool:
+        """Whether anything was."""
+        return spot in self._said
+
     def rest(self, spot: _Place, whole: str | None) -> str | None:
-        """What of the whole was not told yet."""
-        said = "".join(self.said.get(spot, ()))
-        return whole[len(said) :] if whole and whole.startswith(said) else None
+        """What of the whole was not told yet; None where it is another text than what was told.
+
+        What was told is looked at only where the whole is as long, so that this takes time by what the node sent.
+        """
+        said = self._said.get(spot)
+        if not whole or said is None:
+            return whole or None
+        if said.chars > len(whole) or not whole.startswith("".join(said.pieces)):
+            return None
+        return whole[said.chars :]
 
 
 class Decoder:
@@ -180,7 +207,7 @@ class Decoder:
         """More of what is told in that place of the item."""
         if not text or (spot[0] == "call" and item.call is None):
             return
-        item.said.setdefault(spot, []).append(text)
+        item.say(spot, text)
         match spot[0]:
             case "text":
                 if spot not in item.blocks:
@@ -311,7 +338,7 @@ class Decoder:
 
     def _complete_call(self, item: _Item, events: list[Event]) -> None:
         """A function that was called without arguments has an empty object of them."""
-        if item.call is not None and not item.custom and _CALL not in item.said:
+        if item.call is not None and not item.custom and not item.was_told(_CALL):
             self._say(item, _CALL, "{}", events)
 
 

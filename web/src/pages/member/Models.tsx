@@ -39,9 +39,7 @@ export default function Models() {
     setChosen(chosen.includes(id) ? chosen.filter((each) => each !== id) : [...chosen, id].slice(-MOST_COMPARED));
   return (
     <>
-      <PageHeader title="Models" description="Prices are credits per million tokens, or by the piece where it says so; one credit is one US dollar. Speed is measured over this gateway's own calls.">
-        {chosen.length > 1 && <Button variant="default" onClick={() => setComparing(true)}>Compare {chosen.length}</Button>}
-      </PageHeader>
+      <PageHeader title="Models" description="Prices are credits per million tokens, or by the piece where it says so; one credit is one US dollar. Speed is measured over this gateway's own calls." />
       <FilterBar
         values={values} set={set} clear={clear} active={active}
         filters={[
@@ -67,6 +65,15 @@ export default function Models() {
           }
         />
       </div>
+      <div className={classes.tray} data-empty={chosen.length === 0 || undefined}>
+        <span role="status">{chosen.length > 0 && `${chosen.length} of ${MOST_COMPARED} chosen`}</span>
+        {chosen.length > 0 && (
+          <>
+            <Button variant="subtle" size="compact-sm" onClick={() => setChosen([])}>Clear</Button>
+            <Button size="compact-sm" disabled={chosen.length < 2} onClick={() => setComparing(true)}>Compare</Button>
+          </>
+        )}
+      </div>
       {comparing && <Comparison models={(models.rows ?? []).filter(({ id }) => chosen.includes(id))} onClose={() => setComparing(false)} />}
       {snippetOf && <ModelSnippet model={snippetOf.id} onClose={() => setSnippetOf(null)} />}
     </>
@@ -75,7 +82,15 @@ export default function Models() {
 
 function columns(chosen: string[], toggle: (id: string) => void, showSnippet: (model: ModelShown) => void): Column<ModelShown>[] {
   return [
-    { title: "Compare", quiet: true, wide: true, render: ({ id }) => <Checkbox size="xs" aria-label={`Compare ${id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} /> },
+    {
+      title: "Compare", quiet: true,
+      render: ({ id }) => (
+        <Checkbox
+          size="xs" className={classes.compare} aria-label={`Compare ${id}`} label={<span className={classes.compareWord}>Compare</span>}
+          checked={chosen.includes(id)} onChange={() => toggle(id)}
+        />
+      ),
+    },
     {
       title: "Model",
       render: ({ id, note }) => (

@@ -1,10 +1,11 @@
 import { Modal } from "@mantine/core";
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 import type { ModelShown } from "../../../api/schema";
 import { Money } from "../../../components/Money";
 import { PieceUnits } from "../../../components/PieceUnits";
 import { formatMilliseconds, formatShare, formatTokens } from "../../../format/number";
 import { ABILITIES } from "./filters";
+import classes from "./models.module.css";
 
 const ROWS: [string, (model: ModelShown) => ReactNode][] = [
   ["Context", ({ context_length }) => (context_length === null ? "–" : formatTokens(context_length))],
@@ -27,19 +28,19 @@ const ROWS: [string, (model: ModelShown) => ReactNode][] = [
 export function Comparison({ models, onClose }: { models: readonly ModelShown[]; onClose: () => void }) {
   return (
     <Modal opened onClose={onClose} title="Compare models" size="xl" closeButtonProps={{ "aria-label": "Close" }}>
-      <div className="data-table-scroll" tabIndex={0} role="region" aria-label="Comparison">
-        <table className="data-table compared">
+      <div className={classes.comparison} tabIndex={0} role="region" aria-label="Comparison">
+        <table>
           <thead>
             <tr>
               <th scope="col">Property</th>
-              {models.map(({ id }) => <th key={id} scope="col">{id}</th>)}
+              {models.map(({ id }) => <th key={id} scope="col">{id.split("/").map((part, at) => <Fragment key={at}>{at > 0 && <>/<wbr /></>}{part}</Fragment>)}</th>)}
             </tr>
           </thead>
           <tbody>
             {ROWS.map(([title, render]) => (
               <tr key={title}>
                 <th scope="row">{title}</th>
-                {models.map((model) => <td key={model.id} data-label={model.id}>{render(model)}</td>)}
+                {models.map((model) => <td key={model.id}>{render(model)}</td>)}
               </tr>
             ))}
           </tbody>
