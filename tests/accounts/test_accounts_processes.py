@@ -43,6 +43,26 @@ def test_a_session_of_one_process_ends_in_the_other_with_the_request_that_ends_i
         one.close()
 
 
+def test_the_keys_of_a_user_who_is_disabled_in_one_process_stop_in_the_other(pair):
+    here, there = pair
+    browser = invited(here, "keys@x.test")
+    secret = browser.change("POST", "/portal/v1/keys", {"name": "of theirs"})["secret"]
+    user = f"/users/{browser.session['user']['id']}"
+
+    def opens(gateway: Gateway) -> bool:
+        return gateway.get("/v1/models", key=secret).status_code == 200
+
+    assert opens(here)
+    assert opens(there)
+    here.admin("PATCH", user, {"disabled": True})
+    assert not opens(here)
+    eventually(lambda: not opens(there))
+    here.admin("PATCH", user, {"disabled": False})
+    assert opens(here)
+    eventually(lambda: opens(there))
+    browser.close()
+
+
 def test_wrong_passwords_are_counted_over_all_processes(pair):
     here, there = pair
     invited(here, "guessed@x.test").close()

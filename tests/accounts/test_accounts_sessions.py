@@ -80,6 +80,39 @@ def test_a_disabled_user_is_out_at_once_and_cannot_come_back(people, newcomer, v
     assert browser.sign_in("disabled@one.test", PASSWORD).signed_in
 
 
+def test_the_keys_of_a_disabled_user_stop_in_every_workspace_and_come_back_with_them_alone(people, newcomer):
+    browser, gateway = newcomer("keys@one.test"), people.gateway
+    made = {name: browser.change("POST", "/portal/v1/keys", {"name": name}) for name in ("kept", "paused", "gone")}
+    told = gateway.admin("POST", f"/workspaces/{people.other_workspace}/invitations", {"email": "keys@one.test"})
+    joining = {"token": told["url"].rpartition("/")[2], "password": PASSWORD}
+    browser.take(browser.http.post("/portal/v1/invitations/accept", json=joining))
+    made["elsewhere"] = browser.change("POST", "/portal/v1/keys", {"name": "elsewhere"})
+    for name, change in (("paused", ("PATCH", {"disabled": True})), ("gone", ("DELETE", None))):
+        gateway.admin(change[0], f"/keys/{made[name]['key']['id']}", change[1])
+    _, nobodys = gateway.new_key()
+    colleagues = people.member.change("POST", "/portal/v1/keys", {"name": "a colleague's"})["secret"]
+
+    def work() -> set[str]:
+        secrets = {name: key["secret"] for name, key in made.items()} | {"nobody's": nobodys, "colleague's": colleagues}
+        answers = {name: gateway.get("/v1/models", key=secret).status_code for name, secret in secrets.items()}
+        assert set(answers.values()) <= {200, 401}
+        return {name for name, status in answers.items() if status == 200}
+
+    user_id = browser.session["user"]["id"]
+    assert work() == {"kept", "elsewhere", "nobody's", "colleague's"}
+    changed = people.operator.change("PATCH", f"/admin/v1/users/{user_id}", {"disabled": True})
+    assert changed["keys"] == 2
+    assert work() == {"nobody's", "colleague's"}
+    states = {key["name"]: key["state"] for key in people.member.get("/portal/v1/keys")["data"]}
+    assert (states["kept"], states["paused"], states["a colleague's"]) == ("owner_disabled", "disabled", "active")
+    kept_id = made["kept"]["key"]["id"]
+    assert people.member.ask("POST", f"/portal/v1/keys/{kept_id}/rotate", {"overlap_s": 0}).status_code == 409
+    entry = gateway.admin("GET", "/audit?action=user.")["data"][0]
+    assert (entry["object_id"], entry["after"]) == (user_id, {"disabled": True})
+    people.operator.change("PATCH", f"/admin/v1/users/{user_id}", {"disabled": False})
+    assert work() == {"kept", "elsewhere", "nobody's", "colleague's"}
+
+
 def test_nobody_takes_their_own_role_away(people):
     user_id = people.operator.session["user"]["id"]
     for change in ({"role": "member"}, {"disabled": True}):

@@ -4,10 +4,13 @@ import asyncio
 
 import pytest
 
+from mira.core.caller import Face
 from mira.errors import Kind, MiraError
 from mira.ids import Ids
 from mira.store.audit import Actor, AuditLog, Entry, Sought, note
 from mira.store.invitations import Invitations
+from mira.store.keys import Keys
+from mira.store.members import Members
 from mira.store.sessions import DAY_MS, IDLE_MS, LONGEST_MS, Sessions
 from mira.store.sign_ins import LASTS_MS, SignIns
 from mira.store.users import User, Users
@@ -90,6 +93,32 @@ async def test_a_user_acts_where_they_are_a_member_and_an_operator_anywhere(user
     assert not await sessions.choose(boss, "nowhere")
     assert (await sessions.find(operator)).workspace_id == "w2"
     assert [place for place, _ in await sessions.workspaces(boss)] == ["w1", "w2"]
+
+
+async def test_a_key_belongs_to_its_members_account_and_stops_with_it(users, database, clock):
+    keys, members = Keys(database), Members(database)
+    invitations = Invitations(database, now_ms=clock, new_id=ids)
+    _, invitation = await invitations.create("w2", "ada@x.test", "member", None, DAY_MS)
+    await invitations.accept(invitation.id, User("never", "ada@x.test", "", "member", 1))
+    [ada] = await members.list("w2")
+    await members.create("guest", "w2", "Guest", None, now_ms=1)
+    for name, owner in (("hers", ada.id), ("guests", "guest"), ("nobodys", None)):
+        about = {"prefix": "", "last4": "", "name": name, "models": None, "expires_at_ms": None, "now_ms": 1}
+        await keys.create(name, "w2", digest=name.encode(), face=Face.PROXY, member_id=owner, **about)
+
+    async def found() -> list[str]:
+        callers = [await keys.find(name.encode()) for name in ("hers", "guests", "nobodys")]
+        return [caller.key_id for caller in callers if caller is not None]
+
+    assert {row.user.id: row.keys for row in await users.list()} == {"u1": 1, "op": 0}
+    await users.change("u1", {"disabled": True})
+    assert await found() == ["guests", "nobodys"]
+    assert await members.shut("w2") == {ada.id}
+    assert await members.shut("w1") == frozenset()
+    await members.change("guest", {"disabled": True}, now_ms=2)
+    assert await members.shut("w2") == {ada.id, "guest"}
+    await users.change("u1", {"disabled": False})
+    assert await found() == ["hers", "nobodys"]
 
 
 async def test_tries_at_the_same_moment_do_not_get_past_the_limit(database, clock):

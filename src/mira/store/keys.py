@@ -13,6 +13,7 @@ from mira.core.limits import UNLIMITED, Cap, Limits, key_cap, member_cap
 from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.limits import caps_of, limits_anything, set_limits
+from mira.store.members import shut_members
 from mira.store.schema import cap, key, member
 from mira.store.statements import upsert
 from mira.store.versions import KEYS, changed
@@ -106,7 +107,7 @@ class Keys:
         return found[0] if found else None
 
     async def find(self, digest: bytes) -> Caller | None:
-        """The caller behind a digest; None where the key is unknown, revoked or disabled, or its member is.
+        """The caller behind a digest; None where the key is unknown, revoked or disabled, or who it belongs to is.
 
         Expiry is the asker's to judge.
         """
@@ -127,8 +128,7 @@ class Keys:
             ids = [key_cap(found.id)]
             if found.member_id is not None:
                 ids.append(member_cap(found.member_id))
-                off = select(member.c.id).where(member.c.id == found.member_id, member.c.disabled)
-                if connection.execute(off).first() is not None:
+                if connection.execute(shut_members().where(member.c.id == found.member_id)).first() is not None:
                     return None
             limiting = select(cap.c.id).where(cap.c.id.in_(ids), limits_anything()).order_by(cap.c.id)
             caps = tuple(connection.execute(limiting).scalars())

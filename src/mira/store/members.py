@@ -4,13 +4,13 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, or_, select, update
 
 from mira.core.limits import UNLIMITED, Cap, Limits, member_cap
 from mira.store.audit import Also, nothing
 from mira.store.database import Database
 from mira.store.limits import caps_of, set_limits
-from mira.store.schema import key, member
+from mira.store.schema import key, member, user
 from mira.store.statements import upsert
 from mira.store.versions import KEYS, changed
 
@@ -77,6 +77,11 @@ class Members:
 
         return await self._database.read(read)
 
+    async def shut(self, workspace_id: str) -> frozenset[str]:
+        """The ids of the workspace's members whose keys are refused."""
+        query = shut_members().where(member.c.workspace_id == workspace_id)
+        return await self._database.read(lambda connection: frozenset(connection.execute(query).scalars()))
+
     async def get(self, member_id: str, workspace_id: str | None = None) -> Member | None:
         """One member, None where the workspace (or, without one, anybody) has none of this id."""
         return await self._database.read(lambda connection: _find(connection, member_id, workspace_id))
@@ -106,6 +111,12 @@ class Members:
             return found
 
         return await self._database.write(change)
+
+
+def shut_members() -> Select[str]:
+    """The ids of members whose keys are refused: disabled in their workspace, or with an account that is disabled."""
+    accounts = member.outerjoin(user, user.c.id == member.c.user_id)
+    return select(member.c.id).select_from(accounts).where(or_(member.c.disabled, user.c.disabled))
 
 
 def _find(connection: Connection, member_id: str, workspace_id: str | None) -> Member | None:

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mira.store.audit import Also, nothing
 from mira.store.database import Database
-from mira.store.schema import member, session, sign_in, user, workspace
+from mira.store.schema import key, member, session, sign_in, user, workspace
 from mira.store.statements import upsert
-from mira.store.versions import USERS, changed
+from mira.store.versions import KEYS, USERS, changed
 
 Role = Literal["member", "operator"]
 
@@ -34,11 +34,15 @@ class User(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """A user with the workspaces (id, name) they are a member of, and when they were last seen."""
+    """A user with the workspaces (id, name) they are a member of, and when they were last seen.
+
+    `keys` counts those that belong to them as a member, in all workspaces, and were neither revoked nor disabled.
+    """
 
     user: User
     workspaces: list[tuple[str, str]]
     seen_at_ms: int | None
+    keys: int
 
 
 class Users:
@@ -82,19 +86,29 @@ class Users:
             .where(member.c.user_id.is_not(None), ~member.c.disabled)
             .order_by(workspace.c.name)
         )
+        held = (
+            select(member.c.user_id, func.count())
+            .join(key, key.c.member_id == member.c.id)
+            .where(member.c.user_id.is_not(None), key.c.revoked_at_ms.is_(None), ~key.c.disabled)
+            .group_by(member.c.user_id)
+        )
 
         def read(connection: Connection) -> list[Standing]:
             last = {row[0]: row[1] for row in connection.execute(seen)}
             found: dict[str, list[tuple[str, str]]] = {}
             for user_id, workspace_id, name in connection.execute(places):
                 found.setdefault(user_id, []).append((workspace_id, name))
+            keys = {row[0]: row[1] for row in connection.execute(held)}
             rows = connection.execute(select(user).order_by(user.c.created_at_ms, user.c.id))
-            return [Standing(User(*row), found.get(row.id, []), last.get(row.id)) for row in rows]
+            return [Standing(User(*row), found.get(row.id, []), last.get(row.id), keys.get(row.id, 0)) for row in rows]
 
         return await self._database.read(read)
 
     async def change(self, user_id: str, changes: dict[str, Any], *, also: Also = nothing) -> User | None:
-        """Changes what is `CHANGEABLE`; None where there is no such user. Whoever is disabled is signed out."""
+        """Changes what is `CHANGEABLE`; None where there is no such user.
+
+        Whoever is disabled is signed out, and the keys that belong to them are refused until they are enabled again.
+        """
         if not changes.keys() <= CHANGEABLE:
             raise ValueError(f"only {', '.join(sorted(CHANGEABLE))} of a user can be changed")
 
@@ -104,6 +118,8 @@ class Users:
             if changes.get("disabled"):
                 connection.execute(delete(session).where(session.c.user_id == user_id))
             changed(connection, USERS)
+            if "disabled" in changes:
+                changed(connection, KEYS)
             row = connection.execute(select(user).where(user.c.id == user_id)).one_or_none()
             if row is None:
                 return None

@@ -416,7 +416,7 @@ export interface KeyShown {
   kind: "inference" | "proxy";
   prefix: string;
   last4: string;
-  state: "active" | "disabled" | "expired" | "revoked";
+  state: "active" | "disabled" | "expired" | "owner_disabled" | "revoked";
   managed: boolean;
   models: string[] | null;
   member_id: string | null;
@@ -1027,6 +1027,7 @@ export interface UserRow {
   disabled: boolean;
   has_password: boolean;
   single_sign_on: boolean;
+  keys: number;
   workspaces: Workspace[];
   created_at_ms: number;
   seen_at_ms: number | null;

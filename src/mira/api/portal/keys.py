@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from starlette.responses import Response
 
 from mira.api import tenants
@@ -33,10 +34,10 @@ async def list_keys(services: Services, asked: Asked) -> Response:
     workspace_id = workspace_of(asked)
     revoked = asked.request.query_params.get("revoked") == "true"
     use = await services.glances.use_of_keys(workspace_id)
-    names = await _names_of_members(services, workspace_id)
+    owners = await _owners_of(services, workspace_id)
     rows = [key for key in await services.keys.list(workspace_id) if (key.revoked_at_ms is not None) == revoked]
     now_ms = services.now_ms()
-    return answer(shapes.Keys(data=[_shown(key, use, names, now_ms) for key in reversed(rows)]))
+    return answer(shapes.Keys(data=[_shown(key, use, owners, now_ms) for key in reversed(rows)]))
 
 
 async def get_key(services: Services, asked: Asked) -> Response:
@@ -84,7 +85,7 @@ async def rotate_key(services: Services, asked: Asked) -> Response:
     if known.member_id != session_of(asked).member_id:
         await refuse_limited(services, asked, "they would not count the new key, so only its owner can replace it")
     now_ms = services.now_ms()
-    if _state(known, now_ms) != "active":
+    if _state(known, await services.members.shut(known.workspace_id), now_ms) != "active":
         raise MiraError(Kind.CONFLICT, "only an active key can be replaced; make a new one")
     secret, key = await services.keyring.create(
         known.workspace_id,
@@ -147,15 +148,22 @@ async def _found(services: Services, asked: Asked) -> Key:
 
 async def _told(services: Services, key: Key) -> shapes.KeyShown:
     use = await services.glances.use_of_keys(key.workspace_id)
-    names = await _names_of_members(services, key.workspace_id)
-    return _shown(key, use, names, services.now_ms())
+    return _shown(key, use, await _owners_of(services, key.workspace_id), services.now_ms())
 
 
-async def _names_of_members(services: Services, workspace_id: str) -> dict[str, str]:
-    return {member.id: member.name for member in await services.members.list(workspace_id)}
+class _Owners(Struct, frozen=True):
+    """The names of a workspace's members by id, and the ids of those whose keys are refused."""
+
+    names: dict[str, str]
+    shut: frozenset[str]
 
 
-def _shown(key: Key, use: dict[str, KeyUse], members: dict[str, str], now_ms: int) -> shapes.KeyShown:
+async def _owners_of(services: Services, workspace_id: str) -> _Owners:
+    names = {member.id: member.name for member in await services.members.list(workspace_id)}
+    return _Owners(names, await services.members.shut(workspace_id))
+
+
+def _shown(key: Key, use: dict[str, KeyUse], owners: _Owners, now_ms: int) -> shapes.KeyShown:
     used = use.get(key.id, KeyUse())
     return shapes.KeyShown(
         id=key.id,
@@ -163,11 +171,11 @@ def _shown(key: Key, use: dict[str, KeyUse], members: dict[str, str], now_ms: in
         kind=key.face.value,
         prefix=key.prefix,
         last4=key.last4,
-        state=_state(key, now_ms),
+        state=_state(key, owners.shut, now_ms),
         managed=key.id.startswith(MANAGED),
         models=sorted(key.models) if key.models is not None else None,
         member_id=key.member_id,
-        member_name=members.get(key.member_id or ""),
+        member_name=owners.names.get(key.member_id or ""),
         created_at_ms=key.created_at_ms,
         expires_at_ms=key.expires_at_ms,
         revoked_at_ms=key.revoked_at_ms,
@@ -178,11 +186,13 @@ def _shown(key: Key, use: dict[str, KeyUse], members: dict[str, str], now_ms: in
     )
 
 
-def _state(key: Key, now_ms: int) -> shapes.KeyState:
+def _state(key: Key, shut: frozenset[str], now_ms: int) -> shapes.KeyState:
     if key.revoked_at_ms is not None:
         return "revoked"
     if key.disabled:
         return "disabled"
+    if key.member_id in shut:
+        return "owner_disabled"
     return "expired" if key.expires_at_ms is not None and key.expires_at_ms <= now_ms else "active"
 
 

@@ -8,7 +8,8 @@ from mira.api.bodies import Budget, Name, Rate
 from mira.store.sessions import Way
 from mira.store.users import Role
 
-KeyState = Literal["active", "disabled", "expired", "revoked"]
+#: `owner_disabled`: the member that the key belongs to is disabled, or their account.
+KeyState = Literal["active", "disabled", "owner_disabled", "expired", "revoked"]
 Password = Annotated[str, Meta(min_length=10, max_length=500)]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 

@@ -95,7 +95,7 @@ class InvitationAccepted(Struct, forbid_unknown_fields=True):
 
 
 class UserRow(Struct, kw_only=True):
-    """A user, as operators see it."""
+    """A user, as operators see it. `keys` are those in use that belong to them, and stop while they are disabled."""
 
     id: str
     email: str
@@ -104,6 +104,7 @@ class UserRow(Struct, kw_only=True):
     disabled: bool
     has_password: bool
     single_sign_on: bool
+    keys: int
     workspaces: list[Workspace]
     created_at_ms: int
     seen_at_ms: int | None

@@ -24,7 +24,7 @@ async def list_users(services: Services, _: Asked) -> Response:
 
 
 async def change_user(services: Services, asked: Asked) -> Response:
-    """Changes a user's name or role, or disables them, which ends their sessions at once."""
+    """Changes a user's name or role, or disables them: their sessions end and their keys are refused, at once."""
     body, known = await read(asked, shapes.UserChange), await _found(services, asked)
     changes: dict[str, Any] = {
         name: value for name in body.__struct_fields__ if (value := getattr(body, name)) is not msgspec.UNSET
@@ -36,6 +36,7 @@ async def change_user(services: Services, asked: Asked) -> Response:
     facts = Facts("user", known.id, known.email, None, before, changes)
     await services.accounts.users.change(known.id, changes, also=noting(services, asked, lambda _: facts))
     services.accounts.forget()
+    services.keyring.forget()
     rows = await services.accounts.users.list()
     return answer(next(_shown(row) for row in rows if row.user.id == known.id))
 
@@ -68,6 +69,7 @@ def _shown(row: Standing) -> shapes.UserRow:
         disabled=user.disabled,
         has_password=bool(user.password_hash),
         single_sign_on=user.subject is not None,
+        keys=row.keys,
         workspaces=[Workspace(id=workspace_id, name=name) for workspace_id, name in row.workspaces],
         created_at_ms=user.created_at_ms,
         seen_at_ms=row.seen_at_ms,

@@ -98,7 +98,7 @@ function KeyMenu({ shown, act }: { shown: KeyShown; act: (action: Action, key: K
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Item leftSection={<Icon name="edit" />} onClick={() => act("edit", shown)}>Edit</Menu.Item>
-        <Menu.Item leftSection={<Icon name="refresh" />} onClick={() => act("rotate", shown)} disabled={shown.managed}>Rotate</Menu.Item>
+        <Menu.Item leftSection={<Icon name="refresh" />} onClick={() => act("rotate", shown)} disabled={shown.managed || shown.state !== "active"}>Rotate</Menu.Item>
         <Menu.Item leftSection={<Icon name={shown.state === "disabled" ? "play" : "pause"} />} onClick={() => act("disable", shown)}>
           {shown.state === "disabled" ? "Enable" : "Disable"}
         </Menu.Item>

@@ -30,8 +30,9 @@ export function Users() {
       <DataTable label="Users" columns={columns(setAsked, set)} pages={users} rowKey={(user) => user.id} empty={<Empty title="No users" />} />
       {asked?.about === "disable" && (
         <ConfirmDialog title={`Disable ${asked.user.email}?`} action="Disable user" danger onClose={close} onConfirm={() => set(asked.user, { disabled: true })}>
-          Every session of theirs ends at once, and they cannot sign in until they are enabled. Keys that they made go on working: these are refused where
-          their membership of the workspace is disabled.
+          Every session of theirs ends at once, and they cannot sign in until they are enabled. {keysOf(asked.user)} Enabling them brings
+          back these alone: a key that was revoked or disabled stays so. Keys that belong to nobody, such as those that operators make in workspaces
+          where they are no member, go on working; rotate what they may have kept.
         </ConfirmDialog>
       )}
       {asked?.about === "operator" && (
@@ -48,6 +49,11 @@ export function Users() {
       {reset && <SecretDialog title={`New password of ${reset.email}`} secret={reset.password} copyLabel="Copy password" onClose={() => setReset(null)} />}
     </Section>
   );
+}
+
+function keysOf({ keys }: UserRow): string {
+  if (keys === 0) return "No key in use belongs to them.";
+  return keys === 1 ? "The key that belongs to them is refused until then." : `The ${keys} keys that belong to them, in all workspaces, are refused until then.`;
 }
 
 function columns(ask: (asked: Asked) => void, set: (user: UserRow, body: { role?: UserRow["role"]; disabled?: boolean }) => Promise<void>): readonly Column<UserRow>[] {
