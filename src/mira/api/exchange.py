@@ -51,16 +51,18 @@ class WireExchange:
     #: Done once whoever waits for the body should look at it again.
     arrival: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
-    _size = 0
-    _limit_bytes = 0
+    _body: bytes | bytearray = b""
+    #: With more of the body than this, somebody has to act.
+    _most_bytes = HIGH_WATER_LIMIT
     _arrival_timer: asyncio.TimerHandle | None = None
+    _pending: list[bytes] | None = None
 
     def __init__(self, wire: "WireProtocol", sent: Headers, keep_alive: bool) -> None:
         self._wire = wire
         self.sent = sent
         self.keep_alive = keep_alive
-        self._pieces: list[bytes] = []
-        self._pending: list[bytes] = []
+        # Where an answer's bytes go now: to the client, to what waits for it, or nowhere once it is gone.
+        self._send: Callable[[bytes], object] = wire.transport.write
         head = self._head = dict(sent)
         if len(head) != len(sent):
             for name in LISTS:
@@ -94,27 +96,34 @@ class WireExchange:
         """The whole body, refused as soon as it is known to be too large."""
         if self.more_body:
             await self._arrive(limit_bytes)
-        elif self._size > limit_bytes:
+        elif len(self._body) > limit_bytes:
             raise self._too_large(limit_bytes)
-        flow = self._wire.flow
         # A large body stops the reading, and only a connection that is read shows that its client leaves.
-        if flow.read_paused and not self._wire.pipeline:
-            flow.resume_reading()
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        return body
+        if self._wire.flow.read_paused and not self._wire.pipeline:
+            self._wire.flow.resume_reading()
+        body, self._body = self._body, b""
+        return bytes(body)
 
     def take(self, piece: bytes) -> None:
-        """A piece of the body has come; until somebody waits for more, not much of it is read."""
+        """A piece of the body has come, nearly always the only one."""
+        if self._body or len(piece) > self._most_bytes:
+            self._take_more(piece)
+        else:
+            self._body = piece
+
+    def _take_more(self, piece: bytes) -> None:
+        """Until somebody waits for the body, not much of it is read; then no more than may be."""
         if self.response_complete:
             return
-        self._pieces.append(piece)
-        self._size += len(piece)
+        body = self._body
+        if not isinstance(body, bytearray):
+            body = self._body = bytearray(body)
+        body += piece
+        if len(body) <= self._most_bytes:
+            return
         if self.arrival is None:
-            if self._size > HIGH_WATER_LIMIT:
-                self._wire.flow.pause_reading()
-        elif self._size > self._limit_bytes:
+            self._wire.flow.pause_reading()
+        else:
             self.look()
 
     def look(self) -> None:
@@ -125,14 +134,15 @@ class WireExchange:
     async def _arrive(self, limit_bytes: int) -> None:
         """Waits until the body is whole. MiraError TOO_LARGE, BAD_REQUEST where it is late; ClientLeft."""
         declared = self._head.get(b"content-length")
-        if self._size > limit_bytes or (declared is not None and declared.isdigit() and int(declared) > limit_bytes):
+        told_bytes = int(declared) if declared is not None and declared.isdigit() else 0
+        if max(told_bytes, len(self._body)) > limit_bytes:
             raise self._too_large(limit_bytes)
         if self.gone:
             raise ClientLeft
         wire = self._wire
         if waits_to_continue(self.sent) and not wire.transport.is_closing():
             wire.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._limit_bytes = limit_bytes
+        self._most_bytes = limit_bytes
         wire.flow.resume_reading()
         self.arrival = wire.loop.create_future()
         self._hurry(wire.loop.time())
@@ -142,9 +152,10 @@ class WireExchange:
             self.arrival = None
             if self._arrival_timer is not None:
                 self._arrival_timer.cancel()
+                self._arrival_timer = None
         if self.gone:
             raise ClientLeft
-        if self._size > limit_bytes:
+        if len(self._body) > limit_bytes:
             raise self._too_large(limit_bytes)
         if self.more_body:
             raise too_slow(wire.body_timeout_s)
@@ -152,7 +163,7 @@ class WireExchange:
     def _hurry(self, began_s: float) -> None:
         """Looks again when the time is over that the body has for what has come of it."""
         loop = self._wire.loop
-        until_s = deadline_s(began_s, self._size, self._wire.body_timeout_s)
+        until_s = deadline_s(began_s, len(self._body), self._wire.body_timeout_s)
         if loop.time() >= until_s:
             self.look()
         else:
@@ -168,14 +179,11 @@ class WireExchange:
         """Sends the head of a streamed answer."""
         head = self._answer(status, headers, (CHUNKED,), b"")
         self.response_started = True
-        self._write(head)
+        self._send(head)
 
     def write(self, data: bytes) -> None:
         """Sends a piece of a streamed answer, or keeps it until the client reads again."""
-        if self.paused or self.gone:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._wire.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self._send(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def end(self, data: bytes) -> None:
         """Sends the last piece; waits for a slow client, not for ever."""
@@ -187,34 +195,48 @@ class WireExchange:
             return
         if self.more_body:
             self.keep_alive = False
-        self._write(self._answer(status, headers, ((b"content-length", b"%d" % len(body)),), body))
-        self._finish()
+        self._send(self._answer(status, headers, ((b"content-length", b"%d" % len(body)),), body))
+        if self._pending:
+            await self._wait()
+        if not self.gone:
+            self._wire.finished(self)
 
     def cancel(self) -> None:
         """Cancels the task that answers this request."""
         if self.task is not None:
             self.task.cancel()
 
+    def stalled(self) -> None:
+        """The client stopped reading: what is written waits here."""
+        self.paused = True
+        if self._pending is None:
+            self._pending = []
+        self._send = self._pending.append
+
     def resumed(self) -> None:
         """The client reads again: what waited is sent, then the node goes on."""
         self.paused = False
-        if self._pending and not self.gone:
+        self._send = self._wire.transport.write
+        if self._pending:
             data = b"".join(self._pending)
             self._pending.clear()
-            self._wire.transport.write(data)  # may pause again
+            self._send(data)  # may pause again
         if self.on_resume is not None and not self.paused:
             self.on_resume()
 
     def lost(self) -> None:
         """The connection is gone."""
         self.gone = True
-        self._pending.clear()
+        self._pending = None
+        self._send = _to_nobody
         self.look()
         if self.on_gone is not None:
             self.on_gone()
 
     def over(self, task: asyncio.Task[None]) -> None:
         """The task has ended, which should have answered."""
+        # What they belong to knows the exchange: each would keep the other for the collector.
+        self.on_gone = self.on_resume = None
         self._wire.tasks.discard(task)
         if task.cancelled() or task.exception() is not None or not self.response_complete:
             self._fail(task)
@@ -229,8 +251,8 @@ class WireExchange:
             self._wire.transport.close()
         else:
             self.keep_alive = False
-            self._write(self._answer(500, [PLAIN_TEXT], ((b"content-length", b"%d" % len(FAILED)),), FAILED))
-            self._finish()
+            self._send(self._answer(500, [PLAIN_TEXT], ((b"content-length", b"%d" % len(FAILED)),), FAILED))
+            self._wire.finished(self)
 
     def _answer(self, status: int, headers: Headers, framing: Fixed, body: bytes) -> bytes:
         """The bytes of a head, and a body. Values that could end a header early are refused (ValueError)."""
@@ -243,25 +265,17 @@ class WireExchange:
             raise ValueError("a header must not hold a line break")
         return b"".join((STATUS_LINE[status], head, b"\r\n\r\n", body))
 
-    def _write(self, data: bytes) -> None:
-        if self.gone:
-            return
-        if self.paused:
-            self._pending.append(data)
-        else:
-            self._wire.transport.write(data)
-
     async def _end(self, data: bytes) -> None:
-        self._write(data)
-        while self._pending and not self.gone:
-            await self._wire.flow.drain()
-        self._finish()
-
-    def _finish(self) -> None:
-        self.on_gone = self.on_resume = None
+        self._send(data)
+        if self._pending:
+            await self._wait()
         if not self.gone:
-            self.response_complete = True
             self._wire.finished(self)
+
+    async def _wait(self) -> None:
+        """Until the client has read so much that nothing waits here."""
+        while self._pending:
+            await self._wire.flow.drain()
 
 
 class PlainExchange(WireExchange):
@@ -271,11 +285,11 @@ class PlainExchange(WireExchange):
         """Sends the head of a streamed answer."""
         head = self._answer(status, headers, (), b"")
         self.response_started = True
-        self._write(head)
+        self._send(head)
 
     def write(self, data: bytes) -> None:
         """Sends a piece of a streamed answer, or keeps it until the client reads again."""
-        self._write(data)
+        self._send(data)
 
     async def end(self, data: bytes) -> None:
         """Sends the last piece; waits for a slow client, not for ever."""
@@ -285,3 +299,7 @@ class PlainExchange(WireExchange):
 def waits_to_continue(headers: Headers) -> bool:
     """Whether a client sends its body only when it is told to."""
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
+
+
+def _to_nobody(_: bytes) -> None:
+    """Where the bytes go that are written to a client that has gone."""

@@ -64,9 +64,10 @@ class WireProtocol(HttpToolsProtocol):
     `scope["mira.listener"]` is the name of the listening socket it came in by (`public`, `admin` or `socket`).
     """
 
-    #: Uvicorn types them as its own configuration and as ASGI's scope: ours have more.
+    #: Uvicorn types them as its own configuration, ASGI's scope and its own requests: ours have more.
     config: Any
     scope: Any
+    pipeline: Any
 
     head_timeout_s = HEAD_TIMEOUT_S
     body_timeout_s = BODY_TIMEOUT_S
@@ -126,7 +127,7 @@ class WireProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._start_stall_timer()
         if self.exchange is not None:
-            self.exchange.paused = True
+            self.exchange.stalled()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -196,9 +197,12 @@ class WireProtocol(HttpToolsProtocol):
         if handler is None:
             self._pass_on()
             return
-        is_old = parser.get_http_version() == "1.0"
-        keep_alive = not is_old and parser.should_keep_alive() and not (self._draining or self.config.draining)
-        exchange = self.incoming = (PlainExchange if is_old else WireExchange)(self, headers, keep_alive)
+        kind, keep_alive = WireExchange, parser.should_keep_alive()
+        if parser.get_http_version() == "1.0":
+            kind, keep_alive = PlainExchange, False
+        if self._draining or self.config.draining:
+            keep_alive = False
+        exchange = self.incoming = kind(self, headers, keep_alive)
         if self.answering is None:
             self._begin(exchange, handler)
         else:
@@ -243,7 +247,7 @@ class WireProtocol(HttpToolsProtocol):
     def _begin(self, exchange: WireExchange, handler: Handler) -> None:
         self.answering = self.exchange = exchange
         if self.flow.write_paused:
-            exchange.paused = True
+            exchange.stalled()
             self._start_stall_timer()
         task = exchange.task = self.loop.create_task(handler(exchange))
         self.tasks.add(task)
@@ -263,6 +267,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def finished(self, exchange: WireExchange) -> None:
         """An answer of our own was written to its end."""
+        exchange.response_complete = True
         self.exchange = None
         if exchange.paused:
             self._stop_stall_timer()
@@ -277,32 +282,32 @@ class WireProtocol(HttpToolsProtocol):
         """An answer was written to its end: the next request's turn, or a time to wait for one."""
         self.server_state.total_requests += 1
         self.answering = None
-        if self.transport.is_closing():
-            return
-        if self.flow.read_paused:
-            self.flow.resume_reading()
-        if self.pipeline:
-            self._begin_next(*self.pipeline.pop())
-            return
         self._idle_since_s = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._on_idle)
+        if self.pipeline or self.flow.read_paused:
+            self._go_on()
 
-    def _begin_next(self, request: Any, answer: Any) -> None:
-        if isinstance(request, WireExchange):
-            self._begin(request, answer)
-        else:
-            self._start_asgi_task(request, answer)
+    def _go_on(self) -> None:
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            request, answer = self.pipeline.pop()
+            start = self._begin if isinstance(request, WireExchange) else self._start_asgi_task
+            start(request, answer)
 
     def _on_idle(self) -> None:
         """Closes what was idle for long; the timer is set once for many requests, so that it may have to wait on."""
+        if self.transport.is_closing():
+            return
         left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
         if self.answering is not None or self._stage:
             left_s = self.timeout_keep_alive
         if left_s > 0:
             self._idle_timer = self.loop.call_later(left_s, self._on_idle)
         else:
-            self._give_up()
+            self.transport.close()
 
     # Endings
 
