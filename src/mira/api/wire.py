@@ -48,14 +48,15 @@ TOO_LARGE_BODY = (
 
 
 class Stage(IntEnum):
-    """How much of a request has come."""
+    """What is coming: nothing yet, a head, a body; and whether there was some of the body in the last read."""
 
     BETWEEN = 0
     HEAD = 1
     BODY = 2
+    MORE_BODY = 3
 
 
-BETWEEN, HEAD, BODY = Stage
+BETWEEN, HEAD, BODY, MORE_BODY = Stage
 
 
 class WireProtocol(HttpToolsProtocol):
@@ -82,6 +83,7 @@ class WireProtocol(HttpToolsProtocol):
     incoming: WireExchange | None = None
     listener = "public"
     _stage = BETWEEN
+    #: What has come of a head, or since the last piece of a body; and with the last read.
     _head_bytes = 0
     _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
@@ -150,19 +152,24 @@ class WireProtocol(HttpToolsProtocol):
         except HttpParserUpgrade:
             pass  # any client can ask for another protocol, and is answered in this one
         if self._stage:
-            self._await_rest(len(data))
+            self._await_rest()
 
-    def _await_rest(self, came_bytes: int) -> None:
-        """Part of a request has come; the rest has to come in time."""
-        if self._stage is BODY:
+    def _await_rest(self) -> None:
+        """Part of a request has come; the rest has to come in time, and what is no body must have an end."""
+        if self.transport.is_closing():
+            return
+        if self._stage is MORE_BODY:
+            self._stage = BODY
+            self._head_bytes = 0
+        else:
+            self._head_bytes += self._read_bytes
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self._refuse_head()
+        elif self._stage is BODY:
             if self._body_timer is None:
                 self._body_timer = self.loop.call_later(self.whole_request_s, self._give_up)
-        elif not self.transport.is_closing():
-            self._head_bytes += came_bytes
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._refuse_head()
-            elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
 
     # Requests, as the parser tells them
 
@@ -210,6 +217,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; nothing is left to take it once the connection closes."""
+        self._stage = MORE_BODY
         if self.incoming is not None:
             self.incoming.take(body)
         elif not self.transport.is_closing():
