@@ -45,6 +45,8 @@ class WireExchange:
     on_gone: Callable[[], object] | None = None
     on_resume: Callable[[], object] | None = None
     more_headers: Fixed = ()
+    #: How it is told where a stream ends.
+    framing: Fixed = (CHUNKED,)
     more_body = True
     response_started = False
     response_complete = False
@@ -177,7 +179,7 @@ class WireExchange:
 
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
-        head = self._answer(status, headers, (CHUNKED,), b"")
+        head = self._answer(status, headers, self.framing, b"")
         self.response_started = True
         self._send(head)
 
@@ -281,11 +283,7 @@ class WireExchange:
 class PlainExchange(WireExchange):
     """For clients of HTTP/1.0, which knows no chunks: a stream ends with its connection."""
 
-    def start(self, status: int, headers: Headers) -> None:
-        """Sends the head of a streamed answer."""
-        head = self._answer(status, headers, (), b"")
-        self.response_started = True
-        self._send(head)
+    framing = ()
 
     def write(self, data: bytes) -> None:
         """Sends a piece of a streamed answer, or keeps it until the client reads again."""

@@ -76,9 +76,8 @@ class WireProtocol(HttpToolsProtocol):
     whole_request_s = WHOLE_REQUEST_S
     stalled_client_s = STALLED_CLIENT_S
     leave_s = LEAVE_S
-    #: The request that is being answered, and the same where it is not by ASGI.
+    #: The request that is being answered, through ASGI or not.
     answering: RequestResponseCycle | WireExchange | None = None
-    exchange: WireExchange | None = None
     #: The request of our own whose body has not come as a whole.
     incoming: WireExchange | None = None
     listener = "public"
@@ -117,26 +116,26 @@ class WireProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
-        exchange = self.exchange
+        answering = self.answering
         # Each would keep the other for the collector.
-        self.exchange = self.incoming = self.answering = None
+        self.answering = self.incoming = None
         self.pipeline.clear()
-        if exchange is not None:
-            exchange.lost()
+        if isinstance(answering, WireExchange):
+            answering.lost()
 
     def pause_writing(self) -> None:
         """The client reads too slowly: its connection is cut unless it goes on in time."""
         super().pause_writing()
         self._start_stall_timer()
-        if self.exchange is not None:
-            self.exchange.stalled()
+        if isinstance(self.answering, WireExchange):
+            self.answering.stalled()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
         self._stop_stall_timer()
-        if self.exchange is not None:
-            self.exchange.resumed()
+        if isinstance(self.answering, WireExchange):
+            self.answering.resumed()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a client. A head that does not end is capped in size and time before the parser has all of it."""
@@ -253,7 +252,7 @@ class WireProtocol(HttpToolsProtocol):
     # Answers, one after the other
 
     def _begin(self, exchange: WireExchange, handler: Handler) -> None:
-        self.answering = self.exchange = exchange
+        self.answering = exchange
         if self.flow.write_paused:
             exchange.stalled()
             self._start_stall_timer()
@@ -276,7 +275,6 @@ class WireProtocol(HttpToolsProtocol):
     def finished(self, exchange: WireExchange) -> None:
         """An answer of our own was written to its end."""
         exchange.response_complete = True
-        self.exchange = None
         if exchange.paused:
             self._stop_stall_timer()
         if not exchange.keep_alive:
