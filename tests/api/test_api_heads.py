@@ -41,6 +41,17 @@ async def test_a_head_within_the_cap_passes_in_any_pieces(serve, cut):
             assert (await client.answer()).status == 200
 
 
+@pytest.mark.parametrize("size", [10, 70 * KIB, 200 * KIB])
+async def test_a_head_that_begins_behind_much_else_is_no_large_one(serve, size):
+    async with serve(hello) as server, connected(server.port) as client:
+        for _ in range(5):
+            client.send(request(body=b"x" * 900) * (size // 1000 + 1) + request(body=b"y")[:30])
+            for _ in range(size // 1000 + 1):
+                assert (await client.answer()).status == 200
+            client.send(request(body=b"y")[30:])
+            assert (await client.answer()).status == 200
+
+
 @pytest.mark.parametrize("cut", [0, 100, 60 * KIB])
 async def test_a_head_over_the_cap_is_refused_in_json(serve, cut):
     data = head_of(80 * KIB)

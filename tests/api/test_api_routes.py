@@ -166,6 +166,23 @@ async def test_large_answers_to_pipelined_requests_all_reach_a_client_that_reads
         await sending
 
 
+async def test_no_more_is_read_while_requests_wait_that_came_before(serve):
+    waiting, count = [], 10_000
+
+    async def handle(exchange):
+        (connection,) = server.state.connections
+        waiting.append(len(connection.pipeline))
+        await exchange.respond(200, [], b"")
+
+    async with serve(handle) as server, connected(server.port) as client:
+        sending = asyncio.create_task(client.sent(request() * count))
+        for _ in range(count):
+            assert (await client.answer()).status == 200
+        await sending
+    assert len(waiting) == count
+    assert 0 < max(waiting) < 7_000
+
+
 @pytest.mark.parametrize("line", ["connection: keep-alive", "connection: close", "x-none: 1"])
 async def test_a_connection_of_http_1_0_ends_whatever_its_client_asks_for(serve, line):
     async with serve(ours) as server, connected(server.port) as client:

@@ -82,8 +82,9 @@ class WireProtocol(HttpToolsProtocol):
     incoming: WireExchange | None = None
     listener = "public"
     _stage = BETWEEN
-    #: What has come of a head, or since the last piece of a body; and with the last read.
+    #: What has come at least of a head that is in several reads, or since the last piece of a body.
     _head_bytes = 0
+    #: What came with the last read.
     _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _lingering = False
@@ -160,8 +161,10 @@ class WireProtocol(HttpToolsProtocol):
         if self._stage is MORE_BODY:
             self._stage = BODY
             self._head_bytes = 0
-        else:
+        elif self._head_bytes:
             self._head_bytes += self._read_bytes
+        else:
+            self._head_bytes = 1  # it began within this read, which may have much else
         if self._head_bytes > HEAD_LIMIT_BYTES:
             self._refuse_head()
         elif self._stage is BODY:
@@ -186,16 +189,17 @@ class WireProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: the request's task starts, or waits for those before it."""
         self._stage = BODY
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
         headers = self.headers
         if len(headers) > HEADER_LIMIT_COUNT or (
-            # Only a head that came with more than the cap can be larger than it.
-            self._head_bytes + self._read_bytes > HEAD_LIMIT_BYTES
+            # Only a head that came with more than the cap, or in several reads, can be larger than it.
+            (self._read_bytes > HEAD_LIMIT_BYTES or self._head_bytes)
             and len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_LIMIT_BYTES
         ):
             self._refuse_head()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+            self._head_bytes = 0
         if self.transport.is_closing():
             return
         parser = self.parser
@@ -295,13 +299,15 @@ class WireProtocol(HttpToolsProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
+        """The next request's turn; more are read once none waits."""
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             request, answer = self.pipeline.pop()
             start = self._begin if isinstance(request, WireExchange) else self._start_asgi_task
             start(request, answer)
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def _on_idle(self) -> None:
         """Closes what was idle for long; the timer is set once for many requests, so that it may have to wait on."""
