@@ -199,6 +199,19 @@ async def test_who_asks_for_another_protocol_is_answered_in_this_one(serve):
             assert (await client.answer()).body == said
 
 
+@pytest.mark.parametrize("path", ["/", "/other"])
+async def test_a_body_that_comes_with_an_upgrade_never_passes_for_a_request(serve, path):
+    hidden = request("POST", path, b"hidden")
+    async with serve(ours, app=theirs) as server, connected(server.port) as client:
+        head = request("POST", path, hidden, "connection: upgrade", "upgrade: h2c")[: -len(hidden)]
+        client.send(head)
+        await asyncio.sleep(0)
+        client.send(hidden)
+        answer = await client.answer()
+        assert answer.headers["connection"] == "close"
+        assert await client.closed() == b""
+
+
 async def test_what_comes_after_a_body_in_chunks_is_no_header_of_the_request(serve):
     async def handle(exchange):
         body = await exchange.body(LIMIT)

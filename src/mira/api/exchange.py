@@ -299,5 +299,13 @@ def waits_to_continue(headers: Headers) -> bool:
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
+def has_body(headers: Headers) -> bool:
+    """Whether a head announces a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0") != b"")
+        for name, value in headers
+    )
+
+
 def _to_nobody(_: bytes) -> None:
     """Where the bytes go that are written to a client that has gone."""

@@ -12,7 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mira.api.arrival import BODY_TIMEOUT_S
-from mira.api.exchange import PlainExchange, WireExchange, waits_to_continue
+from mira.api.exchange import PlainExchange, WireExchange, has_body, waits_to_continue
 from mira.api.routes import Handler
 
 INVALID = "Invalid HTTP request received."
@@ -150,7 +150,10 @@ class WireProtocol(HttpToolsProtocol):
             self.send_400_response(INVALID)
             return
         except HttpParserUpgrade:
-            pass  # any client can ask for another protocol, and is answered in this one
+            # Any client can ask for another protocol, and is answered in this one. The parser takes such a request to
+            # have no body, and what comes of one must not pass for the next request.
+            if has_body(self.headers):
+                self._end_with_last()
         if self._stage:
             self._await_rest()
 
@@ -329,10 +332,14 @@ class WireProtocol(HttpToolsProtocol):
         The request that comes is answered with `connection: close`; a connection on which none comes is closed.
         """
         self._draining = True
+        self._end_with_last()
+        self.loop.call_later(self.leave_s, self._leave, self.answering is None)
+
+    def _end_with_last(self) -> None:
+        """The answer to the newest request ends the connection, unless it has begun."""
         last = self.pipeline[0][0] if self.pipeline else self.answering
         if last is not None and not last.response_started:
             last.keep_alive = False
-        self.loop.call_later(self.leave_s, self._leave, last is None)
 
     def _leave(self, was_idle: bool) -> None:
         idle = self.answering is None
