@@ -90,6 +90,7 @@ class App:
         self.draining = False
         self.egress = egress
         self.asgi = application.build(services)
+        self.routes = application.wire_routes(services)
 
 
 class Grounds(Struct, frozen=True, kw_only=True):

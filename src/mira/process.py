@@ -136,7 +136,9 @@ def make_server(
     app.services.reloading.again = again
 
     limits = config.server
-    listening = ListenConfig(app.asgi, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s)
+    listening = ListenConfig(
+        app.asgi, app.routes, listeners, most_per_peer=limits.max_connections_per_ip, drain_s=limits.drain_s
+    )
     return Server(listening, on_drain=on_drain, on_reload=on_reload, unready_s=limits.unready_s), sockets
 
 

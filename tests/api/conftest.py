@@ -1,14 +1,15 @@
 """Mira's server around a small application, in the test's own loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from mira.api.exchange import AsgiExchange
+from mira.api.exchange import WireExchange
 from mira.api.peers import Peers
+from mira.api.routes import Routes
 from mira.api.server import ListenConfig, Server, listen
 from mira.api.wire import WireProtocol
 
@@ -21,23 +22,26 @@ class Served:
         self.state = server.server_state
 
 
+async def not_here(scope: Any, receive: Any, send: Any) -> None:
+    """Answers 404."""
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
 @pytest.fixture
 def serve() -> Any:
-    """Serves every request with a handler of its exchange."""
+    """Serves POST to `/` with a handler of its exchange, and everything else with an ASGI application."""
 
     @asynccontextmanager
     async def serving(
-        handle: Callable[[AsgiExchange], Awaitable[None]],
+        handle: Callable[[WireExchange], Coroutine[Any, Any, None]],
         *,
-        exchange: type[AsgiExchange] = AsgiExchange,
+        app: Callable[[Any, Any, Any], Awaitable[None]] = not_here,
         protocol: type[WireProtocol] = WireProtocol,
         most_per_peer: int = 0,
         peers: type[Peers] = Peers,
     ) -> AsyncIterator[Served]:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await handle(exchange(scope, receive, []))
-
-        config = ListenConfig(app, {})
+        config = ListenConfig(app, Routes({"/": handle}), {})
         config.http = protocol
         config.peers = peers(most_per_peer)
         server = Server(config, on_drain=lambda: None, on_reload=lambda: asyncio.sleep(0))

@@ -7,7 +7,6 @@ import weakref
 import pytest
 from raw_http import chunked, connected, request
 
-from mira.api.exchange import AsgiExchange, PlainExchange
 from mira.api.wire import WireProtocol
 from mira.collaborators import ClientLeft
 from mira.errors import MiraError
@@ -90,11 +89,10 @@ async def test_a_client_that_waits_with_too_much_is_told_so_instead(serve):
 
 
 async def test_a_body_that_does_not_come_is_given_up(serve):
-    class Hasty(AsgiExchange):
-        __slots__ = ()
+    class Hasty(WireProtocol):
         body_timeout_s = 0.05
 
-    async with serve(echo, exchange=Hasty) as server, connected(server.port) as client:
+    async with serve(echo, protocol=Hasty) as server, connected(server.port) as client:
         client.send(request(body=b"12345")[:-1])
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (400, "close")
@@ -170,7 +168,7 @@ async def test_a_stream_to_an_old_client_has_no_chunks_and_ends_with_its_connect
         exchange.write(b"one")
         await exchange.end(b" two")
 
-    async with serve(handle, exchange=PlainExchange) as server, connected(server.port) as client:
+    async with serve(handle) as server, connected(server.port) as client:
         client.send(request(version="1.0"))
         answer = await client.answer()
         assert answer.body == b"one two"
@@ -179,7 +177,7 @@ async def test_a_stream_to_an_old_client_has_no_chunks_and_ends_with_its_connect
 
 
 async def test_a_whole_answer_to_an_old_client_ends_its_connection(serve):
-    async with serve(echo, exchange=PlainExchange) as server, connected(server.port) as client:
+    async with serve(echo) as server, connected(server.port) as client:
         client.send(request(body=b"hi", version="1.0"))
         assert (await client.answer()).body == b"hi"
         assert await client.closed() == b""
@@ -223,8 +221,7 @@ async def test_a_slow_reader_pauses_the_writer_and_misses_nothing(serve):
 async def test_a_client_that_stops_reading_is_given_up(serve):
     gone = asyncio.Event()
 
-    class Impatient(AsgiExchange):
-        __slots__ = ()
+    class Impatient(WireProtocol):
         stalled_client_s = 0.05
 
     async def handle(exchange):
@@ -237,7 +234,7 @@ async def test_a_client_that_stops_reading_is_given_up(serve):
         assert exchange.gone
         await exchange.end(b"nobody reads this")
 
-    async with serve(handle, exchange=Impatient) as server, connected(server.port, limit=65_536) as client:
+    async with serve(handle, protocol=Impatient) as server, connected(server.port, limit=65_536) as client:
         client.send(request())
         async with asyncio.timeout(120):
             await gone.wait()
@@ -317,7 +314,7 @@ async def test_a_request_that_was_answered_is_freed_without_the_collector(serve)
     requests = []
 
     async def remembered(exchange):
-        requests.append(weakref.ref(exchange._cycle))
+        requests.append(weakref.ref(exchange))
         await echo(exchange)
 
     gc.disable()

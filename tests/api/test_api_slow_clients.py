@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from raw_http import connected, request
 
 from mira.api.arrival import BODY_TIMEOUT_S, GRACE_S, LEAST_BYTES_PER_S, deadline_s
-from mira.api.exchange import AsgiExchange
 from mira.api.peers import Peers
 from mira.api.wire import WireProtocol
 from mira.collaborators import ClientLeft
@@ -45,11 +44,10 @@ def test_a_sender_below_the_rate_runs_out_of_time_and_one_above_it_does_not():
 
 
 async def test_a_body_that_drips_is_refused_although_something_always_comes(serve):
-    class Hasty(AsgiExchange):
-        __slots__ = ()
+    class Hasty(WireProtocol):
         body_timeout_s = 0.2
 
-    async with serve(echo, exchange=Hasty) as server, connected(server.port) as client:
+    async with serve(echo, protocol=Hasty) as server, connected(server.port) as client:
         client.send(request(body=b"x" * LIMIT)[: -LIMIT + 1])
 
         async def drip():
@@ -99,18 +97,22 @@ async def test_a_client_that_does_not_read_a_plain_answer_is_given_up(serve):
     class Impatient(WireProtocol):
         stalled_client_s = 0.05
 
-    class Plain(AsgiExchange):
-        """Writes as Starlette does, through uvicorn's own `send`."""
+    gone = asyncio.Event()
 
-        async def stream(self):
-            self._wire.exchange = None
-            cycle = self._cycle
-            await cycle.send({"type": "http.response.start", "status": 200, "headers": []})
-            while not cycle.disconnected:
-                await cycle.send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+    async def stream(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        leaving = asyncio.create_task(left(receive))
+        while not gone.is_set():
+            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
+        await leaving
+
+    async def left(receive):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
 
     async with (
-        serve(Plain.stream, exchange=Plain, protocol=Impatient) as server,
+        serve(echo, app=stream, protocol=Impatient) as server,
         connected(server.port, limit=65_536) as client,
     ):
         client.send(request("GET"))

@@ -1,11 +1,12 @@
-"""The ASGI application: model routes straight to the relay, every other route through Starlette, one outer layer.
+"""The API: model routes straight from the connection to the relay, every other route through ASGI and Starlette.
 
-The outer layer cuts the path prefix of a reverse proxy and answers what nobody else did. Errors have the shape of the
-route's protocol on every route and status.
+An outer layer of the ASGI application cuts the path prefix of a reverse proxy and answers what nobody else did. Errors
+have the shape of the route's protocol on every route and status.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from functools import partial
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -17,8 +18,10 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from mira.api.doors import NOBODY, Admitted, admit_key, admit_operator, admit_session
-from mira.api.exchange import AsgiExchange, PlainExchange, Receive, Scope, Send
+from mira.api.exchange import WireExchange
 from mira.api.portal import play
+from mira.api.routes import Handler as WireHandler
+from mira.api.routes import Routes, without
 from mira.api.services import Asked, Services
 from mira.api.table import TABLE, Policy, Row
 from mira.calls.call import Surface
@@ -26,11 +29,13 @@ from mira.calls.outgoing import error_headers
 from mira.codecs.chat import CHAT
 from mira.codecs.codec import Codec
 from mira.codecs.messages import MESSAGES
-from mira.collaborators import Headers
-from mira.core.caller import Caller, Face
+from mira.core.caller import Face
 from mira.errors import Kind, MiraError
 from mira.observe.log import REQUEST_ID
 
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request, Any], Awaitable[Response]]
 log = logging.getLogger("mira.api")
@@ -43,7 +48,7 @@ EXPOSED_HEADERS = (
 
 
 def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
-    """Makes the application from the table."""
+    """Makes the ASGI application from the table: all but what `wire_routes` has."""
     hot = {row.path: row.surface for row in table if row.surface is not None}
     cold = Starlette(
         routes=[_starlette_route(services, row) for row in table if row.endpoint is not None],
@@ -64,25 +69,64 @@ def build(services: Services, table: tuple[Row, ...] = TABLE) -> Asgi:
     )
 
 
+def wire_routes(services: Services, table: tuple[Row, ...] = TABLE) -> Routes:
+    """The model routes, which the connection answers itself: under a key, and those of `/v1` in the playground too."""
+    handlers: dict[str, WireHandler] = {}
+    for row in table:
+        if row.surface is not None:
+            handlers[row.path] = partial(services.relay.answer, surface=row.surface)
+            if row.path.startswith(play.OPENS):
+                handlers[play.PREFIX + row.path[len(play.OPENS) :]] = partial(_play, services, row.surface)
+    origins = services.config.server.cors_origins
+    if origins:
+        handlers = {path: _for_browsers(handler, origins) for path, handler in handlers.items()}
+    return Routes(handlers, services.config.path_prefix)
+
+
+async def _play(services: Services, surface: Surface, exchange: WireExchange) -> None:
+    """Answers a call of the playground: its caller is behind a session instead of a key."""
+    try:
+        caller = await play.caller_of(services, Request(exchange.scope()))
+    except MiraError as refusal:
+        request_id = services.new_id("req")
+        headers = error_headers(refusal, request_id, _request_id_headers(CHAT))
+        await exchange.respond(CHAT.status_of(refusal), headers, CHAT.render_error(refusal, request_id))
+    else:
+        await services.relay.answer(exchange, surface, caller)
+
+
+def _for_browsers(handler: WireHandler, origins: tuple[str, ...]) -> WireHandler:
+    """What lets a browser of these origins see an answer that is written past the middleware."""
+    exposed = (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode())
+
+    def answer(exchange: WireExchange) -> Coroutine[Any, Any, None]:
+        origin = exchange.header(b"origin")
+        if origin is not None and not {"*", origin}.isdisjoint(origins):
+            allowed = "*" if "*" in origins else origin
+            exchange.more_headers = (
+                (b"access-control-allow-origin", allowed.encode("latin-1")),
+                exposed,
+                (b"vary", b"Origin"),
+            )
+        return handler(exchange)
+
+    return answer
+
+
 class _Application:
-    """Dispatches by exact path for model routes, by Starlette for the rest."""
+    """Answers what no connection has answered (`wire_routes`): by Starlette, or in the name of a model route."""
 
     def __init__(self, services: Services, hot: dict[str, Surface], cold: Asgi) -> None:
-        self._answer = services.relay.answer
         self._hot = hot
         self._cold = cold
         self._services = services
         self._prefix = services.config.path_prefix
-        self._origins = services.config.server.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        if self._prefix and path.startswith(self._prefix):
-            path = scope["path"] = path[len(self._prefix) :] or "/"
-        caller: Caller | None = None
+        path = scope["path"] = without(self._prefix, scope["path"])
         if path.startswith(play.PREFIX):
             try:
-                caller = scope["mira.caller"] = await play.caller_of(self._services, Request(scope))
+                scope["mira.caller"] = await play.caller_of(self._services, Request(scope))
             except MiraError as refusal:
                 await _error(refusal, self._services.new_id("req"))(scope, receive, send)
                 return
@@ -90,26 +134,11 @@ class _Application:
         surface = self._hot.get(path)
         if surface is None:
             await self._cold(scope, receive, send)
-        elif scope["method"] == "POST":
-            headers = self._cors_headers(scope) if self._origins else []
-            exchange = PlainExchange if scope["http_version"] == "1.0" else AsgiExchange
-            await self._answer(exchange(scope, receive, headers), surface, caller)
         else:
             error = MiraError(Kind.METHOD_NOT_ALLOWED, f"{path} takes POST only")
             response = _error(error, self._services.new_id("req"), surface.codec)
             response.headers["allow"] = "POST"
             await response(scope, receive, send)
-
-    def _cors_headers(self, scope: Scope) -> Headers:
-        """What lets a browser see an answer that is written past the middleware."""
-        origin: bytes | None = dict(scope["headers"]).get(b"origin")
-        if origin is None or not {"*", origin.decode("latin-1")}.intersection(self._origins):
-            return []
-        return [
-            (b"access-control-allow-origin", b"*" if "*" in self._origins else origin),
-            (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
-            (b"vary", b"Origin"),
-        ]
 
 
 def _starlette_route(services: Services, row: Row) -> Route:

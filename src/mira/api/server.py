@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from mira.api.peers import Peers
+from mira.api.routes import Routes
 from mira.api.wire import WireProtocol
 from mira.errors import ConfigError
 
@@ -30,11 +31,14 @@ LISTEN_BACKLOG = 2048
 class ListenConfig(uvicorn.Config):
     """Uvicorn's configuration with Mira's protocol, the name of each listening socket, and what connections share.
 
-    `most_per_peer` is how many connections one address may have, 0 for any number; `drain_s` how long calls may go on
-    once nothing more is accepted. While `draining`, every answer is the last of its connection.
+    `routes` are answered by the connections themselves, all else by `app`. `most_per_peer` is how many connections one
+    address may have, 0 for any number; `drain_s` how long calls may go on once nothing more is accepted. While
+    `draining`, every answer is the last of its connection.
     """
 
-    def __init__(self, app: Any, listeners: dict[Any, str], *, most_per_peer: int = 0, drain_s: int = 120) -> None:
+    def __init__(
+        self, app: Any, routes: Routes, listeners: dict[Any, str], *, most_per_peer: int = 0, drain_s: int = 120
+    ) -> None:
         super().__init__(
             app,
             http=WireProtocol,
@@ -50,6 +54,7 @@ class ListenConfig(uvicorn.Config):
             timeout_graceful_shutdown=drain_s,
         )
         self._listeners = listeners
+        self.routes = routes
         self.draining = False
         self.peers = Peers(most_per_peer)
 

@@ -1,12 +1,21 @@
-"""Mira's subclass of uvicorn's HTTP protocol: caps on the head, deadlines for clients, and word of one that leaves."""
+"""Mira's subclass of uvicorn's HTTP protocol: caps on the head, deadlines for clients, and word of one that leaves.
+
+Requests of its own routes (`mira.api.routes`) it answers itself, all others by uvicorn's way through ASGI, in the order
+in which they came.
+"""
 
 import asyncio
-from typing import Any, Protocol
+from enum import IntEnum
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mira.core.octets import CR, LF
+from mira.api.arrival import BODY_TIMEOUT_S
+from mira.api.exchange import PlainExchange, WireExchange, has_body, waits_to_continue
+from mira.api.routes import Handler
 
+INVALID = "Invalid HTTP request received."
 HEAD_LIMIT_BYTES = 64 * 1024
 HEADER_LIMIT_COUNT = 128
 HEAD_TIMEOUT_S = 10.0
@@ -38,51 +47,55 @@ TOO_LARGE_BODY = (
 )
 
 
-class Watcher(Protocol):
-    """What wants to hear of a connection while it answers a request."""
+class Stage(IntEnum):
+    """What is coming: nothing yet, a head, a body; and whether there was some of the body in the last read."""
 
-    def stalled(self) -> None:
-        """The client stopped reading."""
+    BETWEEN = 0
+    HEAD = 1
+    BODY = 2
+    MORE_BODY = 3
 
-    def resumed(self) -> None:
-        """The client reads again."""
 
-    def lost(self) -> None:
-        """The connection is gone."""
+BETWEEN, HEAD, BODY, MORE_BODY = Stage
 
 
 class WireProtocol(HttpToolsProtocol):
     """One client connection.
 
-    `scope["mira.wire"]` is this object, `scope["mira.listener"]` the name of the listening socket it came in by
-    (`public`, `admin` or `socket`).
+    `scope["mira.listener"]` is the name of the listening socket it came in by (`public`, `admin` or `socket`).
     """
 
-    #: Uvicorn types them as its own configuration and as ASGI's scope: ours have more.
+    #: Uvicorn types them as its own configuration, ASGI's scope and its own requests: ours have more.
     config: Any
     scope: Any
+    pipeline: Any
 
     head_timeout_s = HEAD_TIMEOUT_S
+    body_timeout_s = BODY_TIMEOUT_S
     linger_s = LINGER_S
     whole_request_s = WHOLE_REQUEST_S
     stalled_client_s = STALLED_CLIENT_S
     leave_s = LEAVE_S
-    exchange: Watcher | None = None
-    lost = False
+    #: The request that is being answered, through ASGI or not.
+    answering: RequestResponseCycle | WireExchange | None = None
+    #: The request of our own whose body has not come as a whole.
+    incoming: WireExchange | None = None
     listener = "public"
-    _in_head = False
-    _in_body = False
+    _stage = BETWEEN
+    #: What has come at least of a head that is in several reads, or since the last piece of a body.
     _head_bytes = 0
+    #: What came with the last read.
     _read_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
-    _task: asyncio.Task[None] | None = None
-    #: The request whose task began last. It is not told in the scope: each would keep the other for the collector.
-    answering: RequestResponseCycle | None = None
     _lingering = False
     _body_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
+    _idle_since_s = 0.0
     _peer: str | None = None
     _draining = False
+
+    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """A client connected; its first request head must arrive in time."""
@@ -98,95 +111,220 @@ class WireProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: whoever answers it hears of it at once."""
-        self.lost = True
         if self._peer is not None:
             self.config.peers.left(self._peer)
-        self._stop_head_timer()
-        for timer in (self._body_timer, self._stall_timer):
+        for timer in (self._head_timer, self._body_timer, self._stall_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
-        if self.exchange is not None:
-            self.exchange.lost()
+        answering = self.answering
+        # Each would keep the other for the collector.
+        self.answering = self.incoming = None
+        self.pipeline.clear()
+        if isinstance(answering, WireExchange):
+            answering.lost()
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """The client reads too slowly: its connection is cut unless it goes on in time."""
         super().pause_writing()
-        if self.exchange is not None:
-            self.exchange.stalled()
-        elif self._stall_timer is None:
-            self._stall_timer = self.loop.call_later(self.stalled_client_s, self.transport.abort)
+        self._start_stall_timer()
+        if isinstance(self.answering, WireExchange):
+            self.answering.stalled()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
-        if self.exchange is not None:
-            self.exchange.resumed()
-
-    def on_message_begin(self) -> None:
-        """A new request head begins."""
-        super().on_message_begin()
-        self._in_head = True
-        self._head_bytes = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; uvicorn's own, without the step through it."""
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole: the request's task starts."""
-        self._in_head = False
-        self._in_body = True
-        self._stop_head_timer()
-        if len(self.headers) > HEADER_LIMIT_COUNT or (
-            # Only a head that came with more than the cap can be larger than it.
-            self._head_bytes + self._read_bytes > HEAD_LIMIT_BYTES
-            and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_LIMIT_BYTES
-        ):
-            self._refuse_head()
-        if self.transport.is_closing():
-            return
-        scope = self.scope
-        scope["mira.wire"] = self
-        scope["mira.listener"] = self.listener
-        super().on_headers_complete()
-        if self._draining or self.config.draining:
-            self.cycle.keep_alive = False
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body; nothing is left to take it once the connection closes."""
-        if not self.transport.is_closing():
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._in_body = False
-        if self._body_timer is not None:
-            self._body_timer.cancel()
-            self._body_timer = None
-        if not self.transport.is_closing():
-            super().on_message_complete()
+        self._stop_stall_timer()
+        if isinstance(self.answering, WireExchange):
+            self.answering.resumed()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a client. A head that does not end is capped in size and time before the parser has all of it."""
         if self._lingering:
             return
         self._read_bytes = len(data)
-        super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._refuse_head()
-            elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
-        elif self._in_body and self._body_timer is None:
-            self._body_timer = self.loop.call_later(self.whole_request_s, self._give_up)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self.logger.warning(INVALID)
+            self.send_400_response(INVALID)
+            return
+        except HttpParserUpgrade:
+            # Any client can ask for another protocol, and is answered in this one. The parser takes such a request to
+            # have no body, and what comes of one must not pass for the next request.
+            if has_body(self.headers):
+                self._end_with_last()
+        if self._stage:
+            self._await_rest()
+
+    def _await_rest(self) -> None:
+        """Part of a request has come; the rest has to come in time, and what is no body must have an end."""
+        if self.transport.is_closing():
+            return
+        if self._stage is MORE_BODY:
+            self._stage = BODY
+            self._head_bytes = 0
+        elif self._head_bytes:
+            self._head_bytes += self._read_bytes
+        else:
+            self._head_bytes = 1  # it began within this read, which may have much else
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self._refuse_head()
+        elif self._stage is BODY:
+            if self._body_timer is None:
+                self._body_timer = self.loop.call_later(self.whole_request_s, self._give_up)
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+
+    # Requests, as the parser tells them
+
+    def on_message_begin(self) -> None:
+        """A new request head begins."""
+        self._stage = HEAD
+        self._head_bytes = 0
+        self.url = b""
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the request's task starts, or waits for those before it."""
+        self._stage = BODY
+        headers = self.headers
+        if len(headers) > HEADER_LIMIT_COUNT or (
+            # Only a head that came with more than the cap, or in several reads, can be larger than it.
+            (self._read_bytes > HEAD_LIMIT_BYTES or self._head_bytes)
+            and len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_LIMIT_BYTES
+        ):
+            self._refuse_head()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+            self._head_bytes = 0
+        if self.transport.is_closing():
+            return
+        parser = self.parser
+        handler: Handler | None = self.config.routes.find(parser.get_method(), self.url)
+        if handler is None:
+            self._pass_on()
+            return
+        kind, keep_alive = WireExchange, parser.should_keep_alive()
+        if parser.get_http_version() == "1.0":
+            kind, keep_alive = PlainExchange, False
+        if self._draining or self.config.draining:
+            keep_alive = False
+        exchange = self.incoming = kind(self, headers, keep_alive)
+        if self.answering is None:
+            self._begin(exchange, handler)
+        else:
+            self._queue(exchange, handler)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body; nothing is left to take it once the connection closes."""
+        self._stage = MORE_BODY
+        if self.incoming is not None:
+            self.incoming.take(body)
+        elif not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._stage = BETWEEN
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+        incoming = self.incoming
+        if incoming is not None:
+            self.incoming = None
+            incoming.more_body = False
+            if incoming.arrival is not None:
+                incoming.look()
+        elif not self.transport.is_closing():
+            super().on_message_complete()
+
+    def _pass_on(self) -> None:
+        """A request goes uvicorn's way, which makes what belongs to it when the head begins."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers += headers
+        self.expect_100_continue = waits_to_continue(headers)
+        self.scope["mira.listener"] = self.listener
+        super().on_headers_complete()
+        if self._draining or self.config.draining:
+            self.cycle.keep_alive = False
+
+    # Answers, one after the other
+
+    def _begin(self, exchange: WireExchange, handler: Handler) -> None:
+        self.answering = exchange
+        if self.flow.write_paused:
+            exchange.stalled()
+            self._start_stall_timer()
+        task = exchange.task = self.loop.create_task(handler(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(exchange.over)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # Uvicorn knows only its own requests: one of ours may be before this one.
+        if self.answering is None:
+            self.answering = cycle
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._queue(cycle, app)
+
+    def _queue(self, request: Any, answer: Any) -> None:
+        self.flow.pause_reading()
+        self.pipeline.appendleft((request, answer))
+
+    def finished(self, exchange: WireExchange) -> None:
+        """An answer of our own was written to its end."""
+        exchange.response_complete = True
+        if exchange.paused:
+            self._stop_stall_timer()
+        if not exchange.keep_alive:
+            if exchange.more_body and self.transport.can_write_eof():
+                self._linger()
+            else:
+                self.transport.close()
+        self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer was written to its end: the next request's turn, or a time to wait for one."""
+        self.server_state.total_requests += 1
+        self.answering = None
+        self._idle_since_s = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._on_idle)
+        if self.pipeline or self.flow.read_paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """The next request's turn; more are read once none waits."""
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            request, answer = self.pipeline.pop()
+            start = self._begin if isinstance(request, WireExchange) else self._start_asgi_task
+            start(request, answer)
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    def _on_idle(self) -> None:
+        """Closes what was idle for long; the timer is set once for many requests, so that it may have to wait on."""
+        if self.transport.is_closing():
+            return
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if self.answering is not None or self._stage:
+            left_s = self.timeout_keep_alive
+        if left_s > 0:
+            self._idle_timer = self.loop.call_later(left_s, self._on_idle)
+        else:
+            self.transport.close()
+
+    # Endings
 
     def shutdown(self) -> None:
         """The process drains. Nobody can tell an idle client without a race with its next request, so that is awaited.
@@ -194,61 +332,27 @@ class WireProtocol(HttpToolsProtocol):
         The request that comes is answered with `connection: close`; a connection on which none comes is closed.
         """
         self._draining = True
-        idle = self._is_idle()
-        if not idle and not self.cycle.response_started:
-            self.cycle.keep_alive = False
-        self.loop.call_later(self.leave_s, self._leave, idle)
+        self._end_with_last()
+        self.loop.call_later(self.leave_s, self._leave, self.answering is None)
+
+    def _end_with_last(self) -> None:
+        """The answer to the newest request ends the connection, unless it has begun."""
+        last = self.pipeline[0][0] if self.pipeline else self.answering
+        if last is not None and not last.response_started:
+            last.keep_alive = False
 
     def _leave(self, was_idle: bool) -> None:
-        idle = self._is_idle()
+        idle = self.answering is None
         if idle and was_idle:
             self.loop.call_later(GLANCE_S, self._leave_unless_asked)
         else:
             self.loop.call_later(self.leave_s, self._leave, idle)
 
     def _leave_unless_asked(self) -> None:
-        if self._is_idle():
+        if self.answering is None:
             self._give_up()
         else:
             self.loop.call_later(self.leave_s, self._leave, False)
-
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Says nothing: any client can ask for another protocol, and is answered in this one."""
-
-    def task_of(self, cycle: RequestResponseCycle) -> asyncio.Task[None] | None:
-        """The task that answers a request, while it does."""
-        return self._task if cycle is self.answering else None
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # As uvicorn does, but the task is kept by name: whoever answers a client that leaves must be able to stop.
-        self.answering = cycle
-        task = self._task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    def head(self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The bytes of an answer's head. Values that could end a header early are refused (ValueError)."""
-        lines = [name + b": " + value for name, value in (*self.server_state.default_headers, *headers)]
-        if not cycle.keep_alive:
-            lines.append(b"connection: close")
-        head = b"".join(lines)
-        if CR in head or LF in head:
-            raise ValueError("a header must not hold a line break")
-        return STATUS_LINE[status] + b"\r\n".join(lines) + b"\r\n\r\n"
-
-    def finished(self, cycle: RequestResponseCycle) -> None:
-        """An answer was written to its end past uvicorn's `send`: its cycle ends as if it had gone through there."""
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            if cycle.more_body and self.transport.can_write_eof():
-                self._linger()
-            else:
-                self.transport.close()
-        cycle.on_response()
 
     def _linger(self) -> None:
         """Says no more, but reads on: closing on unread bytes resets the connection, and the answer could be lost."""
@@ -264,7 +368,11 @@ class WireProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _start_stall_timer(self) -> None:
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(self.stalled_client_s, self.transport.abort)
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None

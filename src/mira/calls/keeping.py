@@ -70,8 +70,7 @@ class Keeping:
 
     def start(self, status: int, headers: Headers) -> None:
         """Sends the head of a streamed answer."""
-        # A copy, because what is under it adds headers of the connection to them.
-        self._status, self._headers = status, list(headers)
+        self._status, self._headers = status, headers
         self._exchange.start(status, headers)
 
     def write(self, data: bytes) -> None:
