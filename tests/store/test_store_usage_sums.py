@@ -9,7 +9,7 @@ from msgspec.structs import fields
 from mira.core.call import CallRecord
 from mira.core.usage import Usage
 from mira.store.ledger_sql import row_of
-from mira.store.usage_sums import DAY_MS, HOUR_MS, MOST, UsageSums
+from mira.store.usage_sums import DAY_MS, HOUR_MS, MOST, usage_rows
 
 counts = st.one_of(st.integers(0, 3), st.sampled_from([-1, MOST // 8, MOST // 8 + 1, MOST, MOST + 1, 2**70]))
 usages = st.builds(Usage, **{field.name: counts for field in fields(Usage) if field.name.endswith("_tokens")})
@@ -63,7 +63,8 @@ def told_one_by_one(calls: list[tuple[CallRecord, int, int]], span_ms: int) -> l
 
 @given(st.lists(st.tuples(records, counts, counts), min_size=1, max_size=8))
 def test_whole_columns_give_the_sums_of_single_calls(calls):
-    sums = UsageSums()
-    for call, overrun, attempts in calls:
-        sums.add(call, row_of(call), overrun, attempts)
-    assert sums.rows() == (told_one_by_one(calls, HOUR_MS), told_one_by_one(calls, DAY_MS))
+    for number, (call, _, _) in enumerate(calls):
+        call.request_id = str(number)
+    losses = {call.request_id: (overrun, attempts) for call, overrun, attempts in calls if overrun or attempts}
+    rows = [row_of(call) for call, _, _ in calls]
+    assert usage_rows(rows, losses) == (told_one_by_one(calls, HOUR_MS), told_one_by_one(calls, DAY_MS))

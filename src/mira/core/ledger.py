@@ -141,19 +141,19 @@ def close_hold(
     balance no more is taken. `capped` charges the hold at most, for costs that only the upstream vouches for.
     ValueError where the cost is negative or beyond 64 bits, or the hold is not covered by what the account holds.
     """
-    if not 0 <= actual_nanocredits <= MAX_NANOCREDITS - max(revenue.posted_nanocredits, 0):
+    if actual_nanocredits < 0 or actual_nanocredits + revenue.posted_nanocredits > MAX_NANOCREDITS:
         raise ValueError("a charge is neither negative nor beyond 64 bits")
-    if not 0 <= hold_nanocredits <= account.held_nanocredits:
+    held = account.held_nanocredits - hold_nanocredits
+    if hold_nanocredits < 0 or held < 0:
         raise ValueError("a hold is closed only once")
-    posted, held = account.posted_nanocredits, account.held_nanocredits - hold_nanocredits
-    limit = hold_nanocredits
-    if not capped:
-        limit = min(posted - held, hold_nanocredits + room_nanocredits)
-    billed = min(limit, actual_nanocredits)
-    if billed != actual_nanocredits:
-        move(overrun, revenue, actual_nanocredits - billed)
+    billed = actual_nanocredits
+    if billed > hold_nanocredits:
+        free = 0 if capped else min(account.posted_nanocredits - account.held_nanocredits, room_nanocredits)
+        billed = min(billed, hold_nanocredits + free)
+        if billed < actual_nanocredits:
+            move(overrun, revenue, actual_nanocredits - billed)
     account.held_nanocredits = held
-    account.posted_nanocredits = posted - billed
+    account.posted_nanocredits -= billed
     revenue.posted_nanocredits += billed
     return billed
 

@@ -72,8 +72,11 @@ class Places(Generic[T]):
     def leave(self, now_s: float) -> None:
         """Gives a place back. Whose turn it is now is told by `next`."""
         self.running -= 1
-        self._freed = self._faded(now_s) + 1.0
-        self._freed_s = now_s
+        elapsed_s = now_s - self._freed_s
+        if elapsed_s > 0:
+            self._freed *= math.exp(-elapsed_s / RATE_LASTS_S)
+            self._freed_s = now_s
+        self._freed += 1.0
 
     def next(self) -> T | None:
         """The ticket whose turn it is, which then runs; None where nobody waits or nothing is free."""
@@ -106,11 +109,9 @@ class Places(Generic[T]):
     def _wait_s(self, position: int, now_s: float) -> float:
         """How long the ticket at a position of its line will wait, if places go on coming free as they did."""
         ahead = min(self.waiting + 1, position * len(self._lines))
-        rate = self._faded(now_s) / RATE_LASTS_S
+        faded = self._freed * math.exp(-max(0.0, now_s - self._freed_s) / RATE_LASTS_S)
+        rate = faded / RATE_LASTS_S
         return ahead / rate if rate > 0 else math.inf
-
-    def _faded(self, now_s: float) -> float:
-        return self._freed * math.exp(-max(0.0, now_s - self._freed_s) / RATE_LASTS_S)
 
 
 class Tide:

@@ -48,7 +48,7 @@ from mira.store.operations import (
 from mira.store.statements import Driver
 from mira.store.survey import Touched, survey
 from mira.store.upkeep import HOLD_TTL_MS, find_dead, keep_checkpoints
-from mira.store.usage_sums import UsageSums
+from mira.store.usage_sums import usage_rows
 
 
 class StaleMemoryError(Exception):
@@ -76,8 +76,8 @@ class Batch:
     ) -> None:
         self.ops = ops
         self.durable = durable
-        #: calls that cost the operator: id, nano-credits to overrun, nano-credits of failed attempts
-        self.losses: list[tuple[str, int, int]] = []
+        #: calls that cost the operator, by id: nano-credits to overrun, nano-credits of failed attempts
+        self.losses: dict[str, tuple[int, int]] = {}
         self.doubts: list[Doubt] = []
         self.released = False
         self.opened: list[tuple[ReserveOp, Hold]] = []
@@ -96,10 +96,10 @@ class Batch:
         self._recorded: set[str] = set()
         self._caps = Caps()
         self._claims = Claims()
-        self._usage = UsageSums()
         self._closed: dict[str, int] = {}
         self._refused: list[tuple[ReserveOp | TopUpOp, MiraError | Answered]] = []
         self._answers: list[tuple[Any, Any]] = []
+        self._records: dict[str, CallRecord] = {}
         #: what to write: rows by the name of the statement
         self._rows: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
 
@@ -113,7 +113,7 @@ class Batch:
             elif type(op) is CloseOp:
                 self._close(op)
             elif type(op) is RecordOp:
-                self._record(op.record, 0, 0)
+                self._records.setdefault(op.record.request_id, op.record)
                 self._answers.append((op.future, None))
             elif type(op) is TopUpOp:
                 self._top_up(op)
@@ -260,8 +260,9 @@ class Batch:
         if hold_id in self._closed:
             self._answer(op, self._closed[hold_id])
             return
-        memory = self._live.pop(hold_id, None)
-        found = self._found.get(hold_id) if op.from_row else memory
+        found: Hold | FoundHold | None = self._live.pop(hold_id, None)
+        if op.from_row:
+            found = self._found.get(hold_id)
         if found is None:
             billed = self._closed[hold_id] = self._counted.get(settle_idem(hold_id), 0)
             self._answer(op, billed)
@@ -280,18 +281,20 @@ class Batch:
         self._closed[hold_id] = billed
         self._rows["hold_delete"].append((hold_id,))
         if billed:
-            self._transfer("settle:" + hold_id, account.id, REVENUE, billed, found.workspace_id)
+            self._rows["transfer_insert"].append(
+                ("settle:" + hold_id, account.id, REVENUE, billed, found.workspace_id, self._now_ms)
+            )
         overrun = op.actual_nanocredits - billed
         if overrun or op.attempt_cost_nanocredits:
             self._bear(op, overrun, found.workspace_id)
         if caps:
             used = found.tokens if op.swept else op.used_tokens
             self._caps.give_back(caps, held, billed, found.tokens, used)
-        if type(found) is FoundHold:
-            self._close_found(op, found, billed)
+        if op.from_row:
+            self._close_found(op, self._found[hold_id], billed)
         elif found.claim is not None:
             self._claims.close(op, found, billed)
-        self._answer(op, billed, overrun)
+        self._answer(op, billed)
 
     def _close_found(self, op: CloseOp, found: FoundHold, billed_nanocredits: int) -> None:
         """What else ends with a hold that this process did not have in memory: a job, or the call of a dead process."""
@@ -305,7 +308,8 @@ class Batch:
             self._rows["job_forget"].append((op.hold_id,))
             self._claims.close(op, found, billed_nanocredits)
         if op.swept and billed_nanocredits and op.record is None:
-            self._record(lost_call(op.hold_id, found, billed_nanocredits, self._now_ms), 0, 0)
+            lost = lost_call(op.hold_id, found, billed_nanocredits, self._now_ms)
+            self._records.setdefault(lost.request_id, lost)
 
     def _bear(self, op: CloseOp, overrun_nanocredits: int, workspace_id: str) -> None:
         """Books what a call costs the operator."""
@@ -315,25 +319,14 @@ class Batch:
         if attempts:
             rules.move(self._accounts[ATTEMPT_COST], self._accounts[REVENUE], attempts)
             self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, attempts, workspace_id)
-        self.losses.append((hold_id, overrun_nanocredits, attempts))
+        self.losses[hold_id] = overrun_nanocredits, attempts
 
-    def _answer(self, op: CloseOp, billed_nanocredits: int, overrun_nanocredits: int = 0) -> None:
+    def _answer(self, op: CloseOp, billed_nanocredits: int) -> None:
         record = op.record
         if record is not None:
             record.billed_nanocredits = billed_nanocredits
-            self._record(record, overrun_nanocredits, op.attempt_cost_nanocredits)
+            self._records.setdefault(record.request_id, record)
         self._answers.append((op.future, billed_nanocredits))
-
-    def _record(self, record: CallRecord, overrun_nanocredits: int, attempt_cost_nanocredits: int) -> None:
-        """Stores a call and counts it, once."""
-        if record.request_id in self._recorded:
-            return
-        self._recorded.add(record.request_id)
-        row = row_of(record)
-        self._rows["call_insert"].append(row)
-        if record.tried:
-            self._rows["attempt_insert"] += attempt_rows(record)
-        self._usage.add(record, row, overrun_nanocredits, attempt_cost_nanocredits)
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
@@ -362,11 +355,19 @@ class Batch:
         rows["account_update"] = [(posted, held, account_id) for account_id, posted, held in sorted(changed)]
         rows["cap_update"] = self._caps.changed()
         rows |= self._claims.changed()
-        if rows["call_insert"]:
-            rows["hour_add"], rows["day_add"] = self._usage.rows()
+        if self._records:
+            self._write_calls()
         cursors = {name: connection.change(getattr(sql, name), rows[name]) for name in filter(rows.get, WRITTEN)}
         connection.flush()
         gone = cursors.get("hold_delete")
         if gone is not None and gone.rowcount != len(rows["hold_delete"]):
             raise StaleMemoryError
         return self._maintained or bool(cursors)
+
+    def _write_calls(self) -> None:
+        """The rows of calls that are not stored yet, and what they add to the sums of usage."""
+        rows, recorded = self._rows, self._recorded
+        fresh = [record for record in self._records.values() if record.request_id not in recorded]
+        rows["call_insert"] = calls = [*map(row_of, fresh)]
+        rows["attempt_insert"] = [row for record in fresh if record.tried for row in attempt_rows(record)]
+        rows["hour_add"], rows["day_add"] = usage_rows(calls, self.losses)

@@ -161,7 +161,7 @@ class Ledger:
         Idempotency-Key `render` makes the answer that is kept in the same transaction. `job` is the ended job of the
         hold: its row changes with it, unless somebody else has ended it before.
         """
-        if not (0 <= actual_nanocredits <= MAX_NANOCREDITS and 0 <= attempt_cost_nanocredits <= MAX_NANOCREDITS):
+        if not 0 <= actual_nanocredits <= MAX_NANOCREDITS or not 0 <= attempt_cost_nanocredits <= MAX_NANOCREDITS:
             raise ValueError("an amount is neither negative nor beyond 64 bits")
         future: asyncio.Future[int] = self._loop.create_future()
         self._enqueue(
@@ -294,7 +294,7 @@ class Ledger:
         self._singles = max(0, self._singles - 1)
         self._on_batch(len(batch.ops), self._loop.time() - self._began_s)
         batch.succeed()
-        for call_id, overrun, attempts in batch.losses:
+        for call_id, (overrun, attempts) in batch.losses.items():
             log.warning(
                 "request %s cost the operator %s credits beyond what its customer could pay, %s for failed attempts",
                 call_id,

@@ -36,11 +36,13 @@ def survey(ops: Iterable[Op], live: Mapping[str, Hold]) -> Touched:
                 touched.closes[op.hold_id] = None
             else:
                 workspaces.add(hold.workspace_id)
-                caps.update(hold.caps)
+                if hold.caps:
+                    caps.update(hold.caps)
         elif type(op) is ReserveOp:
             request = op.request
             workspaces.add(request.workspace_id)
-            caps.update(request.caps)
+            if request.caps:
+                caps.update(request.caps)
             if request.claim is not None:
                 touched.claims.append((request.workspace_id, request.claim.key))
         elif type(op) is RecordOp:
