@@ -15,7 +15,6 @@ REVENUE = "revenue"
 TOPUP = "topup"
 OVERRUN = "overrun"
 ATTEMPT_COST = "attempt-cost"
-SYSTEM_ACCOUNTS = (ATTEMPT_COST, OVERRUN, REVENUE, TOPUP)
 
 
 class Account(Struct, gc=False):

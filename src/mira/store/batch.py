@@ -17,7 +17,6 @@ from mira.core.ledger import (
     ATTEMPT_COST,
     OVERRUN,
     REVENUE,
-    SYSTEM_ACCOUNTS,
     TOPUP,
     Account,
     Answered,
@@ -165,14 +164,14 @@ class Batch:
             self._look_up(connection, sql, touched)
         for chore in touched.chores:
             self._maintain(connection, sql, chore)
+            touched.closes_holds |= bool(self._sweeps)
         for found in self._found.values():
             workspaces.add(found.workspace_id)
             caps.update(found.caps)
         if not workspaces:
             return
-        ids = sorted([*SYSTEM_ACCOUNTS, *map(workspace_account, workspaces)])
         self._loaded, limits, claimed = connection.load(
-            (sql.accounts, ids), (sql.caps, sorted(caps)), (sql.claims, touched.claims)
+            (sql.accounts, touched.account_ids()), (sql.caps, sorted(caps)), (sql.claims, touched.claims)
         )
         self._read_time(connection)
         for row in self._loaded:

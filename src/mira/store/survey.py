@@ -4,14 +4,18 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
+from mira.core.ledger import ATTEMPT_COST, OVERRUN, REVENUE, TOPUP, workspace_account
 from mira.store.operations import CloseOp, Hold, MaintainOp, Op, RecordOp, ReserveOp, TopUpOp
+
+#: What the end of a hold may change beside the account of its workspace.
+CLOSING_ACCOUNTS = (ATTEMPT_COST, OVERRUN, REVENUE)
 
 
 class Touched(Struct):
-    """Workspaces, caps and claims to be locked; closes, payments and records that the database has to be asked for.
+    """What is to be locked, and which closes, payments and records the database has to be asked for.
 
     `claims` are pairs of workspace and key, `closes` ids of holds, `top_ups` the names of transfers, `records` ids of
-    calls; `chores` are what is done beside all calls.
+    calls; `chores` are what is done beside all calls. `closes_holds` is true where a hold may end.
     """
 
     workspaces: set[str] = field(default_factory=set)
@@ -21,6 +25,16 @@ class Touched(Struct):
     top_ups: dict[str, None] = field(default_factory=dict)
     records: list[str] = field(default_factory=list)
     chores: list[MaintainOp] = field(default_factory=list)
+    closes_holds: bool = False
+
+    def account_ids(self) -> list[str]:
+        """The accounts, in the order in which they are locked: those of all that may change."""
+        ids = [*map(workspace_account, self.workspaces)]
+        if self.closes_holds:
+            ids += CLOSING_ACCOUNTS
+        if self.top_ups:
+            ids.append(TOPUP)
+        return sorted(ids)
 
 
 def survey(ops: Iterable[Op], live: Mapping[str, Hold]) -> Touched:
@@ -30,6 +44,7 @@ def survey(ops: Iterable[Op], live: Mapping[str, Hold]) -> Touched:
     # By their exact types: `isinstance` takes a detour for each class of structs that an operation is not of.
     for op in ops:
         if type(op) is CloseOp:
+            touched.closes_holds = True
             hold = live.get(op.hold_id)
             if hold is None or op.from_row:
                 op.from_row = True
