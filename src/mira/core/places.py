@@ -31,7 +31,7 @@ SHRINK, GROW = 0.9, 1.05
 
 
 class Places(Generic[T]):
-    """So many places, and a line of tickets for each workspace. `T` is the caller's ticket.
+    """So many places, and a line of tickets for each workspace. `T` is the caller's ticket. Its time never goes back.
 
     `limit` may be changed at any time; who runs goes on. `running` counts the places that are taken, `waiting` the
     tickets in line.
@@ -72,11 +72,8 @@ class Places(Generic[T]):
     def leave(self, now_s: float) -> None:
         """Gives a place back. Whose turn it is now is told by `next`."""
         self.running -= 1
-        elapsed_s = now_s - self._freed_s
-        if elapsed_s > 0:
-            self._freed *= math.exp(-elapsed_s / RATE_LASTS_S)
-            self._freed_s = now_s
-        self._freed += 1.0
+        self._freed = 1.0 + self._freed * math.exp((self._freed_s - now_s) / RATE_LASTS_S)
+        self._freed_s = now_s
 
     def next(self) -> T | None:
         """The ticket whose turn it is, which then runs; None where nobody waits or nothing is free."""
@@ -109,8 +106,7 @@ class Places(Generic[T]):
     def _wait_s(self, position: int, now_s: float) -> float:
         """How long the ticket at a position of its line will wait, if places go on coming free as they did."""
         ahead = min(self.waiting + 1, position * len(self._lines))
-        faded = self._freed * math.exp(-max(0.0, now_s - self._freed_s) / RATE_LASTS_S)
-        rate = faded / RATE_LASTS_S
+        rate = self._freed * math.exp((self._freed_s - now_s) / RATE_LASTS_S) / RATE_LASTS_S
         return ahead / rate if rate > 0 else math.inf
 
 

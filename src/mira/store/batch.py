@@ -110,7 +110,12 @@ class Batch:
             if type(op) is ReserveOp:
                 self._reserve(op)
             elif type(op) is CloseOp:
-                self._close(op)
+                billed = self._close(op)
+                record = op.record
+                if record is not None:
+                    record.billed_nanocredits = billed
+                    self._records.setdefault(record.request_id, record)
+                self._answers.append((op.future, billed))
             elif type(op) is RecordOp:
                 self._records.setdefault(op.record.request_id, op.record)
                 self._answers.append((op.future, None))
@@ -234,9 +239,10 @@ class Batch:
         except (MiraError, Answered) as refusal:
             self._refused.append((op, refusal))
             return
+        key = names = None
         if caps:
             self._caps.take(caps, grant, tokens)
-        key = None
+            names = " ".join(caps)
         if claim is not None:
             key = claim.key
             self._claims.open(request, claim)
@@ -249,23 +255,21 @@ class Batch:
             until_ms, epoch = request.opening.until_ms, JOBS_EPOCH
             self._rows["job_insert"].append(opened_row(request.opening.job, request.opening.request))
         self.opened.append((op, hold))
-        names = " ".join(caps) if caps else None
         self._rows["hold_insert"].append(
             (hold_id, workspace_id, request.key_id, grant, 0, until_ms, epoch, names, tokens, key, request.model)
         )
 
-    def _close(self, op: CloseOp) -> None:
+    def _close(self, op: CloseOp) -> int:
+        """Ends a hold; returns what is billed, or was billed before."""
         hold_id = op.hold_id
         if hold_id in self._closed:
-            self._answer(op, self._closed[hold_id])
-            return
+            return self._closed[hold_id]
         found: Hold | FoundHold | None = self._live.pop(hold_id, None)
         if op.from_row:
             found = self._found.get(hold_id)
         if found is None:
             billed = self._closed[hold_id] = self._counted.get(settle_idem(hold_id), 0)
-            self._answer(op, billed)
-            return
+            return billed
         caps, held = found.caps, found.amount_nanocredits
         account = self._accounts["workspace:" + found.workspace_id]
         billed = rules.close_hold(
@@ -293,7 +297,7 @@ class Batch:
             self._close_found(op, self._found[hold_id], billed)
         elif found.claim is not None:
             self._claims.close(op, found, billed)
-        self._answer(op, billed)
+        return billed
 
     def _close_found(self, op: CloseOp, found: FoundHold, billed_nanocredits: int) -> None:
         """What else ends with a hold that this process did not have in memory: a job, or the call of a dead process."""
@@ -319,13 +323,6 @@ class Batch:
             rules.move(self._accounts[ATTEMPT_COST], self._accounts[REVENUE], attempts)
             self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, attempts, workspace_id)
         self.losses[hold_id] = overrun_nanocredits, attempts
-
-    def _answer(self, op: CloseOp, billed_nanocredits: int) -> None:
-        record = op.record
-        if record is not None:
-            record.billed_nanocredits = billed_nanocredits
-            self._records.setdefault(record.request_id, record)
-        self._answers.append((op.future, billed_nanocredits))
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
