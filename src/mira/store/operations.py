@@ -18,7 +18,7 @@ Render = Callable[[int], StoredAnswer | None]
 class Hold(Struct):
     """Credits set aside. `durable` ends when the hold is on disk; MiraError STORE_DOWN where it never will be.
 
-    All holds of a batch share it, so whoever awaits it shields it: else who leaves would cancel it for the others.
+    All holds of a batch share it: whoever awaits it shields it, or would cancel it for the others.
     Until then the call may be sent upstream, but nothing of its answer may reach the client. `tokens` is what was
     reserved of token rates: less than was wished for where a limit is smaller. `caps` are the ids of the limits that
     count this call, `claim` the client's Idempotency-Key.
