@@ -365,8 +365,8 @@ class Ledger:
             if isinstance(op, (ReserveOp, TopUpOp)):
                 self._refuse(op)
         if batch is not None and batch.released:
-            _fail(batch.durable)
             for _, hold in batch.opened:
+                _fail(hold.durable)
                 self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, from_row=True))
 
     def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
