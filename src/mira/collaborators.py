@@ -178,7 +178,10 @@ class Catalog(Protocol):
 
 
 class Hold(Protocol):
-    """Credits set aside. `durable` is done when the hold is on disk, and fails when it could not be written."""
+    """Credits set aside. `durable` is done when the hold is on disk, and fails when it could not be written.
+
+    It is the future of all holds of a transaction: whoever awaits it shields it, or would cancel it for the others.
+    """
 
     id: str
     amount_nanocredits: int

@@ -7,9 +7,9 @@ from sqlalchemy import text
 
 from mira.core.ledger import Answered, Claim, Reserve, StoredAnswer
 from mira.errors import Kind, MiraError
-from mira.store.batch import HOLD_TTL_MS
 from mira.store.claims import CLAIM_TTL_MS, MOST_BYTES
 from mira.store.ledger import Ledger
+from mira.store.upkeep import HOLD_TTL_MS
 from mira.store.workspaces import Workspaces
 
 

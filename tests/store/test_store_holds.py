@@ -12,12 +12,12 @@ from waiting import eventually
 
 from mira.core.ledger import Doubt
 from mira.errors import Kind, MiraError
-from mira.store.batch import ASK_MS, HOLD_TTL_MS
 from mira.store.calls import Calls
 from mira.store.database import Database
 from mira.store.ledger import CHECKPOINTS_PER_BEAT, Ledger
 from mira.store.sqlite import SqliteEngine
 from mira.store.transfers import Transfers
+from mira.store.upkeep import ASK_MS, HOLD_TTL_MS
 from mira.store.workspaces import Workspaces
 
 

@@ -16,10 +16,10 @@ from mira.errors import Kind, MiraError
 from mira.files.objects import Objects
 from mira.jobs.runner import Runner
 from mira.jobs.worker import Worker
-from mira.store.batch import DEAD_AFTER_MS
 from mira.store.database import Database
 from mira.store.jobs import Jobs
 from mira.store.ledger import Ledger
+from mira.store.upkeep import DEAD_AFTER_MS
 
 
 class Clock(Protocol):

@@ -213,6 +213,8 @@ async def test_amounts_out_of_range_are_refused(ledger, reserving, recording):
         ledger.reserve(reserving("r", -1)),
         ledger.reserve(reserving("r", MAX_NANOCREDITS + 1)),
         ledger.reserve(reserving("r", 1, least=2)),
+        ledger.reserve(reserving("r", 1, least=-1)),
+        ledger.settle("r", MAX_NANOCREDITS + 1, recording("r")),
         ledger.settle("r", -1, recording("r")),
         ledger.void("r", recording("r"), attempt_cost_nanocredits=-1),
         ledger.top_up("w", 0, "x"),

@@ -10,10 +10,10 @@ from mira.core.ledger import Reserve
 from mira.core.limits import Limits, key_cap, member_cap
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-from mira.store.batch import HOLD_TTL_MS
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
 from mira.store.members import Members
+from mira.store.upkeep import HOLD_TTL_MS
 
 BOTH = (key_cap("k"), member_cap("m"))
 DAY_MS = 86_400_000

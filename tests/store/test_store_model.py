@@ -31,11 +31,11 @@ from mira.core.ledger import Answered, Claim, Reserve, StoredAnswer
 from mira.core.limits import Limits, key_cap, member_cap
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
-from mira.store.batch import HOLD_TTL_MS
 from mira.store.database import Database
 from mira.store.keys import Keys
 from mira.store.ledger import Ledger
 from mira.store.members import Members
+from mira.store.upkeep import HOLD_TTL_MS
 from mira.store.workspaces import Workspaces
 
 STEPS = int(os.environ.get("MIRA_TEST_STEPS", "2000"))

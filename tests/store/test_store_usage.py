@@ -6,12 +6,12 @@ from sqlalchemy import text
 from mira.core.ledger import Claim, Reserve, StoredAnswer
 from mira.core.usage import Usage
 from mira.errors import MiraError
-from mira.store.batch import HOLD_TTL_MS
 from mira.store.calls import Calls, Wanted
 from mira.store.claims import CLAIM_TTL_MS
 from mira.store.ledger import Ledger
 from mira.store.retention import AT_ONCE, Retention
 from mira.store.transfers import Transfers
+from mira.store.upkeep import HOLD_TTL_MS
 from mira.store.usage import UsageSheets
 from mira.store.usage_sums import DAY_MS, HOUR_MS
 

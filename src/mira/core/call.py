@@ -51,11 +51,11 @@ class CallRecord(Struct, kw_only=True):
     attempts: int = 0
     status: int = 0
     error: str | None = None
-    usage: Usage = Usage()
     held_nanocredits: int = 0
     computed_nanocredits: int = 0
     reported_nanocredits: int | None = None
     billed_nanocredits: int = 0
+    usage: Usage = Usage()
     tried: tuple[Tried, ...] = ()
 
     @property

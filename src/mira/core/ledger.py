@@ -15,7 +15,6 @@ REVENUE = "revenue"
 TOPUP = "topup"
 OVERRUN = "overrun"
 ATTEMPT_COST = "attempt-cost"
-SYSTEM_ACCOUNTS = (ATTEMPT_COST, OVERRUN, REVENUE, TOPUP)
 
 
 class Account(Struct, gc=False):
@@ -29,13 +28,6 @@ class Account(Struct, gc=False):
     def available_nanocredits(self) -> int:
         """What can still be held."""
         return self.posted_nanocredits - self.held_nanocredits
-
-
-class Charge(Struct, frozen=True, gc=False):
-    """How the cost of a call is borne: `billed` by the customer, `overrun` by the operator."""
-
-    billed_nanocredits: int
-    overrun_nanocredits: int
 
 
 class Claim(Struct, frozen=True, gc=False):
@@ -120,13 +112,12 @@ def take_hold(
 ) -> int | None:
     """Holds up to `amount`, at least `least`; returns what was held, or None where even the least is not available.
 
-    `room` is what the narrowest budget allows beside the balance. ValueError unless 0 <= least <= amount within 64
-    bits.
+    `room` is what the narrowest budget allows beside the balance. Whoever takes a wish in has checked that
+    0 <= least <= amount within 64 bits.
     """
-    if not 0 <= least_nanocredits <= amount_nanocredits <= MAX_NANOCREDITS:
-        raise ValueError("a hold needs 0 <= least <= amount within 64 bits")
-    available = account.posted_nanocredits - account.held_nanocredits
-    grant = min(amount_nanocredits, available, room_nanocredits)
+    grant = account.posted_nanocredits - account.held_nanocredits
+    grant = min(grant, amount_nanocredits)
+    grant = min(grant, room_nanocredits)
     if grant < least_nanocredits:
         return None
     account.held_nanocredits += grant
@@ -142,27 +133,28 @@ def close_hold(
     actual_nanocredits: int,
     capped: bool,
     room_nanocredits: int = MAX_NANOCREDITS,
-) -> Charge:
+) -> int:
     """Releases a hold and charges the actual cost: first the hold, then the free balance, the rest to `overrun`.
 
-    `room` is what the narrowest budget allows beyond the hold: of the free balance no more is taken. `capped` charges
-    the hold at most, for costs that only the upstream vouches for. ValueError where the cost is negative or beyond 64
-    bits, or the hold is not covered by what the account holds.
+    Returns what is billed to the account. `room` is what the narrowest budget allows beyond the hold: of the free
+    balance no more is taken. `capped` charges the hold at most, for costs that only the upstream vouches for.
+    ValueError where the cost is negative or beyond 64 bits, or the hold is not covered by what the account holds.
     """
-    if not 0 <= actual_nanocredits <= MAX_NANOCREDITS - max(revenue.posted_nanocredits, 0):
+    if actual_nanocredits < 0 or actual_nanocredits + revenue.posted_nanocredits > MAX_NANOCREDITS:
         raise ValueError("a charge is neither negative nor beyond 64 bits")
-    if not 0 <= hold_nanocredits <= account.held_nanocredits:
-        raise ValueError("a hold is closed only once")
     held = account.held_nanocredits - hold_nanocredits
-    limit = hold_nanocredits if capped else min(account.posted_nanocredits - held, hold_nanocredits + room_nanocredits)
-    billed = min(actual_nanocredits, limit)
-    rest = actual_nanocredits - billed
-    if rest:
-        move(overrun, revenue, rest)
+    if hold_nanocredits < 0 or held < 0:
+        raise ValueError("a hold is closed only once")
+    billed = actual_nanocredits
+    if billed > hold_nanocredits:
+        free = 0 if capped else min(account.posted_nanocredits - account.held_nanocredits, room_nanocredits)
+        billed = min(billed, hold_nanocredits + free)
+        if billed < actual_nanocredits:
+            move(overrun, revenue, actual_nanocredits - billed)
     account.held_nanocredits = held
     account.posted_nanocredits -= billed
     revenue.posted_nanocredits += billed
-    return Charge(billed, rest)
+    return billed
 
 
 def move(debit: Account, credit: Account, amount_nanocredits: int) -> None:

@@ -31,7 +31,7 @@ SHRINK, GROW = 0.9, 1.05
 
 
 class Places(Generic[T]):
-    """So many places, and a line of tickets for each workspace. `T` is the caller's ticket.
+    """So many places, and a line of tickets for each workspace. `T` is the caller's ticket. Its time never goes back.
 
     `limit` may be changed at any time; who runs goes on. `running` counts the places that are taken, `waiting` the
     tickets in line.
@@ -72,7 +72,7 @@ class Places(Generic[T]):
     def leave(self, now_s: float) -> None:
         """Gives a place back. Whose turn it is now is told by `next`."""
         self.running -= 1
-        self._freed = self._faded(now_s) + 1.0
+        self._freed = 1.0 + self._freed * math.exp((self._freed_s - now_s) / RATE_LASTS_S)
         self._freed_s = now_s
 
     def next(self) -> T | None:
@@ -106,11 +106,8 @@ class Places(Generic[T]):
     def _wait_s(self, position: int, now_s: float) -> float:
         """How long the ticket at a position of its line will wait, if places go on coming free as they did."""
         ahead = min(self.waiting + 1, position * len(self._lines))
-        rate = self._faded(now_s) / RATE_LASTS_S
+        rate = self._freed * math.exp((self._freed_s - now_s) / RATE_LASTS_S) / RATE_LASTS_S
         return ahead / rate if rate > 0 else math.inf
-
-    def _faded(self, now_s: float) -> float:
-        return self._freed * math.exp(-max(0.0, now_s - self._freed_s) / RATE_LASTS_S)
 
 
 class Tide:

@@ -4,10 +4,12 @@ A batch lives inside one transaction, and with PostgreSQL `run` is in a thread o
 ledger's memory of live holds changes as it decides; `undo` takes back what must not stand where the transaction fails.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from mira.core import ledger as rules
 from mira.core.call import CallRecord
@@ -15,7 +17,6 @@ from mira.core.ledger import (
     ATTEMPT_COST,
     OVERRUN,
     REVENUE,
-    SYSTEM_ACCOUNTS,
     TOPUP,
     Account,
     Answered,
@@ -29,7 +30,7 @@ from mira.store.audit import row_of as audit_row
 from mira.store.caps import Caps
 from mira.store.claims import Claims
 from mira.store.job_rows import ended_row, opened_row
-from mira.store.ledger_sql import JOBS_EPOCH, SWEEP_LIMIT, Statements, attempt_rows, row_of
+from mira.store.ledger_sql import JOBS_EPOCH, WRITTEN, Statements, attempt_rows, row_of
 from mira.store.operations import (
     CloseOp,
     FoundHold,
@@ -44,14 +45,9 @@ from mira.store.operations import (
     settle_idem,
 )
 from mira.store.statements import Driver
-from mira.store.usage_sums import DAY_MS, HOUR_MS, UsageSums
-
-HOLD_TTL_MS = 90_000
-#: A process whose heart has not beaten for so long is dead. Its holds are gone 90 s after it at the latest.
-DEAD_AFTER_MS = 60_000
-#: How long the call of a dead process waits for its node's word; the life that it has so long is named so.
-ASK_MS = 20_000
-ASKING = "?"
+from mira.store.survey import Touched, survey
+from mira.store.upkeep import HOLD_TTL_MS, find_dead, keep_checkpoints
+from mira.store.usage_sums import usage_rows
 
 
 class StaleMemoryError(Exception):
@@ -61,8 +57,9 @@ class StaleMemoryError(Exception):
 class Batch:
     """The operations of one transaction and everything decided about them.
 
-    `clock` gives Unix milliseconds; without it the database's own time counts, read when the rows are locked. `sweep`
-    lets maintenance end the holds of the dead, `asks` take over those whose cost a node may know (`doubts`).
+    `durable` is the future of the holds that it grants. `clock` gives Unix milliseconds; without it the database's own
+    time counts, read when the rows are locked. `sweep` lets maintenance end the holds of the dead, `asks` take over
+    those whose cost a node may know (`doubts`).
     """
 
     def __init__(
@@ -71,15 +68,18 @@ class Batch:
         live: dict[str, Hold],
         *,
         epoch: str,
+        durable: asyncio.Future[None],
         clock: Callable[[], int] | None = None,
         sweep: bool = True,
         asks: bool = False,
     ) -> None:
         self.ops = ops
-        #: calls that cost the operator: id, nano-credits to overrun, nano-credits of failed attempts
-        self.losses: list[tuple[str, int, int]] = []
+        self.durable = durable
+        #: calls that cost the operator, by id: nano-credits to overrun, nano-credits of failed attempts
+        self.losses: dict[str, tuple[int, int]] = {}
         self.doubts: list[Doubt] = []
         self.released = False
+        self.opened: list[tuple[ReserveOp, Hold]] = []
         self._maintained = False
         self._sweeps: list[CloseOp] = []
         self._live = live
@@ -87,41 +87,37 @@ class Batch:
         self._clock = clock
         self._may_sweep = sweep
         self._asks = asks
-        self.now_ms = 0
-        self._accounts: dict[str, Account] = {}
+        self._now_ms = 0
         self._loaded: list[tuple[str, int, int]] = []
-        self._opened: list[tuple[ReserveOp, Hold]] = []
-        self._closed: dict[str, int] = {}
-        self._refused: list[tuple[ReserveOp | TopUpOp, MiraError | Answered]] = []
-        self._caps = Caps()
-        self._claims = Claims()
-        self._usage = UsageSums()
-        self._recorded: set[str] = set()
-        self._answers: list[tuple[Any, Any]] = []
+        self._accounts: dict[str, Account] = {}
         self._found: dict[str, FoundHold] = {}
         self._counted: dict[str, int] = {}
-        self._hold_rows: list[tuple[Any, ...]] = []
-        self._gone_rows: list[tuple[str]] = []
-        self._transfer_rows: list[tuple[Any, ...]] = []
-        self._call_rows: list[tuple[Any, ...]] = []
-        self._attempt_rows: list[tuple[Any, ...]] = []
-        self._audit_rows: list[tuple[Any, ...]] = []
-        self._job_rows: list[tuple[Any, ...]] = []
-        self._ended_rows: list[tuple[Any, ...]] = []
-        self._forgotten_rows: list[tuple[str]] = []
+        self._recorded: set[str] = set()
+        self._caps = Caps()
+        self._claims = Claims()
+        self._closed: dict[str, int] = {}
+        self._refused: list[tuple[ReserveOp | TopUpOp, MiraError | Answered]] = []
+        self._answers: list[tuple[Any, Any]] = []
+        self._records: dict[str, CallRecord] = {}
+        #: what to write: rows by the name of the statement
+        self._rows: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
 
     def run(self, connection: Driver, sql: Statements) -> bool:
         """Decides and writes; returns whether anything was written."""
-        self._look_up(connection, sql)
         self._load(connection, sql)
         # By their exact types: `isinstance` takes a detour for each class of structs that an operation is not of.
         for op in self.ops:
             if type(op) is ReserveOp:
                 self._reserve(op)
             elif type(op) is CloseOp:
-                self._close(op)
+                billed = self._close(op)
+                record = op.record
+                if record is not None:
+                    record.billed_nanocredits = billed
+                    self._records.setdefault(record.request_id, record)
+                self._answers.append((op.future, billed))
             elif type(op) is RecordOp:
-                self._record(op.record, 0, 0)
+                self._records.setdefault(op.record.request_id, op.record)
                 self._answers.append((op.future, None))
             elif type(op) is TopUpOp:
                 self._top_up(op)
@@ -135,7 +131,7 @@ class Batch:
         """Answers what need not wait for the disk: holds and refusals. Returns the holds whose askers have left."""
         self.released = True
         left = []
-        for op, hold in self._opened:
+        for op, hold in self.opened:
             if op.future.done():
                 left.append(hold)
             else:
@@ -147,16 +143,15 @@ class Batch:
 
     def succeed(self) -> None:
         """Answers what waited for the disk."""
-        for _, hold in self._opened:
-            if not hold.durable.done():
-                hold.durable.set_result(None)
+        if not self.durable.done():
+            self.durable.set_result(None)
         for future, value in self._answers:
             if future is not None and not future.done():
                 future.set_result(value)
 
     def undo(self) -> None:
         """Forgets the holds that it granted. Those it closed stay forgotten: they are found again by their rows."""
-        for _, hold in self._opened:
+        for _, hold in self.opened:
             self._live.pop(hold.id, None)
 
     @property
@@ -164,121 +159,60 @@ class Batch:
         """How many dead holds it found."""
         return len(self._sweeps) + len(self.doubts)
 
-    def opened(self) -> list[tuple[ReserveOp, Hold]]:
-        """The holds that this batch granted."""
-        return self._opened
+    # Loading
 
-    # Looking up what is not in memory
-
-    def _look_up(self, connection: Driver, sql: Statements) -> None:
-        closes: dict[str, None] = {}
-        top_ups: dict[str, None] = {}
-        records: list[str] = []
-        chores: list[MaintainOp] = []
-        for op in self.ops:
-            if type(op) is CloseOp:
-                if self._is_unknown(op):
-                    closes[op.hold_id] = None
-            elif type(op) is TopUpOp:
-                top_ups[op.idem] = None
-            elif type(op) is RecordOp:
-                if op.again:
-                    records.append(op.record.request_id)
-            elif type(op) is MaintainOp:
-                chores.append(op)
-        if closes or top_ups or records:
-            idems = [*map(settle_idem, closes), *top_ups]
-            holds, transfers, recorded = connection.load(
-                (sql.holds, list(closes)), (sql.transfers, idems), (sql.recorded, [*closes, *records])
-            )
-            self._found = {hold_id: found_hold(*row) for hold_id, *row in holds}
-            self._counted = dict(transfers)
-            self._recorded = {request_id for (request_id,) in recorded}
-        for chore in chores:
+    def _load(self, connection: Driver, sql: Statements) -> None:
+        """Loads what is touched, and locks every account and cap of it, in the order of ids."""
+        touched = survey(self.ops, self._live)
+        workspaces, caps = touched.workspaces, touched.caps
+        if touched.closes or touched.top_ups or touched.records:
+            self._look_up(connection, sql, touched)
+        for chore in touched.chores:
             self._maintain(connection, sql, chore)
+            touched.closes_holds |= bool(self._sweeps)
+        for found in self._found.values():
+            workspaces.add(found.workspace_id)
+            caps.update(found.caps)
+        if not workspaces:
+            return
+        self._loaded, limits, claimed = connection.load(
+            (sql.accounts, touched.account_ids()), (sql.caps, sorted(caps)), (sql.claims, touched.claims)
+        )
+        self._read_time(connection)
+        for row in self._loaded:
+            self._accounts[row[0]] = Account(*row)
+        self._caps.take_in(limits, self._now_ms)
+        self._claims.take_in(claimed, self._now_ms)
 
-    def _is_unknown(self, op: CloseOp) -> bool:
-        """Whether a close has to be found by its row; so it stays when it is decided again."""
-        op.from_row = op.from_row or op.hold_id not in self._live
-        return op.from_row
+    def _look_up(self, connection: Driver, sql: Statements, touched: Touched) -> None:
+        """Finds by their rows what is not in memory, or not to be trusted there."""
+        closes = [*touched.closes]
+        holds, transfers, recorded = connection.load(
+            (sql.holds, closes),
+            (sql.transfers, [*map(settle_idem, closes), *touched.top_ups]),
+            (sql.recorded, [*closes, *touched.records]),
+        )
+        self._found = {hold_id: found_hold(*row) for hold_id, *row in holds}
+        self._counted = dict(transfers)
+        self._recorded = {request_id for (request_id,) in recorded}
 
     def _maintain(self, connection: Driver, sql: Statements, op: MaintainOp) -> None:
         """Writes checkpoints and proves its own life; on a renewal finds the holds of the dead."""
-        live = self._live
-        rows = [
-            (
-                min(so_far.amount_nanocredits, live[hold_id].amount_nanocredits),
-                so_far.node,
-                so_far.answer_id,
-                hold_id,
-                self._epoch,
-            )
-            for hold_id, so_far in op.checkpoints.items()
-            if hold_id in live
-        ]
-        if rows:
-            connection.change(sql.hold_checkpoint, rows)
         self._maintained = True
+        keep_checkpoints(connection, sql, self._epoch, op.checkpoints, self._live)
         self._read_time(connection)
-        connection.execute(sql.epoch_beat, (self._epoch, self.now_ms))
+        connection.execute(sql.epoch_beat, (self._epoch, self._now_ms))
         if not op.renew:
             return
-        connection.execute(sql.hold_renew, (self.now_ms + HOLD_TTL_MS, self._epoch))
-        if not self._may_sweep:
-            return
-        connection.execute(sql.epochs_forget, (self.now_ms - DEAD_AFTER_MS,))
-        dead = connection.execute(sql.holds_dead, (self.now_ms, self.now_ms - DEAD_AFTER_MS, SWEEP_LIMIT)).fetchall()
-        for *row, checkpoint, node, answer_id in dead:
-            hold_id, found = row[0], found_hold(*row[1:])
-            if self._asks and node is not None:
-                owner = (hold_id, found.workspace_id, found.key_id, found.model, found.amount_nanocredits)
-                self.doubts.append(Doubt(*owner, checkpoint, node, answer_id))
-            else:
-                self._sweeps.append(CloseOp(hold_id, checkpoint, None, True, 0, None, True, True))
-                self._found[hold_id] = found
-        if self.doubts:
-            # Theirs is now a life that ends by itself, and no node is left to ask: whatever becomes of this process,
-            # the next sweep after that charges the checkpoint.
-            asker, until_ms = self._epoch + ASKING, self.now_ms + HOLD_TTL_MS
-            connection.execute(sql.epoch_beat, (asker, self.now_ms - DEAD_AFTER_MS + ASK_MS))
-            connection.change(sql.hold_adopt, [(until_ms, asker, None, doubt.hold_id) for doubt in self.doubts])
-
-    def _load(self, connection: Driver, sql: Statements) -> None:
-        """Loads and locks every account and cap that may be touched, in the order of ids, and the claims asked for."""
-        workspaces = {hold.workspace_id for hold in self._found.values()}
-        caps = {cap for hold in self._found.values() for cap in hold.caps}
-        claims = []
-        live = self._live
-        for op in self.ops:
-            if type(op) is ReserveOp:
-                request = op.request
-                workspaces.add(request.workspace_id)
-                if request.caps:
-                    caps.update(request.caps)
-                if request.claim is not None:
-                    claims.append((request.workspace_id, request.claim.key))
-            elif type(op) is CloseOp:
-                if not op.from_row:
-                    hold = live[op.hold_id]
-                    workspaces.add(hold.workspace_id)
-                    if hold.caps:
-                        caps.update(hold.caps)
-            elif type(op) is TopUpOp:
-                workspaces.add(op.workspace_id)
-        if not workspaces:
-            return
-        ids = sorted([*SYSTEM_ACCOUNTS, *map(workspace_account, workspaces)])
-        self._loaded, limits, claimed = connection.load(
-            (sql.accounts, ids), (sql.caps, sorted(caps)), (sql.claims, claims)
-        )
-        self._read_time(connection)
-        self._caps.take_in(limits, self.now_ms)
-        self._claims.take_in(claimed, self.now_ms)
-        for account_id, posted, held in self._loaded:
-            self._accounts[account_id] = Account(account_id, posted, held)
+        connection.execute(sql.hold_renew, (self._now_ms + HOLD_TTL_MS, self._epoch))
+        if self._may_sweep:
+            dead = find_dead(connection, sql, self._epoch, self._now_ms, asks=self._asks)
+            self.doubts += dead.doubts
+            self._sweeps += dead.sweeps
+            self._found |= dead.found
 
     def _read_time(self, connection: Driver) -> None:
-        self.now_ms = connection.now_ms() if self._clock is None else self._clock()
+        self._now_ms = connection.now_ms() if self._clock is None else self._clock()
 
     # Deciding
 
@@ -286,112 +220,109 @@ class Batch:
         if op.future.done():
             return
         request = op.request
-        account = self._accounts.get(workspace_account(request.workspace_id))
-        if account is None:
-            self._refused.append((op, MiraError(Kind.NOT_FOUND, "There is no such workspace.")))
-            return
-        if request.hold_id in self._live or request.hold_id in self._closed:
-            self._refused.append((op, MiraError(Kind.CONFLICT, "This request is already under way.")))
-            return
-        room, tokens = MAX_NANOCREDITS, request.tokens
+        hold_id, workspace_id, caps, claim = request.hold_id, request.workspace_id, request.caps, request.claim
+        least, room, tokens = request.least_nanocredits, MAX_NANOCREDITS, request.tokens
         try:
-            self._claims.check(request)
-            if account.available_nanocredits < request.least_nanocredits:
-                raise no_credits(account, request.least_nanocredits)
-            if request.caps:
+            account = self._accounts.get("workspace:" + workspace_id)
+            if account is None:
+                raise MiraError(Kind.NOT_FOUND, "There is no such workspace.")
+            if hold_id in self._live or hold_id in self._closed:
+                raise MiraError(Kind.CONFLICT, "This request is already under way.")
+            if claim is not None:
+                self._claims.check(workspace_id, claim)
+            # Who lacks credits is told so first, whatever the limits would say.
+            if caps and account.available_nanocredits >= least:
                 room, tokens = self._caps.admit(request)
+            grant = rules.take_hold(account, request.amount_nanocredits, least, room)
+            if grant is None:
+                raise no_credits(account, least)
         except (MiraError, Answered) as refusal:
             self._refused.append((op, refusal))
             return
-        grant = rules.take_hold(account, request.amount_nanocredits, request.least_nanocredits, room)
-        assert grant is not None
-        self._caps.take(request.caps, grant, tokens)
-        self._claims.open(request)
-        claim = request.claim.key if request.claim is not None else None
-        until_ms, epoch = self.now_ms + HOLD_TTL_MS, self._epoch
-        durable = op.future.get_loop().create_future()
-        hold = Hold(request.hold_id, request.workspace_id, grant, durable, request.caps, tokens, claim)
+        key = names = None
+        if caps:
+            self._caps.take(caps, grant, tokens)
+            names = " ".join(caps)
+        if claim is not None:
+            key = claim.key
+            self._claims.open(request, claim)
+        hold = Hold(hold_id, workspace_id, grant, self.durable, caps, tokens, key)
+        until_ms, epoch = self._now_ms + HOLD_TTL_MS, self._epoch
         if request.opening is None:
-            self._live[hold.id] = hold
+            self._live[hold_id] = hold
         else:
             # Any process may end it, so nobody has it in memory.
             until_ms, epoch = request.opening.until_ms, JOBS_EPOCH
-            self._job_rows.append(opened_row(request.opening.job, request.opening.request))
-        self._opened.append((op, hold))
-        caps = " ".join(request.caps) or None
-        owner = (hold.id, hold.workspace_id, request.key_id)
-        self._hold_rows.append((*owner, grant, 0, until_ms, epoch, caps, tokens, claim, request.model))
+            self._rows["job_insert"].append(opened_row(request.opening.job, request.opening.request))
+        self.opened.append((op, hold))
+        self._rows["hold_insert"].append(
+            (hold_id, workspace_id, request.key_id, grant, 0, until_ms, epoch, names, tokens, key, request.model)
+        )
 
-    def _close(self, op: CloseOp) -> None:
+    def _close(self, op: CloseOp) -> int:
+        """Ends a hold; returns what is billed, or was billed before."""
         hold_id = op.hold_id
         if hold_id in self._closed:
-            self._answer(op, self._closed[hold_id])
-            return
-        memory = self._live.pop(hold_id, None)
-        found = self._found.get(hold_id) if op.from_row else memory
+            return self._closed[hold_id]
+        found: Hold | FoundHold | None = self._live.pop(hold_id, None)
+        if op.from_row:
+            found = self._found.get(hold_id)
         if found is None:
-            billed_before: int = self._counted.get(settle_idem(hold_id), 0)
-            self._closed[hold_id] = billed_before
-            self._answer(op, billed_before)
-            return
-        workspace_id = found.workspace_id
-        account_id = workspace_account(workspace_id)
-        accounts = self._accounts
-        charge = rules.close_hold(
-            accounts[account_id],
-            accounts[REVENUE],
-            accounts[OVERRUN],
-            hold_nanocredits=found.amount_nanocredits,
+            billed = self._closed[hold_id] = self._counted.get(settle_idem(hold_id), 0)
+            return billed
+        caps, held = found.caps, found.amount_nanocredits
+        account = self._accounts["workspace:" + found.workspace_id]
+        billed = rules.close_hold(
+            account,
+            self._accounts[REVENUE],
+            self._accounts[OVERRUN],
+            hold_nanocredits=held,
             actual_nanocredits=op.actual_nanocredits,
             capped=op.capped,
-            room_nanocredits=self._caps.room(found.caps) if found.caps else MAX_NANOCREDITS,
+            room_nanocredits=self._caps.room(caps) if caps else MAX_NANOCREDITS,
         )
-        billed = charge.billed_nanocredits
         self._closed[hold_id] = billed
-        self._gone_rows.append((hold_id,))
+        self._rows["hold_delete"].append((hold_id,))
         if billed:
-            self._transfer(settle_idem(hold_id), account_id, REVENUE, billed, workspace_id)
-        if charge.overrun_nanocredits:
-            self._transfer("overrun:" + hold_id, OVERRUN, REVENUE, charge.overrun_nanocredits, workspace_id)
-        if op.attempt_cost_nanocredits:
-            rules.move(accounts[ATTEMPT_COST], accounts[REVENUE], op.attempt_cost_nanocredits)
-            self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, op.attempt_cost_nanocredits, workspace_id)
-        if found.caps:
+            self._rows["transfer_insert"].append(
+                ("settle:" + hold_id, account.id, REVENUE, billed, found.workspace_id, self._now_ms)
+            )
+        overrun = op.actual_nanocredits - billed
+        if overrun or op.attempt_cost_nanocredits:
+            self._bear(op, overrun, found.workspace_id)
+        if caps:
             used = found.tokens if op.swept else op.used_tokens
-            self._caps.give_back(found.caps, found.amount_nanocredits, billed, found.tokens, used)
-        if type(found) is FoundHold and found.owner_epoch == JOBS_EPOCH:
-            self._close_job(op, found, billed)
-        else:
+            self._caps.give_back(caps, held, billed, found.tokens, used)
+        if op.from_row:
+            self._close_found(op, self._found[hold_id], billed)
+        elif found.claim is not None:
             self._claims.close(op, found, billed)
-        if op.swept and billed and op.record is None and isinstance(found, FoundHold):
-            self._record(lost_call(hold_id, found, billed, self.now_ms), 0, 0)
-        if charge.overrun_nanocredits or op.attempt_cost_nanocredits:
-            self.losses.append((hold_id, charge.overrun_nanocredits, op.attempt_cost_nanocredits))
-        self._answer(op, billed, charge.overrun_nanocredits)
+        return billed
 
-    def _close_job(self, op: CloseOp, found: FoundHold, billed_nanocredits: int) -> None:
-        """Whoever ends the hold ends its job; who comes later changes neither. Its claim was answered at the start."""
-        if op.job is not None:
-            self._ended_rows.append(ended_row(replace(op.job, billed_nanocredits=billed_nanocredits)))
+    def _close_found(self, op: CloseOp, found: FoundHold, billed_nanocredits: int) -> None:
+        """What else ends with a hold that this process did not have in memory: a job, or the call of a dead process."""
+        if found.owner_epoch != JOBS_EPOCH:
+            self._claims.close(op, found, billed_nanocredits)
+        # Whoever ends the hold ends its job; who comes later changes neither. Its claim was answered at the start.
+        elif op.job is not None:
+            self._rows["job_end"].append(ended_row(replace(op.job, billed_nanocredits=billed_nanocredits)))
         elif not op.swept:
             # Its client was told that there is no such job, since nobody knew whether it had been written.
-            self._forgotten_rows.append((op.hold_id,))
+            self._rows["job_forget"].append((op.hold_id,))
             self._claims.close(op, found, billed_nanocredits)
+        if op.swept and billed_nanocredits and op.record is None:
+            lost = lost_call(op.hold_id, found, billed_nanocredits, self._now_ms)
+            self._records.setdefault(lost.request_id, lost)
 
-    def _answer(self, op: CloseOp, billed_nanocredits: int, overrun_nanocredits: int = 0) -> None:
-        if op.record is not None:
-            op.record.billed_nanocredits = billed_nanocredits
-            self._record(op.record, overrun_nanocredits, op.attempt_cost_nanocredits)
-        self._answers.append((op.future, billed_nanocredits))
-
-    def _record(self, record: CallRecord, overrun_nanocredits: int, attempt_cost_nanocredits: int) -> None:
-        """Stores a call and counts it, once."""
-        if record.request_id not in self._recorded:
-            self._recorded.add(record.request_id)
-            self._call_rows.append(row_of(record))
-            if record.tried:
-                self._attempt_rows += attempt_rows(record)
-            self._usage.add(record, overrun_nanocredits, attempt_cost_nanocredits)
+    def _bear(self, op: CloseOp, overrun_nanocredits: int, workspace_id: str) -> None:
+        """Books what a call costs the operator."""
+        hold_id, attempts = op.hold_id, op.attempt_cost_nanocredits
+        if overrun_nanocredits:
+            self._transfer("overrun:" + hold_id, OVERRUN, REVENUE, overrun_nanocredits, workspace_id)
+        if attempts:
+            rules.move(self._accounts[ATTEMPT_COST], self._accounts[REVENUE], attempts)
+            self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, attempts, workspace_id)
+        self.losses[hold_id] = overrun_nanocredits, attempts
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
@@ -406,44 +337,33 @@ class Batch:
         rules.move(self._accounts[TOPUP], account, op.amount_nanocredits)
         self._transfer(idem, TOPUP, account.id, op.amount_nanocredits, op.workspace_id)
         if op.entry is not None:
-            self._audit_rows.append(audit_row(op.entry))
+            self._rows["audit_insert"].append(audit_row(op.entry))
         self._answers.append((op.future, True))
 
     def _transfer(self, idem: str, debit: str, credit: str, amount_nanocredits: int, workspace_id: str) -> None:
-        self._transfer_rows.append((idem, debit, credit, amount_nanocredits, workspace_id, self.now_ms))
+        self._rows["transfer_insert"].append((idem, debit, credit, amount_nanocredits, workspace_id, self._now_ms))
 
     # Writing
 
     def _write(self, connection: Driver, sql: Statements) -> bool:
-        changed = []
-        for account_id, posted, held in self._loaded:
-            account = self._accounts[account_id]
-            if account.posted_nanocredits != posted or account.held_nanocredits != held:
-                changed.append((account.posted_nanocredits, account.held_nanocredits, account_id))
-        claims = self._claims.changed()
-        gone = connection.change(sql.hold_delete, self._gone_rows) if self._gone_rows else None
-        for change, rows in (
-            (sql.account_update, changed),
-            (sql.hold_insert, self._hold_rows),
-            (sql.transfer_insert, self._transfer_rows),
-            (sql.call_insert, self._call_rows),
-            (sql.attempt_insert, self._attempt_rows),
-            (sql.cap_update, self._caps.changed()),
-            (sql.claim_open, claims[0]),
-            (sql.claim_close, claims[1]),
-            (sql.claim_free, claims[2]),
-            (sql.hour_add, self._usage.rows(HOUR_MS)),
-            (sql.day_add, self._usage.rows(DAY_MS)),
-            (sql.audit_insert, self._audit_rows),
-            (sql.job_insert, self._job_rows),
-            (sql.job_end, self._ended_rows),
-            (sql.job_forget, self._forgotten_rows),
-        ):
-            if rows:
-                connection.change(change, rows)
+        rows = self._rows
+        changed = {*map(astuple, self._accounts.values())}.difference(self._loaded)
+        rows["account_update"] = [(posted, held, account_id) for account_id, posted, held in sorted(changed)]
+        rows["cap_update"] = self._caps.changed()
+        rows |= self._claims.changed()
+        if self._records:
+            self._write_calls()
+        cursors = {name: connection.change(getattr(sql, name), rows[name]) for name in filter(rows.get, WRITTEN)}
         connection.flush()
-        if gone is not None and gone.rowcount != len(self._gone_rows):
+        gone = cursors.get("hold_delete")
+        if gone is not None and gone.rowcount != len(rows["hold_delete"]):
             raise StaleMemoryError
-        return bool(
-            changed or self._hold_rows or self._gone_rows or self._transfer_rows or self._call_rows or self._maintained
-        )
+        return self._maintained or bool(cursors)
+
+    def _write_calls(self) -> None:
+        """The rows of calls that are not stored yet, and what they add to the sums of usage."""
+        rows, recorded = self._rows, self._recorded
+        fresh = [record for record in self._records.values() if record.request_id not in recorded]
+        rows["call_insert"] = calls = [*map(row_of, fresh)]
+        rows["attempt_insert"] = [row for record in fresh if record.tried for row in attempt_rows(record)]
+        rows["hour_add"], rows["day_add"] = usage_rows(calls, self.losses)

@@ -11,7 +11,6 @@ from mira.core.call import CallRecord, Tried
 from mira.core.reconciliation import Entry
 from mira.core.usage import Usage
 from mira.store.database import Database
-from mira.store.ledger_sql import USAGE_FIELDS
 from mira.store.pages import Page, size, wrong_cursor
 from mira.store.schema import FAILED, attempt, call, usage_day
 from mira.store.usage_sums import DAY_MS
@@ -197,5 +196,5 @@ def _position(cursor: str) -> tuple[int, str]:
 
 def _record(row: Row[Any]) -> CallRecord:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    usage = Usage(**{name: values.pop(name) for name in USAGE_FIELDS})
+    usage = Usage(**{name: values.pop(name) for name in Usage.__struct_fields__})
     return CallRecord(**values, usage=usage)

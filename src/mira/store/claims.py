@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mira.core.ledger import Answered, Reserve, StoredAnswer
+from mira.core.ledger import Answered, Claim, Reserve, StoredAnswer
 from mira.errors import Kind, MiraError
 from mira.store.operations import CloseOp, FoundHold, Hold
 
@@ -44,14 +44,12 @@ class Claims:
                 request_id, bytes(digest), state, expires_at_ms, status, headers, body
             )
 
-    def check(self, request: Reserve) -> None:
+    def check(self, workspace_id: str, claim: Claim) -> None:
         """Passes where the claim is free; `Answered` with the stored answer, MiraError CONFLICT or KEY_REUSED."""
-        if request.claim is None:
-            return
-        known = self._known.get((request.workspace_id, request.claim.key))
+        known = self._known.get((workspace_id, claim.key))
         if known is None or known.expires_at_ms <= self._now_ms:
             return
-        if known.digest != request.claim.digest:
+        if known.digest != claim.digest:
             raise MiraError(
                 Kind.KEY_REUSED,
                 "this Idempotency-Key was used with another request; take a new key for each request",
@@ -69,16 +67,14 @@ class Claims:
             param="Idempotency-Key",
         )
 
-    def open(self, request: Reserve) -> None:
+    def open(self, request: Reserve, claim: Claim) -> None:
         """Takes the claim of an admitted call."""
-        if request.claim is None:
-            return
-        claim = _Claim(request.hold_id, request.claim.digest, "open", self._now_ms + CLAIM_TTL_MS)
+        taken = _Claim(request.hold_id, claim.digest, "open", self._now_ms + CLAIM_TTL_MS)
         if request.opening is not None:
             # A job is answered when it begins: who asks again is told of the same job.
             told = request.opening.answer
-            claim = replace(claim, state="done", status=told.status, headers=told.headers, body=told.body)
-        self._set((request.workspace_id, request.claim.key), claim)
+            taken = replace(taken, state="done", status=told.status, headers=told.headers, body=told.body)
+        self._set((request.workspace_id, claim.key), taken)
 
     def close(self, op: CloseOp, found: Hold | FoundHold, billed_nanocredits: int) -> None:
         """Stores the outcome of a call. One that was neither answered nor charged leaves the key free.
@@ -103,8 +99,10 @@ class Claims:
                 claim = replace(claim, state="done", status=answer.status, headers=answer.headers, body=answer.body)
         self._set(name, claim)
 
-    def changed(self) -> tuple[list[Any], list[Any], list[Any]]:
-        """The rows of claims that are new or known whole, of outcomes, and of those that are free again."""
+    def changed(self) -> dict[str, list[Any]]:
+        """What to write: claims that are new or known whole, outcomes, and those that are free again."""
+        if not self._changed:
+            return {}
         opened: list[Any] = []
         closed: list[Any] = []
         freed: list[Any] = []
@@ -118,7 +116,7 @@ class Claims:
                 opened.append((*name, now.request_id, now.digest, *row))
             else:
                 closed.append((*row, *name, now.request_id))
-        return opened, closed, freed
+        return {"claim_open": opened, "claim_close": closed, "claim_free": freed}
 
     def _set(self, name: tuple[str, str], claim: _Claim | None) -> None:
         self._known[name] = claim

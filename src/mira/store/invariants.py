@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from mira.core.money import credits_text
-from mira.store.batch import HOLD_TTL_MS
+from mira.store.upkeep import HOLD_TTL_MS
 
 #: Each account's posted amount against the sum of its transfers.
 _BY_TRANSFERS = text(

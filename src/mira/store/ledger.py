@@ -161,11 +161,12 @@ class Ledger:
         Idempotency-Key `render` makes the answer that is kept in the same transaction. `job` is the ended job of the
         hold: its row changes with it, unless somebody else has ended it before.
         """
-        _require_amount(actual_nanocredits, attempt_cost_nanocredits)
+        if not 0 <= actual_nanocredits <= MAX_NANOCREDITS or not 0 <= attempt_cost_nanocredits <= MAX_NANOCREDITS:
+            raise ValueError("an amount is neither negative nor beyond 64 bits")
         future: asyncio.Future[int] = self._loop.create_future()
-        op = CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future)
-        op.render, op.job = render, job
-        self._enqueue(op)
+        self._enqueue(
+            CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future, render, job)
+        )
         return await future
 
     async def void(self, hold_id: str, record: CallRecord | None, *, attempt_cost_nanocredits: int = 0) -> None:
@@ -191,7 +192,9 @@ class Ledger:
     async def close_lost(self, record: CallRecord, actual_nanocredits: int) -> None:
         """Ends the hold of a call whose process died, at its hold at most, and records it; see `on_doubt`."""
         future: asyncio.Future[int] = self._loop.create_future()
-        self._enqueue(CloseOp(record.request_id, actual_nanocredits, record, True, 0, future, True, True))
+        self._enqueue(
+            CloseOp(record.request_id, actual_nanocredits, record, True, 0, future, from_row=True, swept=True)
+        )
         await future
 
     async def top_up(
@@ -201,9 +204,8 @@ class Ledger:
 
         `entry` goes into the audit log in the same transaction, where the payment counts.
         """
-        _require_amount(amount_nanocredits)
-        if amount_nanocredits == 0:
-            raise ValueError("a payment is more than 0")
+        if not 0 < amount_nanocredits <= MAX_NANOCREDITS:
+            raise ValueError("a payment is more than 0 and within 64 bits")
         future: asyncio.Future[bool] = self._loop.create_future()
         self._enqueue(TopUpOp(workspace_id, amount_nanocredits, reference, future, entry))
         return await future
@@ -242,12 +244,19 @@ class Ledger:
         """Takes up to 1,024 operations from the queue."""
         queue = self._queue
         count = min(len(queue), 1 if self._singles else MAX_BATCH)
-        ops = [queue.popleft() for _ in range(count)]
+        if count == len(queue):
+            ops = [*queue]
+            queue.clear()
+        else:
+            ops = [queue.popleft() for _ in range(count)]
         self.size = count
         self._began_s = self._loop.time()
         sweep = self._began_s >= self._patient_until_s
         asks = self._on_doubt is not None
-        self._batch = Batch(ops, self._live, epoch=self._epoch_id, clock=self._clock, sweep=sweep, asks=asks)
+        durable = self._loop.create_future()
+        self._batch = Batch(
+            ops, self._live, epoch=self._epoch_id, durable=durable, clock=self._clock, sweep=sweep, asks=asks
+        )
 
     def run(self, connection: Driver) -> bool:
         """Decides and writes them."""
@@ -285,7 +294,7 @@ class Ledger:
         self._singles = max(0, self._singles - 1)
         self._on_batch(len(batch.ops), self._loop.time() - self._began_s)
         batch.succeed()
-        for call_id, overrun, attempts in batch.losses:
+        for call_id, (overrun, attempts) in batch.losses.items():
             log.warning(
                 "request %s cost the operator %s credits beyond what its customer could pay, %s for failed attempts",
                 call_id,
@@ -317,13 +326,13 @@ class Ledger:
     def _fall_down(self, batch: Batch | None) -> None:
         """The database does not work: refuse what may be refused, keep the rest, try again soon."""
         again: list[Op] = []
-        granted = {id(op): hold for op, hold in batch.opened()} if batch is not None and batch.released else {}
+        granted = {id(op): hold for op, hold in batch.opened} if batch is not None and batch.released else {}
         for op in [*(batch.ops if batch is not None else ()), *self._queue]:
             if isinstance(op, ReserveOp):
                 hold = granted.get(id(op))
                 if hold is not None:
                     _fail(hold.durable)
-                    again.append(CloseOp(hold.id, 0, None, False, 0, None, True))
+                    again.append(CloseOp(hold.id, 0, None, False, 0, None, from_row=True))
                 else:
                     _fail(op.future)
             elif isinstance(op, TopUpOp):
@@ -356,9 +365,9 @@ class Ledger:
             if isinstance(op, (ReserveOp, TopUpOp)):
                 self._refuse(op)
         if batch is not None and batch.released:
-            for _, hold in batch.opened():
+            for _, hold in batch.opened:
                 _fail(hold.durable)
-                self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, True))
+                self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, from_row=True))
 
     def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
         """An operation that fails alone is refused; a charge is tried once more without its record."""
@@ -429,9 +438,3 @@ def _fail(future: "asyncio.Future[Any]") -> None:
         future.set_exception(store_down())
         # Marked as seen: whoever waits still gets it, and one that nobody waits for is no news to the loop.
         future.exception()
-
-
-def _require_amount(*amounts_nanocredits: int) -> None:
-    for amount in amounts_nanocredits:
-        if not 0 <= amount <= MAX_NANOCREDITS:
-            raise ValueError("an amount is neither negative nor beyond 64 bits")

@@ -12,8 +12,6 @@ from sqlalchemy.sql import ClauseElement
 from mira.core.call import CallRecord
 from mira.store.job_rows import JOB_CHANGES, JOB_COLUMNS
 from mira.store.schema import (
-    PIECE_COLUMNS,
-    USAGE_COLUMNS,
     USAGE_SUMS,
     account,
     attempt,
@@ -45,7 +43,6 @@ JOBS_EPOCH = "jobs"
 #: Dead holds that one batch sweeps.
 SWEEP_LIMIT = 512
 
-USAGE_FIELDS = (*USAGE_COLUMNS, *PIECE_COLUMNS, "estimated", "reported_cost_nanocredits")
 HOLD_FOUND = (
     hold.c.id,
     hold.c.workspace_id,
@@ -74,8 +71,6 @@ CLAIM_KEY = ("workspace_id", "key")
 CLAIM_OUTCOME = ("state", "status", "headers", "body", "expires_at_ms")
 USAGE_KEY = tuple(column.name for column in usage_hour.columns if column.name not in USAGE_SUMS)
 CALL_COLUMNS = tuple(column.name for column in call.columns)
-#: Where a call record has its usage, whose fields are columns of the call; the attempts, its last field, are none.
-USAGE_AT = CallRecord.__struct_fields__.index("usage")
 
 
 class Statements(Struct, frozen=True):
@@ -109,6 +104,27 @@ class Statements(Struct, frozen=True):
     job_insert: Change
     job_end: Change
     job_forget: Change
+
+
+#: What a batch writes, in this order: two processes that write the same rows never wait for each other.
+WRITTEN = (
+    "hold_delete",
+    "account_update",
+    "hold_insert",
+    "transfer_insert",
+    "call_insert",
+    "attempt_insert",
+    "cap_update",
+    "claim_open",
+    "claim_close",
+    "claim_free",
+    "hour_add",
+    "day_add",
+    "audit_insert",
+    "job_insert",
+    "job_end",
+    "job_forget",
+)
 
 
 @cache
@@ -206,9 +222,11 @@ def _names(table: Table) -> tuple[str, ...]:
 
 
 def row_of(record: CallRecord) -> tuple[Any, ...]:
-    """A call record as a row of `call`, whose columns are in the order of the fields of the record and its usage."""
-    told = astuple(record)
-    return (*told[:USAGE_AT], *astuple(record.usage), *told[USAGE_AT + 1 : -1])
+    """A call record as a row of `call`, whose columns are in the order of its fields, and then of its usage's.
+
+    The last two of its own are its usage and its attempts, which are no columns.
+    """
+    return astuple(record)[:-2] + astuple(record.usage)
 
 
 def attempt_rows(record: CallRecord) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ Render = Callable[[int], StoredAnswer | None]
 class Hold(Struct):
     """Credits set aside. `durable` ends when the hold is on disk; MiraError STORE_DOWN where it never will be.
 
+    All holds of a batch share it: whoever awaits it shields it, or would cancel it for the others.
     Until then the call may be sent upstream, but nothing of its answer may reach the client. `tokens` is what was
     reserved of token rates: less than was wished for where a limit is smaller. `caps` are the ids of the limits that
     count this call, `claim` the client's Idempotency-Key.
@@ -82,10 +83,10 @@ class CloseOp(Struct):
     capped: bool
     attempt_cost_nanocredits: int
     future: asyncio.Future[int] | None
-    from_row: bool = False
-    swept: bool = False
     render: Render | None = None
     job: Job | None = None
+    from_row: bool = False
+    swept: bool = False
 
     @property
     def used_tokens(self) -> int:

@@ -124,7 +124,7 @@ class SqliteDriver:
 
     def load(self, *wanted: tuple[Lookup, Sequence[Any]]) -> list[list[Any]]:
         """Rows by keys, in as few statements as their widths allow."""
-        return [self._found(lookup, keys) for lookup, keys in wanted]
+        return [self._found(lookup, keys) if keys else [] for lookup, keys in wanted]
 
     def change(self, change: Change, rows: Sequence[Sequence[Any]], /) -> Cursor:
         """Changes row by row."""
@@ -138,9 +138,10 @@ class SqliteDriver:
         return time.time_ns() // 1_000_000
 
     def _found(self, lookup: Lookup, keys: Sequence[Any]) -> list[Any]:
-        if not keys:
-            return []
-        width, text = next((one for one in lookup.texts if len(keys) <= one[0]), lookup.texts[-1])
+        for narrowest in lookup.texts:
+            if len(keys) <= narrowest[0]:
+                break
+        width, text = narrowest
         rows: list[Any] = []
         for start in range(0, len(keys), width):
             part = list(keys[start : start + width])

@@ -40,7 +40,7 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 
 NOW_MS = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
 #: How many keys one statement of SQLite looks up; a list of them takes the narrowest that has room.
-WIDTHS = (8, 24, 96)
+WIDTHS = (1, 4, 24, 96)
 
 
 class Cursor(Protocol):
