@@ -6,7 +6,6 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +14,7 @@ import msgspec
 from mira.transport.connection import SLICE_BYTES, Connection
 from mira.transport.dialer import Dialer
 from mira.transport.errors import AnswerTooLargeError, Phase, StaleConnectionError, TransportError
-from mira.transport.head import HeadWriter
+from mira.transport.head import Headers, HeadWriter
 from mira.transport.origin import parse_origin
 from mira.transport.proxy import parse_proxy, proxy_for
 from mira.transport.resolver import Lookup, Resolver
@@ -34,8 +33,6 @@ __all__ = [
     "proxy_for",
     "system_tls",
 ]
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 SWEEP_S = 0.25
 
@@ -94,11 +91,13 @@ class Pool:
         headers: Headers,
         body: bytes = b"",
         *,
+        request_id: bytes = b"",
         timeouts: Timeouts | None = None,
     ) -> Response:
         """Send one request and return its answer when the final head is in.
 
-        `target` is a path with an optional query; `headers` leave out framing, `host` and `connection`.
+        `target` is a path with an optional query; `headers` leave out framing, `host` and `connection`. Headers that
+        are the same each time cost nothing; `request_id`, which never is, becomes `x-request-id`.
         TransportError where it fails; a failure of a reused connection before any byte of an answer is retried on a
         fresh one. ValueError for a head that cannot be sent. A cancelled request closes its connection. The caller
         reads, streams or closes the answer.
@@ -106,7 +105,7 @@ class Pool:
         loop = self._loop or self._bind()
         limits = timeouts or self._timeouts
         started_s = now_s = loop.time()
-        data = self._writer.write(method, target, headers, len(body))
+        data = self._writer.write(method, target, headers, len(body), request_id)
         whole = len(body) <= SLICE_BYTES
         if whole:
             data += body
@@ -168,8 +167,7 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """A connection is free again: for the first who waits, else for the next request."""
-        assert self._loop is not None
-        now_s = self._loop.time()
+        now_s = connection.loop.time()
         if self._closed or now_s - connection.born_s > self._limits.max_age_s:
             connection.discard()
         elif not self._waiters or not self._hand_over(connection):
@@ -235,17 +233,18 @@ class Pool:
 
     async def _dial(self, until_s: float) -> Connection:
         """Open a connection in a slot that the caller holds."""
-        assert self._loop is not None
-        began_s = self._loop.time()
+        loop = self._loop
+        assert loop is not None
+        began_s = loop.time()
         try:
-            connection = await self._dialer.dial(lambda: Connection(self, self._limits), until_s)
+            connection = await self._dialer.dial(lambda: Connection(self, self._limits, loop), until_s)
             if self._closed or connection.closed:
                 connection.discard()
                 raise TransportError("closed" if self._closed else "connect", reached=False)
         except BaseException:
             self._free_slot()
             raise
-        connection.born_s = self._loop.time()
+        connection.born_s = loop.time()
         self.dial_s = connection.born_s - began_s
         self._live.add(connection)
         self._sockets.add(connection)
