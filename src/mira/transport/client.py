@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from mira.transport.connection import SLICE_BYTES, Connection
+from mira.transport.connection import Connection
 from mira.transport.dialer import Dialer
 from mira.transport.errors import AnswerTooLargeError, Phase, StaleConnectionError, TransportError
 from mira.transport.head import Headers, HeadWriter
 from mira.transport.origin import parse_origin
+from mira.transport.outflow import SLICE_BYTES
 from mira.transport.proxy import parse_proxy, proxy_for
 from mira.transport.resolver import Lookup, Resolver
 from mira.transport.response import Response
@@ -168,10 +169,11 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """A connection is free again: for the first who waits, else for the next request."""
         now_s = connection.loop.time()
-        if self._closed or now_s - connection.born_s > self._limits.max_age_s:
+        until_s = min(now_s + self._limits.idle_pool_s, connection.expires_s)
+        if now_s > until_s or self._closed:
             connection.discard()
         elif not self._waiters or not self._hand_over(connection):
-            connection.idle_since_s = now_s
+            connection.usable_until_s = until_s
             self._idle[connection] = None
 
     def gone(self, connection: Connection) -> None:
@@ -198,10 +200,7 @@ class Pool:
         idle = self._idle
         while idle:
             connection, _ = idle.popitem()
-            if (
-                now_s - connection.idle_since_s <= self._limits.idle_pool_s
-                and now_s - connection.born_s <= self._limits.max_age_s
-            ):
+            if now_s <= connection.usable_until_s:
                 return connection
             connection.discard()
         return None
@@ -244,8 +243,9 @@ class Pool:
         except BaseException:
             self._free_slot()
             raise
-        connection.born_s = loop.time()
-        self.dial_s = connection.born_s - began_s
+        now_s = loop.time()
+        connection.expires_s = now_s + self._limits.max_age_s
+        self.dial_s = now_s - began_s
         self._live.add(connection)
         self._sockets.add(connection)
         return connection
@@ -295,7 +295,7 @@ class Pool:
         """Check every exchange under way and drop connections unused for too long.
 
         Runs every quarter of a second while anything is under way; afterwards once when the pool's oldest unused
-        connection has reached its age.
+        connection has reached its time.
         """
         now_s = loop.time()
         self._timer = None
@@ -304,11 +304,11 @@ class Pool:
             if connection.exchange is not None:
                 self._sweeping = True
                 connection.check(now_s)
-        oldest_s = now_s
+        until_s = now_s
         while self._idle:
             connection = next(iter(self._idle))
-            oldest_s = connection.idle_since_s
-            if now_s - oldest_s < self._limits.idle_pool_s:
+            until_s = connection.usable_until_s
+            if now_s < until_s:
                 break
             connection.discard()
         if self._closed:
@@ -316,4 +316,4 @@ class Pool:
         if self._sweeping:
             self._timer = loop.call_later(SWEEP_S, self._sweep, loop)
         elif self._idle:
-            self._timer = loop.call_later(max(oldest_s + self._limits.idle_pool_s - now_s, SWEEP_S), self._sweep, loop)
+            self._timer = loop.call_later(max(until_s - now_s, SWEEP_S), self._sweep, loop)

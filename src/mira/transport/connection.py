@@ -21,11 +21,11 @@ from mira.transport.answer_head import (
 )
 from mira.transport.errors import Phase, StaleConnectionError, TransportError
 from mira.transport.inflate import inflater_for
+from mira.transport.outflow import Outflow
 from mira.transport.response import Response
 from mira.transport.settings import Limits, Timeouts
 from mira.transport.tls import is_closed_by_peer
 
-SLICE_BYTES = 256 * 1024
 _ONE_LENGTH = [b"content-length"]
 
 
@@ -45,45 +45,17 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 on one transport; at most one exchange at a time.
 
-    `served` tells whether an exchange has ended well, `born_s` and `idle_since_s` are times of the event loop `loop`
-    that the pool sets and reads.
+    `served` tells whether an exchange has ended well. `expires_s` and `usable_until_s` are times of the event loop
+    `loop` that the pool sets and reads: when the connection is too old for another exchange, and when it is that or
+    was unused for too long.
     """
 
     __slots__ = (
-        "_answer",
-        "_bodyless",
-        "_done",
-        "_drained",
-        "_feed",
-        "_foreign",
-        "_head_bytes",
-        "_head_data",
-        "_heard",
-        "_keep",
-        "_limits",
-        "_outgoing_bytes",
-        "_owner",
-        "_parser",
-        "_parts",
-        "_paused",
-        "_quiet_bytes",
-        "_quiet_since_s",
-        "_sent",
-        "_sink",
-        "_started_s",
-        "_timeouts",
-        "_to_eof",
-        "_transport",
-        "_unsuspicious_bytes",
-        "_write_paused",
-        "born_s",
-        "closed",
-        "exchange",
-        "idle_since_s",
-        "loop",
-        "on_body",
-        "served",
-    )
+        "_answer", "_bodyless", "_done", "_feed", "_head_data", "_heard", "_keep", "_limits", "_outflow", "_owner",
+        "_parser", "_parts", "_paused", "_quiet_bytes", "_quiet_since_s", "_sent", "_sink", "_started_s", "_timeouts",
+        "_to_eof", "_transport", "_unsuspicious_bytes", "closed", "exchange", "expires_s", "loop", "on_body", "served",
+        "usable_until_s",
+    )  # fmt: skip
 
     def __init__(self, owner: Owner, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
@@ -100,13 +72,13 @@ class Connection(asyncio.Protocol):
         self._sink: Callable[[bytes], None] | None = None
         #: what came of the head that is awaited
         self._head_data = b""
-        self._drained: asyncio.Future[None] | None = None
+        self._outflow = Outflow()
         self._timeouts = Timeouts()
-        self._write_paused = self._paused = self.closed = self.served = False
-        self._bodyless = self._to_eof = self._done = self._keep = self._foreign = self._heard = False
+        self._paused = self.closed = self.served = False
+        self._bodyless = self._to_eof = self._done = self._keep = self._heard = False
         self._sent = True
-        self._head_bytes = self._quiet_bytes = self._outgoing_bytes = 0
-        self._started_s = self._quiet_since_s = self.born_s = self.idle_since_s = 0.0
+        self._quiet_bytes = 0
+        self._started_s = self._quiet_since_s = self.expires_s = self.usable_until_s = 0.0
 
     def begin(
         self, data: bytes, *, bodyless: bool, whole: bool, timeouts: Timeouts, started_s: float, now_s: float
@@ -120,10 +92,11 @@ class Connection(asyncio.Protocol):
         assert transport is not None
         assert self.exchange is None
         self.exchange = exchange = self.loop.create_future()
-        # What else an exchange leaves behind keeps its connection from serving another one.
+        # All the rest is as a new connection has it, or this one would not have been kept.
         self._bodyless = bodyless
         self._sent = whole
-        self._head_bytes = self._quiet_bytes = 0
+        self._heard = False
+        self._quiet_bytes = 0
         self._timeouts = timeouts
         self._started_s = started_s
         self._quiet_since_s = now_s
@@ -132,17 +105,11 @@ class Connection(asyncio.Protocol):
 
     async def upload(self, body: bytes) -> None:
         """Write a large body in slices as the upstream takes them; ends early when an answer or a failure is there."""
-        exchange = self.exchange
-        view = memoryview(body)
-        for start in range(0, len(view), SLICE_BYTES):
-            while self._write_paused and self.exchange is exchange and self._answer is None:
-                self._drained = self.loop.create_future()
-                await self._drained
-            if self.exchange is not exchange or self._answer is not None or self._transport is None:
-                return
-            self._transport.write(view[start : start + SLICE_BYTES])
-        self._sent = True
-        self._quiet_since_s = self.loop.time()
+        assert self._transport is not None
+        assert self.exchange is not None
+        if await self._outflow.send(self._transport, body, self.exchange):
+            self._sent = True
+            self._quiet_since_s = self.loop.time()
 
     def forsake(self, exchange: asyncio.Future[Response]) -> None:
         """The caller of this exchange was cancelled: close the connection, unless the exchange is over."""
@@ -162,9 +129,7 @@ class Connection(asyncio.Protocol):
             elif now_s - self._quiet_since_s > limits.idle_s:
                 late = "timeout-idle"
         elif not self._sent:
-            waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
-            if waiting != self._outgoing_bytes:
-                self._outgoing_bytes = waiting
+            if self._transport is not None and self._outflow.has_moved(self._transport):
                 self._quiet_since_s = now_s
             elif now_s - self._quiet_since_s > limits.idle_s:
                 late = "timeout-idle"
@@ -226,7 +191,6 @@ class Connection(asyncio.Protocol):
                 # Bytes that nobody asked for could only be taken for the next answer.
                 self.discard()
                 return
-            self._head_bytes += len(data)
             # Like the parser: line ends in front of a head are none of its lines.
             self._head_data = (self._head_data + data).lstrip(b"\r\n")
         self._heard = True
@@ -236,7 +200,7 @@ class Connection(asyncio.Protocol):
             if not self._done:
                 self._damaged(error)
                 return
-            self._foreign = True
+            self._keep = False
         parts = self._parts
         if parts:
             piece = parts.pop()
@@ -267,12 +231,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Part of asyncio's protocol."""
-        self._write_paused = True
+        self._outflow.pause()
 
     def resume_writing(self) -> None:
         """Part of asyncio's protocol."""
-        self._write_paused = False
-        self._wake_upload()
+        self._outflow.resume()
 
     # Called by the parser
 
@@ -283,37 +246,30 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Part of httptools' protocol: a head is complete, perhaps an interim one."""
-        if self._answer is not None:
-            return
         data = self._head_data
         end = data.find(b"\r\n\r\n") + 2
-        status: int = self._parser.get_status_code()
-        if status < 200:
-            if status < 100 or status == 101:
-                raise TransportError("protocol", reached=True, detail="a status that was not asked for")
-            self._head_data = data[end + 2 :].lstrip(b"\r\n")
-            return
-        self._head_data = b""
         lines = data[:end]
         if end > self._unsuspicious_bytes:
             check_size(lines, self._limits)
         lower = lines.lower()
         framing = framing_of(lower)
-        if framing == _ONE_LENGTH and not self._bodyless and lower.startswith(b"http/1.1 "):
-            answer = Response(self, status, lines, lower, None, self._limits.buffer_bytes)
+        self._head_data = b""
+        if framing == _ONE_LENGTH and lower.startswith(b"http/1.1 200") and not self._bodyless:
+            answer = self._answer = Response(self, 200, lines, lower, None, self._limits.buffer_bytes)
             self._sink = answer.feed
         else:
-            answer = self._framed_otherwise(status, lines, lower, framing)
-        self._answer = answer
-        if self._drained is not None:
-            self._wake_upload()
+            status: int = self._parser.get_status_code()
+            if status < 200:
+                self._pass_over(status, data, end + 2)
+                return
+            answer = self._answer = self._framed_otherwise(status, lines, lower, framing)
         exchange = self.exchange
         if exchange is not None and not exchange.done():
             exchange.set_result(answer)
 
     def on_message_complete(self) -> None:
         """Part of httptools' protocol; interim answers are messages of their own."""
-        if self._answer is not None and not self._done:
+        if self._answer is not None:
             self._done = True
             self._keep = self._parser.should_keep_alive()
 
@@ -322,6 +278,12 @@ class Connection(asyncio.Protocol):
     def _renew_parser(self) -> None:
         self._parser: Any = HttpResponseParser(self)
         self._feed: Callable[[bytes], None] = self._parser.feed_data
+
+    def _pass_over(self, status: int, data: bytes, end: int) -> None:
+        """An interim answer, which is a head and nothing else: the head that is awaited follows."""
+        if status < 100 or status == 101:
+            raise TransportError("protocol", reached=True, detail="a status that was not asked for")
+        self._head_data = data[end:].lstrip(b"\r\n")
 
     def _framed_otherwise(self, status: int, lines: bytes, lower: bytes, framing: list[bytes]) -> Response:
         """The answer whose body comes in chunks, coded, up to the end of the connection, or not at all."""
@@ -344,16 +306,16 @@ class Connection(asyncio.Protocol):
         return answer
 
     def _refuse_body(self, _: bytes) -> None:
-        self._foreign = True
+        """What follows the answer to HEAD is none of its body, and the connection is not used again."""
+        self._keep = False
 
     def _got_no_body(self, size: int) -> None:
-        """Bound heads, chunk extensions and trailers, which nobody else counts."""
-        if self._answer is None:
-            if self._head_bytes > self._limits.head_bytes:
-                self._fail(TransportError("protocol", reached=True, detail="the head is too large"))
-            return
+        """Bound what nobody else counts: heads that never end, then chunk extensions and trailers."""
         self._quiet_bytes += size
-        if self._quiet_bytes > 2 * self._limits.head_bytes:
+        if self._answer is None:
+            if self._quiet_bytes > self._limits.head_bytes:
+                self._fail(TransportError("protocol", reached=True, detail="the head is too large"))
+        elif self._quiet_bytes > 2 * self._limits.head_bytes:
             self._fail(TransportError("protocol", reached=True, detail="framing without content"))
 
     def _damaged(self, error: Exception) -> None:
@@ -377,7 +339,7 @@ class Connection(asyncio.Protocol):
         self.served = True
         if self._bodyless:
             self._renew_parser()
-        if not self._keep or not self._sent or self._foreign:
+        if not self._keep or not self._sent:
             self.discard()
         elif not self.closed:
             if self._paused:
@@ -399,7 +361,7 @@ class Connection(asyncio.Protocol):
             self._finish()
         elif self._answer is not None:
             self._fail(TransportError("body", reached=True))
-        elif self.served and not self._head_bytes:
+        elif self.served and not self._heard:
             self._fail(StaleConnectionError())
         else:
             self._fail(TransportError("head" if self._sent else "write", reached=True))
@@ -422,10 +384,3 @@ class Connection(asyncio.Protocol):
         self.exchange = self._answer = self._sink = None
         self._done = False
         self._parts.clear()
-        if self._drained is not None:
-            self._wake_upload()
-
-    def _wake_upload(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)

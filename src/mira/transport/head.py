@@ -3,12 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from mira.core.octets import CR, LF, NUL
-
 Headers = Sequence[tuple[bytes, bytes]]
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"/[!-~]*")
+_BREAK = re.compile(rb"[\r\n\0]")
 _METHOD = re.compile(rb"[A-Z]{1,16}")
 _OURS = frozenset(
     (
@@ -54,7 +53,8 @@ class HeadWriter:
         """
         start = self._starts.get((method, target, tuple(headers))) or self._start(method, target, tuple(headers))
         if request_id:
-            _check_value(request_id)
+            if _BREAK.search(request_id):
+                raise ValueError("a request's id holds a line break or a NUL")
             start += b"x-request-id: %b\r\n" % request_id
         if body_bytes or method not in _BODYLESS:
             return b"%bcontent-length: %d\r\n\r\n" % (start, body_bytes)
@@ -82,10 +82,6 @@ def _line(name: bytes, value: bytes) -> bytes:
         raise ValueError("a header name holds a character that is not allowed")
     if name.lower() in _OURS:
         raise ValueError(f"the header {name.lower().decode('ascii')} is written by the client itself")
-    _check_value(value)
-    return name + b": " + value + b"\r\n"
-
-
-def _check_value(value: bytes) -> None:
-    if CR in value or LF in value or NUL in value:
+    if _BREAK.search(value):
         raise ValueError("a header value holds a line break or a NUL")
+    return name + b": " + value + b"\r\n"
