@@ -28,6 +28,7 @@ TALLY_BYTES = 64 * 1024
 
 #: What can stand between the quotes of a JSON string and ends neither it nor the line.
 _TEXT = re.compile(rb'[^"\\\r\n]*(?:\\[^\r\n][^"\\\r\n]*)*')
+_CONTENT = re.compile(rb'content": ?"')
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _SAID = ("content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call")
 _ALSO_SAID = ("audio", "images", "annotations")
@@ -179,8 +180,9 @@ class PassedStream:
             return False
         if self._lessons:
             self._lessons -= 1
-            self._before, self._after = before, after = _shape(data)
-            self._before_bytes, self._after_bytes = len(before), len(after)
+            if shape := _shape(data):
+                self._before, self._after = shape
+                self._before_bytes, self._after_bytes = len(self._before), len(self._after)
         self._kept.append(data)
         self._kept_bytes += len(data)
         if self._kept_bytes >= TALLY_BYTES:
@@ -309,15 +311,15 @@ class PassedStream:
         self._tally.text.append(said if isinstance(said, str) else whole.decode("utf-8", "replace"))
 
 
-def _shape(frame: bytes) -> tuple[bytes, bytes]:
-    """The bytes before and after the text of a delta; empty where the frame has no such form."""
-    start = frame.rfind(b'content":"') + 10
-    end = frame.find(b'"', start)
-    before, after = frame[:start], frame[end:]
+def _shape(frame: bytes) -> tuple[bytes, bytes] | None:
+    """The bytes before and after the text of a delta; None where the frame has no such form."""
+    texts = list(_CONTENT.finditer(frame))
+    if not texts or b"\\" in frame or frame.count(b"\n") != 2 or not frame.startswith(b"data: "):
+        return None
+    start = texts[-1].end()
+    before, after = frame[:start], frame[frame.find(b'"', start) :]
     # What stands around the text must be a frame of its own, whatever the text.
-    if start < 10 or end < 0 or b"\\" in frame or frame.count(b"\n") != 2 or not before.startswith(b"data: "):
-        return b"", b""
-    return (before, after) if loose(before[6:] + after) is not None else (b"", b"")
+    return (before, after) if loose(before[6:] + after) is not None else None
 
 
 def _one_by_one(kept: bytes) -> list[_Chunk]:
