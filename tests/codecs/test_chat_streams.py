@@ -111,6 +111,7 @@ DELTAS = st.fixed_dictionaries(
 )
 FRAMES = st.one_of(
     TEXTS.map(lambda text: chunk({"content": text})),
+    st.tuples(TEXTS, TEXTS).map(lambda both: chunk({"content": both[0]}, obfuscation=both[1])),
     DELTAS.map(chunk),
     DELTAS.map(lambda delta: chunk(delta, usage=None)),
     DELTAS.map(lambda delta: chunk(delta, usage={"prompt_tokens": 1, "completion_tokens": 1})),
@@ -124,6 +125,9 @@ FRAMES = st.one_of(
             # Broken in and around the text: whatever is said of these, it does not depend on the splits.
             chunk({"content": "x"}).replace(b"x", b"\\"),
             chunk({"content": "x"}).replace(b"x", b"a\rb"),
+            chunk({"content": "x"}, obfuscation="y").replace(b"x", b"\\"),
+            chunk({"content": "x"}, obfuscation="y").replace(b'"y"', b"7"),
+            chunk({"content": "x"}, obfuscation="y", usage={"prompt_tokens": 1, "completion_tokens": 1}, x="z"),
             chunk({"content": "x"})[:-2],
             chunk({"content": "x"}) * 2,
         ]
@@ -131,11 +135,11 @@ FRAMES = st.one_of(
 )
 
 
-@given(st.lists(FRAMES, max_size=12), st.booleans(), st.data())
+@given(st.lists(FRAMES, max_size=12), st.booleans(), st.booleans(), st.data())
 def test_a_frame_in_a_piece_of_its_own_passes_as_in_any_other_split(
-    frames: list[bytes], spaced: bool, data: st.DataObject
+    frames: list[bytes], spaced: bool, noisy: bool, data: st.DataObject
 ) -> None:
-    frames = [ROLE, chunk({"content": "hi"}), *frames]
+    frames = [ROLE, *[chunk({"content": "hi"}, **{"obfuscation": "no"} if noisy else {})] * 2, *frames]
     if not spaced:
         frames = [frame.replace(b'": ', b'":').replace(b', "', b',"') for frame in frames]
     stream = b"".join(frames)
@@ -155,6 +159,21 @@ def test_what_looks_like_a_frame_waits_for_the_line_before_it() -> None:
     machine = CHAT.pass_stream(CONTEXT)
     out = [machine.feed(piece) for piece in (ROLE, hi, hi, hi, hi[:-2], hi)]
     assert out == [ROLE, hi, hi, hi, b"", hi[:-2] + hi]
+
+
+@pytest.mark.parametrize("spaced", [True, False])
+def test_noise_in_the_frames_hides_no_usage(spaced: bool) -> None:
+    def told(text: str, **more: object) -> bytes:
+        frame = chunk({"content": text}, obfuscation="no", **more)
+        return frame if spaced else frame.replace(b'": ', b'":').replace(b', "', b',"')
+
+    machine = CHAT.pass_stream(CONTEXT)
+    for text in ("a", "b", 'c"', "d\n", "e"):
+        assert machine.feed(told(text)) == told(text)
+    assert machine._texts == [b'c\\"', b"d\\n", b"e"]
+    machine.feed(told("f", usage={"prompt_tokens": 1, "completion_tokens": 2}, more="x"))
+    assert machine.usage == Usage(input_tokens=1, output_tokens=2)
+    assert machine.tally().deltas == 6
 
 
 @given(event_streams(choices=2), st.data())

@@ -27,11 +27,25 @@ from mira.errors import Kind, MiraError
 TALLY_BYTES = 64 * 1024
 
 #: What can stand between the quotes of a JSON string and ends neither it nor the line.
-_TEXT = re.compile(rb'[^"\\\r\n]*(?:\\[^\r\n][^"\\\r\n]*)*')
+_TEXT = re.compile(rb'[^"\\\r\n]*+(?:\\[^\r\n][^"\\\r\n]*+)*+')
 _CONTENT = re.compile(rb'content": ?"')
+#: OpenAI pads its frames with noise that differs each time.
+_NOISE = re.compile(rb'"obfuscation": ?"')
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
-_SAID = ("content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call")
-_ALSO_SAID = ("audio", "images", "annotations")
+_SAID = frozenset(
+    (
+        "content",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+        "refusal",
+        "tool_calls",
+        "function_call",
+        "audio",
+        "images",
+        "annotations",
+    )
+)
 _HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
@@ -68,8 +82,8 @@ class PassedStream:
 
     __slots__ = (
         "_after", "_after_bytes", "_before", "_before_bytes", "_context", "_finished", "_frames", "_head", "_kept",
-        "_kept_bytes", "_lessons", "_open", "_renames", "_seen", "_straight", "_tally", "_texts", "_usage_raw",
-        "answer_id", "ended", "failed", "has_content", "usage",
+        "_kept_bytes", "_lessons", "_middle", "_open", "_renames", "_seen", "_straight", "_tally", "_texts",
+        "_usage_raw", "answer_id", "ended", "failed", "has_content", "usage",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -85,8 +99,8 @@ class PassedStream:
         self._open = False
         #: whether so, the next byte begins a frame, and it is known what an ordinary frame looks like
         self._straight = False
-        #: the bytes around the text of an ordinary frame, learned from the first few
-        self._before, self._after = b"", b""
+        #: the bytes around the text of an ordinary frame, learned from the first few; `_middle` ends where noise begins
+        self._before, self._middle, self._after = b"", b"", b""
         self._before_bytes = self._after_bytes = 0
         self._lessons = 4
         #: for the tally, read when somebody asks: frames as forwarded, texts in JSON's escapes
@@ -105,6 +119,8 @@ class PassedStream:
         if self._straight and data.startswith(self._before) and data.endswith(self._after):
             # Nothing in such a text ends the string or the frame, so all the rest of these bytes is known.
             said = _TEXT.fullmatch(data, self._before_bytes, len(data) - self._after_bytes)
+            if said is None and self._middle:
+                said = self._before_noise(data)
             if said is not None:
                 self._texts.append(said[0])
                 return data
@@ -167,6 +183,11 @@ class PassedStream:
             return b""
         return b"".join([self._take(frame) for frame in frames])
 
+    def _before_noise(self, data: bytes) -> re.Match[bytes] | None:
+        """The text of an ordinary frame in which another string differs each time."""
+        text, found, noise = data[self._before_bytes : -self._after_bytes].partition(self._middle)
+        return _TEXT.fullmatch(text) if found and _TEXT.fullmatch(noise) else None
+
     def _is_over(self) -> bool:
         return self.ended or self.failed is not None
 
@@ -181,7 +202,7 @@ class PassedStream:
         if self._lessons:
             self._lessons -= 1
             if shape := _shape(data):
-                self._before, self._after = shape
+                self._before, self._middle, self._after = shape
                 self._before_bytes, self._after_bytes = len(self._before), len(self._after)
         self._kept.append(data)
         self._kept_bytes += len(data)
@@ -278,8 +299,10 @@ class PassedStream:
             self._finished.add(index)
             self.has_content = True
         delta = choice.get("delta")
-        if isinstance(delta, dict) and any(delta.get(name) for name in (*_SAID, *_ALSO_SAID)):
-            self.has_content = True
+        if isinstance(delta, dict):
+            for name, said in delta.items():
+                if said and name in _SAID:
+                    self.has_content = True
 
     def _end(self) -> None:
         if self._head is None:
@@ -311,15 +334,17 @@ class PassedStream:
         self._tally.text.append(said if isinstance(said, str) else whole.decode("utf-8", "replace"))
 
 
-def _shape(frame: bytes) -> tuple[bytes, bytes] | None:
-    """The bytes before and after the text of a delta; None where the frame has no such form."""
+def _shape(frame: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """The bytes before the text of a delta, up to its noise if it has any, and behind all; None for another form."""
     texts = list(_CONTENT.finditer(frame))
     if not texts or b"\\" in frame or frame.count(b"\n") != 2 or not frame.startswith(b"data: "):
         return None
     start = texts[-1].end()
-    before, after = frame[:start], frame[frame.find(b'"', start) :]
+    before, middle, after = frame[:start], b"", frame[frame.find(b'"', start) :]
+    if noise := _NOISE.search(after):
+        middle, after = after[: noise.end()], after[after.find(b'"', noise.end()) :]
     # What stands around the text must be a frame of its own, whatever the text.
-    return (before, after) if loose(before[6:] + after) is not None else None
+    return (before, middle, after) if loose(before[6:] + middle + after) is not None else None
 
 
 def _one_by_one(kept: bytes) -> list[_Chunk]:
