@@ -99,7 +99,7 @@ class PassedStream:
 
     def feed(self, data: bytes) -> bytes:
         """The node's bytes as the client gets them; whole frames only."""
-        if self._is_over():
+        if self.ended or self.failed is not None:
             return b""
         if self._open and self._frames.idle and _is_plain(data):
             return self._forward(data)
