@@ -1,5 +1,6 @@
 """What Chat Completions promises of streams: splits do not matter, cuts are errors, and what clients get keeps the grammar."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -102,6 +103,77 @@ def test_any_split_passes_the_same_bytes(data: st.DataObject) -> None:
         "".join(other.tally().text),
     )
     check_chat_stream(out.replace(b"id: 7\n", b"").replace(b"data:{", b"data: {"), include_usage=context.include_usage)
+
+
+TEXTS = st.text(st.sampled_from('ab "\\[]{}\n\r\u2028é✓'), max_size=6)
+DELTAS = st.fixed_dictionaries(
+    {}, optional={"content": TEXTS, "reasoning_content": TEXTS, "role": st.just("assistant"), "refusal": st.none()}
+)
+FRAMES = st.one_of(
+    TEXTS.map(lambda text: chunk({"content": text})),
+    st.tuples(TEXTS, TEXTS).map(lambda both: chunk({"content": both[0]}, obfuscation=both[1])),
+    DELTAS.map(chunk),
+    DELTAS.map(lambda delta: chunk(delta, usage=None)),
+    DELTAS.map(lambda delta: chunk(delta, usage={"prompt_tokens": 1, "completion_tokens": 1})),
+    DELTAS.map(lambda delta: chunk(delta, "stop")),
+    st.sampled_from(
+        [
+            DONE,
+            b": hi\n\n",
+            b'data: {"choices":[]}\n\n',
+            line({"error": {"message": "no"}}),
+            # Broken in and around the text: whatever is said of these, it does not depend on the splits.
+            chunk({"content": "x"}).replace(b"x", b"\\"),
+            chunk({"content": "x"}).replace(b"x", b"a\rb"),
+            chunk({"content": "x"}, obfuscation="y").replace(b"x", b"\\"),
+            chunk({"content": "x"}, obfuscation="y").replace(b'"y"', b"7"),
+            chunk({"content": "x"}, obfuscation="y", usage={"prompt_tokens": 1, "completion_tokens": 1}, x="z"),
+            chunk({"content": "x"})[:-2],
+            chunk({"content": "x"}) * 2,
+        ]
+    ),
+)
+
+
+@given(st.lists(FRAMES, max_size=12), st.booleans(), st.booleans(), st.data())
+def test_a_frame_in_a_piece_of_its_own_passes_as_in_any_other_split(
+    frames: list[bytes], spaced: bool, noisy: bool, data: st.DataObject
+) -> None:
+    frames = [ROLE, *[chunk({"content": "hi"}, **{"obfuscation": "no"} if noisy else {})] * 2, *frames]
+    if not spaced:
+        frames = [frame.replace(b'": ', b'":').replace(b', "', b',"') for frame in frames]
+    stream = b"".join(frames)
+    ends = list(itertools.accumulate(map(len, frames)))
+    results = []
+    begun = [end + 3 for end in ends[:-1]]
+    for cuts in (ends, sorted((*ends, *begun)), [], data.draw(splits(len(stream)))):
+        out, machine = whole(stream, cuts, CONTEXT)
+        tally = machine.tally()
+        said = tally.deltas, sorted("".join(tally.text))
+        results.append((out, machine.ended, machine.usage, str(machine.failed), said))
+    assert results == [results[0]] * 4
+
+
+def test_what_looks_like_a_frame_waits_for_the_line_before_it() -> None:
+    hi = chunk({"content": "hi"})
+    machine = CHAT.pass_stream(CONTEXT)
+    out = [machine.feed(piece) for piece in (ROLE, hi, hi, hi, hi[:-2], hi)]
+    assert out == [ROLE, hi, hi, hi, b"", hi[:-2] + hi]
+
+
+@pytest.mark.parametrize("spaced", [True, False])
+def test_noise_in_the_frames_hides_no_usage(spaced: bool) -> None:
+    def told(text: str, **more: object) -> bytes:
+        frame = chunk({"content": text}, obfuscation="no", **more)
+        return frame if spaced else frame.replace(b'": ', b'":').replace(b', "', b',"')
+
+    machine = CHAT.pass_stream(CONTEXT)
+    for text in ("a", "b", 'c"', "d\n", "e"):
+        assert machine.feed(told(text)) == told(text)
+    assert machine._texts == [b'c\\"', b"d\\n", b"e"]
+    machine.feed(told("f", usage={"prompt_tokens": 1, "completion_tokens": 2}, more="x"))
+    assert machine.usage == Usage(input_tokens=1, output_tokens=2)
+    assert machine.tally().deltas == 6
 
 
 @given(event_streams(choices=2), st.data())

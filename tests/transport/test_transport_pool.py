@@ -166,7 +166,9 @@ async def test_a_connection_over_its_age_is_not_used_again(found, upstream, pool
     client = pool(up.url, limits=Limits(max_age_s=100))
     held = asyncio.ensure_future(ask(client))
     await until(lambda: client._live if found == "when it is released" else client._idle)
-    next(iter(client._live)).born_s -= 101
+    connection = next(iter(client._live))
+    connection.expires_s -= 101
+    connection.usable_until_s -= 101
     assert [await held, await ask(client)] == [b"{}", b"{}"]
     await up.peers[0].ended()
     assert len(up.peers) == 2

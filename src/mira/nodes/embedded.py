@@ -72,7 +72,7 @@ class Embedded:
         """Tokens of a text, by the model's own tokenizer; MiraError while it is not ready."""
         target = self.local.tokenize_target
         path = target.url.partition("/tokenize")[1]
-        headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
+        headers = tuple((name.encode(), value.encode()) for name, value in target.headers.items())
         root = self._new_pool(target.url.removesuffix(path))
         try:
             response = await root.request("POST", path, headers, tokenize_body(text))

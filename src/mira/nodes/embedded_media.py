@@ -10,7 +10,7 @@ from mira.errors import Kind, MiraError
 from mira.nodes.fleet import Fleet
 from mira.nodes.local.media.keeper import Address, Keeper
 from mira.nodes.local.packs import KOKORO, MEDIA_PACKS, MINILM, WHISPER
-from mira.nodes.node import Listing, Node, Upstream
+from mira.nodes.node import Headers, Listing, Node, Upstream
 
 NAME = "local-media"
 #: Calls that the models have or that wait for their turn; more are refused with a 503.
@@ -78,7 +78,14 @@ class _Upstream:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def request(
-        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes, *, timeouts: Any = None
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes,
+        *,
+        request_id: bytes = b"",
+        timeouts: Any = None,
     ) -> Any:
         """Sends a request, the process started if need be; once more where it had just ended."""
         pack = ANSWERED_BY.get(target.partition("?")[0])
@@ -86,7 +93,9 @@ class _Upstream:
             address = await self._keeper.ready(pack)
             key = (b"authorization", b"Bearer " + address.key.encode())
             try:
-                return await self._at(address).request(method, target, [*headers, key], body, timeouts=timeouts)
+                return await self._at(address).request(
+                    method, target, (*headers, key), body, request_id=request_id, timeouts=timeouts
+                )
             except Exception as error:
                 if getattr(error, "reached", True):
                     raise
@@ -96,7 +105,7 @@ class _Upstream:
     async def get_json(
         self,
         target: str,
-        headers: list[tuple[bytes, bytes]],  # noqa: ARG002 - of the protocol
+        headers: Headers,  # noqa: ARG002 - of the protocol
         *,
         timeouts: Any = None,  # noqa: ARG002
         limit_bytes: int = 0,  # noqa: ARG002

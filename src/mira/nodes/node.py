@@ -22,6 +22,8 @@ from mira.nodes.media import LOOKING, shape_of
 
 log = logging.getLogger("mira.nodes")
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 
 class Listing(Struct, frozen=True, kw_only=True):
     """A model as a node offers it: the node's own spelling, limits in tokens, and the node's own price if it told.
@@ -48,12 +50,12 @@ class Upstream(Protocol):
     """What a node needs of an HTTP client (see `mira.transport`)."""
 
     async def request(
-        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes, *, timeouts: Any = None
+        self, method: str, target: str, headers: Headers, body: bytes, *, request_id: bytes = ..., timeouts: Any = None
     ) -> Any:
         """Sends a request; returns once the head of the answer is in."""
 
     async def get_json(
-        self, target: str, headers: list[tuple[bytes, bytes]], *, timeouts: Any = None, limit_bytes: int = ...
+        self, target: str, headers: Headers, *, timeouts: Any = None, limit_bytes: int = ...
     ) -> tuple[int, Any]:
         """Fetches and decodes a JSON document."""
 
@@ -84,7 +86,9 @@ class Node:
         self.name = config.name
         self.cap_field = kind.cap_field
         self.ways = ways_of(config)
-        self._way_of = {way.codec.name: way for way in self.ways}
+        #: by the codec's name, and for streams or not
+        self._paths = {(way.codec.name, False): way.path for way in self.ways}
+        self._paths |= {(way.codec.name, True): way.stream_path or way.path for way in self.ways}
         self.dialect = dialect_of(config)
         self.trusts_cost = kind.trusts_cost or config.reported_cost
         self.keeps_statement = kind.name == "mira"
@@ -107,11 +111,12 @@ class Node:
 
     def authorize(self, api_key: str) -> None:
         """Sets the credential; the local node has a new one with every start of its process."""
-        self._headers = [(b"accept", b"*/*"), (b"user-agent", b"mira")]
+        headers: Headers = ((b"accept", b"*/*"), (b"user-agent", b"mira"))
         if api_key:
             bearer = b"Bearer " if self.kind.key_header == b"authorization" else b""
-            self._headers.append((self.kind.key_header, bearer + api_key.encode()))
-        self._json_headers = [*self._headers, (b"content-type", b"application/json")]
+            headers = (*headers, (self.kind.key_header, bearer + api_key.encode()))
+        self._headers = headers
+        self._json_headers = (*headers, (b"content-type", b"application/json"))
 
     @property
     def obstacle(self) -> MiraError | None:
@@ -166,8 +171,7 @@ class Node:
         `timeouts` are this attempt's, where they are not the node's own; `via` names the Miras that the request has
         passed, for a node that is one.
         """
-        way = self._way_of[codec.name]
-        path = way.stream_path if stream and way.stream_path is not None else way.path
+        path = self._paths[codec.name, stream]
         limits = timeouts or self.timeouts
         return self.post(path, body, request_id, model=model, passed=passed, timeouts=limits, via=via)
 
@@ -191,22 +195,25 @@ class Node:
         """
         if "{model}" in path:
             path = path.replace("{model}", model)
-        if content_type is None:
-            headers = [*self._json_headers, (b"x-request-id", request_id.encode())]
-        else:
-            own_type = (b"content-type", content_type.encode())
-            headers = [*self._headers, own_type, (b"x-request-id", request_id.encode())]
+        headers = self._json_headers
+        if content_type is not None:
+            headers = (*self._headers, (b"content-type", content_type.encode()))
         if via and self.kind.chains:
-            headers.append((VIA, via.encode()))
+            headers = (*headers, (VIA, via.encode()))
         if idempotency_key is not None:
-            headers.append((b"idempotency-key", idempotency_key.encode()))
+            headers = (*headers, (b"idempotency-key", idempotency_key.encode()))
         if self.kind.headers:
-            own = dict(self.kind.headers)
-            if passed is not None:
-                told = {name: value for name in self.kind.forwarded if (value := passed.header(name)) is not None}
-                own.update({name: value.encode("latin-1") for name, value in told.items()})
-            headers += own.items()
-        return self.pool.request("POST", path, headers, body, timeouts=timeouts)
+            headers = (*headers, *self._kind_headers(passed))
+        return self.pool.request("POST", path, headers, body, request_id=request_id.encode(), timeouts=timeouts)
+
+    def _kind_headers(self, passed: RequestHead | None) -> Headers:
+        """What the kind asks for, with the client's own words where its request passes through."""
+        if passed is None:
+            return self.kind.headers
+        told = {name: value for name in self.kind.forwarded if (value := passed.header(name)) is not None}
+        return tuple(
+            (dict(self.kind.headers) | {name: value.encode("latin-1") for name, value in told.items()}).items()
+        )
 
     def media(self, output: str) -> Shape | None:
         """How the node is asked for an image, a video and the like; None where it makes none."""
@@ -223,7 +230,7 @@ class Node:
 
     async def get(self, path: str, *, timeouts: Timeouts | None = None, method: str = "GET") -> Any:
         """Asks for a path of the node's with its credential; returns the response once its head is in."""
-        return await self.pool.request(method, path, [*self._headers, *self.kind.headers], b"", timeouts=timeouts)
+        return await self.pool.request(method, path, (*self._headers, *self.kind.headers), b"", timeouts=timeouts)
 
     async def fetch_models(self) -> tuple[int, Any]:
         """Asks the node for its models: (status, decoded body)."""
@@ -231,7 +238,7 @@ class Node:
 
     async def fetch(self, path: str) -> tuple[int, Any]:
         """Reads a JSON document of the node's: (status, decoded body)."""
-        status, body = await self.pool.get_json(path, [*self._headers, *self.kind.headers])
+        status, body = await self.pool.get_json(path, (*self._headers, *self.kind.headers))
         return status, body
 
     def fault(self, error: BaseException) -> MiraError:

@@ -6,17 +6,17 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from mira.transport.connection import SLICE_BYTES, Connection
+from mira.transport.connection import Connection
 from mira.transport.dialer import Dialer
 from mira.transport.errors import AnswerTooLargeError, Phase, StaleConnectionError, TransportError
-from mira.transport.head import HeadWriter
+from mira.transport.head import Headers, HeadWriter
 from mira.transport.origin import parse_origin
+from mira.transport.outflow import SLICE_BYTES
 from mira.transport.proxy import parse_proxy, proxy_for
 from mira.transport.resolver import Lookup, Resolver
 from mira.transport.response import Response
@@ -34,8 +34,6 @@ __all__ = [
     "proxy_for",
     "system_tls",
 ]
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 SWEEP_S = 0.25
 
@@ -94,11 +92,13 @@ class Pool:
         headers: Headers,
         body: bytes = b"",
         *,
+        request_id: bytes = b"",
         timeouts: Timeouts | None = None,
     ) -> Response:
         """Send one request and return its answer when the final head is in.
 
-        `target` is a path with an optional query; `headers` leave out framing, `host` and `connection`.
+        `target` is a path with an optional query; `headers` leave out framing, `host` and `connection`. Headers that
+        are the same each time cost nothing; `request_id`, which never is, becomes `x-request-id`.
         TransportError where it fails; a failure of a reused connection before any byte of an answer is retried on a
         fresh one. ValueError for a head that cannot be sent. A cancelled request closes its connection. The caller
         reads, streams or closes the answer.
@@ -106,7 +106,7 @@ class Pool:
         loop = self._loop or self._bind()
         limits = timeouts or self._timeouts
         started_s = now_s = loop.time()
-        data = self._writer.write(method, target, headers, len(body))
+        data = self._writer.write(method, target, headers, len(body), request_id)
         whole = len(body) <= SLICE_BYTES
         if whole:
             data += body
@@ -168,12 +168,12 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """A connection is free again: for the first who waits, else for the next request."""
-        assert self._loop is not None
-        now_s = self._loop.time()
-        if self._closed or now_s - connection.born_s > self._limits.max_age_s:
+        now_s = connection.loop.time()
+        until_s = min(now_s + self._limits.idle_pool_s, connection.expires_s)
+        if now_s > until_s or self._closed:
             connection.discard()
         elif not self._waiters or not self._hand_over(connection):
-            connection.idle_since_s = now_s
+            connection.usable_until_s = until_s
             self._idle[connection] = None
 
     def gone(self, connection: Connection) -> None:
@@ -200,10 +200,7 @@ class Pool:
         idle = self._idle
         while idle:
             connection, _ = idle.popitem()
-            if (
-                now_s - connection.idle_since_s <= self._limits.idle_pool_s
-                and now_s - connection.born_s <= self._limits.max_age_s
-            ):
+            if now_s <= connection.usable_until_s:
                 return connection
             connection.discard()
         return None
@@ -235,18 +232,20 @@ class Pool:
 
     async def _dial(self, until_s: float) -> Connection:
         """Open a connection in a slot that the caller holds."""
-        assert self._loop is not None
-        began_s = self._loop.time()
+        loop = self._loop
+        assert loop is not None
+        began_s = loop.time()
         try:
-            connection = await self._dialer.dial(lambda: Connection(self, self._limits), until_s)
+            connection = await self._dialer.dial(lambda: Connection(self, self._limits, loop), until_s)
             if self._closed or connection.closed:
                 connection.discard()
                 raise TransportError("closed" if self._closed else "connect", reached=False)
         except BaseException:
             self._free_slot()
             raise
-        connection.born_s = self._loop.time()
-        self.dial_s = connection.born_s - began_s
+        now_s = loop.time()
+        connection.expires_s = now_s + self._limits.max_age_s
+        self.dial_s = now_s - began_s
         self._live.add(connection)
         self._sockets.add(connection)
         return connection
@@ -296,7 +295,7 @@ class Pool:
         """Check every exchange under way and drop connections unused for too long.
 
         Runs every quarter of a second while anything is under way; afterwards once when the pool's oldest unused
-        connection has reached its age.
+        connection has reached its time.
         """
         now_s = loop.time()
         self._timer = None
@@ -305,11 +304,11 @@ class Pool:
             if connection.exchange is not None:
                 self._sweeping = True
                 connection.check(now_s)
-        oldest_s = now_s
+        until_s = now_s
         while self._idle:
             connection = next(iter(self._idle))
-            oldest_s = connection.idle_since_s
-            if now_s - oldest_s < self._limits.idle_pool_s:
+            until_s = connection.usable_until_s
+            if now_s < until_s:
                 break
             connection.discard()
         if self._closed:
@@ -317,4 +316,4 @@ class Pool:
         if self._sweeping:
             self._timer = loop.call_later(SWEEP_S, self._sweep, loop)
         elif self._idle:
-            self._timer = loop.call_later(max(oldest_s + self._limits.idle_pool_s - now_s, SWEEP_S), self._sweep, loop)
+            self._timer = loop.call_later(max(until_s - now_s, SWEEP_S), self._sweep, loop)

@@ -65,9 +65,11 @@ def _deflate_wbits(data: bytes) -> int:
     return _ZLIB_WBITS if zlib_header else _RAW_WBITS
 
 
-def inflater_for(headers: list[tuple[bytes, bytes]]) -> Inflater | None:
-    """What undoes the answer's content coding; None for `identity`, TransportError("protocol") for others."""
-    codings = [value.strip().lower() for name, value in headers if name == b"content-encoding"]
+def inflater_for(codings: list[bytes]) -> Inflater | None:
+    """What undoes the answer's content coding, told by the values of its header in lower case.
+
+    None for `identity`, TransportError("protocol") for others that were not asked for.
+    """
     if codings in ([b"identity"], [b""]):
         return None
     if len(codings) != 1 or codings[0] not in _CODINGS:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import Struct
+
 from mira.transport.errors import AnswerTooLargeError, TransportError
 from mira.transport.inflate import Inflater
 
@@ -24,58 +26,39 @@ class Flow(Protocol):
         """Close the connection at once."""
 
 
-class Response:
+class Response(Struct, eq=False):
     """An answer whose final head is in.
 
-    `headers` are in the upstream's order with lower-case names; where the body was compressed, it is handed out plain
-    and `content-encoding` and `content-length` are left out. Exactly one of `read` and `stream` may be called, once.
-    `feed`, `finish` and `fail` are for the connection.
+    Where the body was compressed, it is handed out plain and `content-encoding` and `content-length` are left out of
+    the head (see `mira.transport.answer_head` for its form). Exactly one of `read` and `stream` may be called, once.
+    `feed`, `feed_coded`, `finish`, `fail` and `detach` are for the connection.
     """
 
-    __slots__ = (
-        "_buffer_bytes",
-        "_by_name",
-        "_chunks",
-        "_error",
-        "_flow",
-        "_inflater",
-        "_limit_bytes",
-        "_on_data",
-        "_size",
-        "_taken",
-        "_waiter",
-        "headers",
-        "status",
-    )
+    _flow: Flow | None
+    status: int
+    _lines: bytes
+    _lower: bytes
+    _inflater: Inflater | None
+    #: what may be held of the body: of one that nobody reads yet, then of the whole
+    _most_bytes: int
+    _chunks: list[bytes] = []
+    _size: int = 0
+    _taken: bool = False
+    _on_data: Callable[[bytes], None] | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _error: Exception | None = None
 
-    def __init__(
-        self,
-        flow: Flow,
-        status: int,
-        headers: list[tuple[bytes, bytes]],
-        by_name: dict[bytes, bytes],
-        inflater: Inflater | None,
-        *,
-        buffer_bytes: int,
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self._by_name = by_name
-        self._flow: Flow | None = flow
-        self._inflater = inflater
-        self._buffer_bytes = buffer_bytes
-        self._limit_bytes = 0
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._taken = False
-        self._on_data: Callable[[bytes], None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: Exception | None = None
+    def __repr__(self) -> str:
+        """The status alone: head and body may hold what belongs in no log."""
+        return f"Response({self.status})"
 
     def header(self, name: bytes) -> str | None:
         """The value of a header by its lower-case name; the last one where it came more than once."""
-        value = self._by_name.get(name)
-        return None if value is None else value.decode("latin-1")
+        at = self._lower.rfind(b"\r\n%b:" % name)
+        if at < 0:
+            return None
+        at += len(name) + 3
+        return self._lines[at : self._lines.find(b"\r\n", at)].strip().decode("latin-1")
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body; does not suspend if it is all here already.
@@ -84,26 +67,10 @@ class Response:
         it is cut. A cancelled read closes the connection.
         """
         self._take()
-        if self._error is None and self._size > limit_bytes:
-            self._error = AnswerTooLargeError(limit_bytes)
-            self._let_go()
-        if self._error is None and self._flow is not None:
-            self._limit_bytes = limit_bytes
-            self._waiter = asyncio.get_running_loop().create_future()
-            self._flow.resume()
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                self.close()
-                raise
-            except Exception:
-                # This answer and the error's traceback hold each other: the collector may be long in coming.
-                self._chunks.clear()
-                raise
+        if self._flow is not None or self._error is not None or self._size > limit_bytes:
+            await self._rest(limit_bytes)
         chunks, self._chunks = self._chunks, []
-        if self._error is not None:
-            raise self._error
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return b"".join(chunks)
 
     def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
         """Hand the body to `on_data` as it arrives, once per read of the socket and synchronously.
@@ -116,7 +83,7 @@ class Response:
         done = self._waiter = asyncio.get_running_loop().create_future()
         self._on_data = on_data
         if self._flow is not None:
-            self._flow.deliver_to(on_data if self._inflater is None else self.feed)
+            self._flow.deliver_to(on_data if self._inflater is None else self.feed_coded)
             self._flow.resume()
         if self._chunks:
             data = b"".join(self._chunks)
@@ -153,20 +120,24 @@ class Response:
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body from the connection; may raise, and the connection fails the answer then."""
-        if self._inflater is not None:
-            data = self._inflater.feed(data)
-            if not data:
-                return
-        if self._on_data is not None:
-            self._on_data(data)
-            return
         self._chunks.append(data)
         self._size += len(data)
-        if self._taken:
-            if self._size > self._limit_bytes:
-                raise AnswerTooLargeError(self._limit_bytes)
-        elif self._size > self._buffer_bytes and self._flow is not None:
-            self._flow.pause()
+        if self._size > self._most_bytes:
+            if self._taken:
+                raise AnswerTooLargeError(self._most_bytes)
+            if self._flow is not None:
+                self._flow.pause()
+
+    def feed_coded(self, data: bytes) -> None:
+        """`feed` for a body that is to be inflated."""
+        assert self._inflater is not None
+        plain = self._inflater.feed(data)
+        if not plain:
+            return
+        if self._on_data is not None:
+            self._on_data(plain)
+        else:
+            self.feed(plain)
 
     def finish(self) -> None:
         """The connection has seen the clean end of the body."""
@@ -189,6 +160,28 @@ class Response:
     def detach(self) -> None:
         """The connection is closed already."""
         self._flow = None
+
+    async def _rest(self, limit_bytes: int) -> None:
+        """Wait for what is not here yet of a body that is read; raises what went wrong with it."""
+        if self._error is None and self._size > limit_bytes:
+            self._error = AnswerTooLargeError(limit_bytes)
+            self._let_go()
+        if self._error is None and self._flow is not None:
+            self._most_bytes = limit_bytes
+            self._waiter = asyncio.get_running_loop().create_future()
+            self._flow.resume()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.close()
+                raise
+            except Exception:
+                # This answer and the error's traceback hold each other: the collector may be long in coming.
+                self._chunks.clear()
+                raise
+        if self._error is not None:
+            self._chunks.clear()
+            raise self._error
 
     def _take(self) -> None:
         if self._taken:

@@ -1,5 +1,6 @@
 """The TLS settings towards upstreams: verified against the system's trust store, HTTP/1.1 only."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -26,3 +27,19 @@ def system_tls() -> ssl.SSLContext:
         if bundle is not None:
             context.load_verify_locations(bundle)
     return context
+
+
+def is_closed_by_peer(transport: asyncio.BaseTransport) -> bool:
+    """Whether the end of file on a transport is the peer's own word: under TLS anybody on the way can cut it.
+
+    The event loops do not tell the two apart, but the TLS object knows whether it has seen the closing alert.
+    """
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

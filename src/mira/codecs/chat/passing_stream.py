@@ -7,6 +7,7 @@ told what Mira charges only when the charge is durable.
 """
 
 import contextlib
+import re
 from typing import Any
 
 import msgspec
@@ -18,16 +19,33 @@ from mira.codecs.chat.usage import read_usage, usage_body
 from mira.codecs.codec import Context, Tally
 from mira.codecs.lenient import loose
 from mira.codecs.sse import DONE, Frames, data_frame, read
-from mira.core.octets import BRACKET, CR, LF, QUOTE
+from mira.core.octets import CR
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
 #: Forwarded bytes are kept as they are up to here, then reduced to the text they say.
 TALLY_BYTES = 64 * 1024
 
+#: What can stand between the quotes of a JSON string and ends neither it nor the line.
+_TEXT = re.compile(rb'[^"\\\r\n]*+(?:\\[^\r\n][^"\\\r\n]*+)*+')
+_CONTENT = re.compile(rb'content": ?"')
+#: OpenAI pads its frames with noise that differs each time.
+_NOISE = re.compile(rb'"obfuscation": ?"')
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
-_SAID = ("content", "reasoning_content", "reasoning", "reasoning_details", "refusal", "tool_calls", "function_call")
-_ALSO_SAID = ("audio", "images", "annotations")
+_SAID = frozenset(
+    (
+        "content",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+        "refusal",
+        "tool_calls",
+        "function_call",
+        "audio",
+        "images",
+        "annotations",
+    )
+)
 _HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
@@ -63,8 +81,9 @@ class PassedStream:
     """One streamed answer from a Chat Completions node to a Chat Completions client."""
 
     __slots__ = (
-        "_after", "_before", "_context", "_finished", "_frames", "_head", "_kept", "_kept_bytes", "_lessons", "_open",
-        "_renames", "_seen", "_tally", "_texts", "_usage_raw", "answer_id", "ended", "failed", "has_content", "usage",
+        "_after", "_after_bytes", "_before", "_before_bytes", "_context", "_finished", "_frames", "_head", "_kept",
+        "_kept_bytes", "_lessons", "_middle", "_open", "_renames", "_seen", "_straight", "_tally", "_texts",
+        "_usage_raw", "answer_id", "ended", "failed", "has_content", "usage",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -78,8 +97,11 @@ class PassedStream:
         self._usage_raw: Raw | None = None
         #: whether frames may go through without being decoded
         self._open = False
-        #: the bytes around the text of an ordinary frame, learned from the first few
-        self._before, self._after = b"", b""
+        #: whether so, the next byte begins a frame, and it is known what an ordinary frame looks like
+        self._straight = False
+        #: the bytes around the text of an ordinary frame, learned from the first few; `_middle` ends where noise begins
+        self._before, self._middle, self._after = b"", b"", b""
+        self._before_bytes = self._after_bytes = 0
         self._lessons = 4
         #: for the tally, read when somebody asks: frames as forwarded, texts in JSON's escapes
         self._kept: list[bytes] = []
@@ -94,19 +116,21 @@ class PassedStream:
 
     def feed(self, data: bytes) -> bytes:
         """The node's bytes as the client gets them; whole frames only."""
-        if self._open and self._frames.idle and self._is_delta(data):
-            return data
-        if self._is_over():
-            return b""
-        try:
-            frames = self._frames.feed(data)
-        except MiraError as error:
-            self._fail(error)
-            return b""
-        return b"".join([self._take(frame) for frame in frames])
+        if self._straight and data.startswith(self._before) and data.endswith(self._after):
+            # Nothing in such a text ends the string or the frame, so all the rest of these bytes is known.
+            said = _TEXT.fullmatch(data, self._before_bytes, len(data) - self._after_bytes)
+            if said is None and self._middle:
+                said = self._before_noise(data)
+            if said is not None:
+                self._texts.append(said[0])
+                return data
+        out = self._feed(data)
+        self._straight = self._open and self._before_bytes > 0 and self._frames.idle
+        return out
 
     def close(self) -> bytes:
         """The node closed: a stream that said how it finished is complete, any other was cut."""
+        self._straight = False
         out = b""
         if not self._is_over() and (frame := self._frames.close()):
             message = read(frame)
@@ -147,6 +171,23 @@ class PassedStream:
         """The error frame; no `[DONE]` follows."""
         return data_frame(render_error(error, self._context.request_id))
 
+    def _feed(self, data: bytes) -> bytes:
+        if self._open and self._frames.idle and self._is_delta(data):
+            return data
+        if self._is_over():
+            return b""
+        try:
+            frames = self._frames.feed(data)
+        except MiraError as error:
+            self._fail(error)
+            return b""
+        return b"".join([self._take(frame) for frame in frames])
+
+    def _before_noise(self, data: bytes) -> re.Match[bytes] | None:
+        """The text of an ordinary frame in which another string differs each time."""
+        text, found, noise = data[self._before_bytes : -self._after_bytes].partition(self._middle)
+        return _TEXT.fullmatch(text) if found and _TEXT.fullmatch(noise) else None
+
     def _is_over(self) -> bool:
         return self.ended or self.failed is not None
 
@@ -156,18 +197,13 @@ class PassedStream:
 
     def _is_delta(self, data: bytes) -> bool:
         """Whether these bytes are deltas to forward as they are; if so, they are counted."""
-        before, after = self._before, self._after
-        if before and data.startswith(before) and data.endswith(after):
-            said = data[len(before) : -len(after)]
-            # Nothing here ends the string or the frame, so all the rest is known.
-            if not (QUOTE in said or LF in said or CR in said or BRACKET in said or said.endswith(b"\\")):
-                self._texts.append(said)
-                return True
         if not _is_plain(data):
             return False
         if self._lessons:
             self._lessons -= 1
-            self._before, self._after = _shape(data)
+            if shape := _shape(data):
+                self._before, self._middle, self._after = shape
+                self._before_bytes, self._after_bytes = len(self._before), len(self._after)
         self._kept.append(data)
         self._kept_bytes += len(data)
         if self._kept_bytes >= TALLY_BYTES:
@@ -263,8 +299,10 @@ class PassedStream:
             self._finished.add(index)
             self.has_content = True
         delta = choice.get("delta")
-        if isinstance(delta, dict) and any(delta.get(name) for name in (*_SAID, *_ALSO_SAID)):
-            self.has_content = True
+        if isinstance(delta, dict):
+            for name, said in delta.items():
+                if said and name in _SAID:
+                    self.has_content = True
 
     def _end(self) -> None:
         if self._head is None:
@@ -296,15 +334,17 @@ class PassedStream:
         self._tally.text.append(said if isinstance(said, str) else whole.decode("utf-8", "replace"))
 
 
-def _shape(frame: bytes) -> tuple[bytes, bytes]:
-    """The bytes before and after the text of a delta; empty where the frame has no such form."""
-    start = frame.rfind(b'content":"') + 10
-    end = frame.find(b'"', start)
-    before, after = frame[:start], frame[end:]
+def _shape(frame: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """The bytes before the text of a delta, up to its noise if it has any, and behind all; None for another form."""
+    texts = list(_CONTENT.finditer(frame))
+    if not texts or b"\\" in frame or frame.count(b"\n") != 2 or not frame.startswith(b"data: "):
+        return None
+    start = texts[-1].end()
+    before, middle, after = frame[:start], b"", frame[frame.find(b'"', start) :]
+    if noise := _NOISE.search(after):
+        middle, after = after[: noise.end()], after[after.find(b'"', noise.end()) :]
     # What stands around the text must be a frame of its own, whatever the text.
-    if start < 10 or end < 0 or b"\\" in frame or frame.count(b"\n") != 2 or not before.startswith(b"data: "):
-        return b"", b""
-    return (before, after) if loose(before[6:] + after) is not None else (b"", b"")
+    return (before, middle, after) if loose(before[6:] + middle + after) is not None else None
 
 
 def _one_by_one(kept: bytes) -> list[_Chunk]:

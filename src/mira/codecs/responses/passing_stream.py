@@ -99,7 +99,7 @@ class PassedStream:
 
     def feed(self, data: bytes) -> bytes:
         """The node's bytes as the client gets them; whole frames only."""
-        if self._is_over():
+        if self.ended or self.failed is not None:
             return b""
         if self._open and self._frames.idle and _is_plain(data):
             return self._forward(data)
@@ -150,7 +150,7 @@ class PassedStream:
     def _forward(self, data: bytes) -> bytes:
         """Plain frames go on, and are kept for the tally where they may say something."""
         self._last = data
-        if b".delta\n" in data:
+        if data.find(b".delta\n") >= 0:
             self._kept.append(data)
             self._kept_bytes += len(data)
             if self._kept_bytes >= TALLY_BYTES:
