@@ -12,6 +12,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains; what is left then (out of time, or told to hurry) is cancelled and may still write its bills."""
+        listening = [each.dup() for each in sockets or ()]
         for server in self.servers:
             server.close()
+        await self._take_in(listening)
         if self.server_state.connections and not self.force_exit:
             await asyncio.sleep(LAST_REQUESTS_S)
         await super().shutdown(sockets)
@@ -117,6 +120,20 @@ class Server(uvicorn.Server):
                 task.cancel()
         if left:
             await asyncio.wait(left, timeout=FAREWELL_S)
+
+    async def _take_in(self, listening: list[socket.socket]) -> None:
+        """Takes whoever has connected and was not accepted yet: the end of the listening would reset them."""
+        connected: list[socket.socket] = []
+        for each in listening:
+            with each, contextlib.suppress(OSError):  # BlockingIOError once nobody waits
+                while True:
+                    connected.append(each.accept()[0])
+        loop = asyncio.get_running_loop()
+        protocol = partial(WireProtocol, self._listening, self.server_state, self.lifespan.state)
+        for connection in connected:
+            connection.setblocking(False)
+            with contextlib.suppress(OSError):  # one that has left already
+                await loop.connect_accepted_socket(protocol, connection)
 
     def _terminate(self) -> None:
         if not self._listening.draining:
