@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import psycopg
+
 from mira.core.ledger import Claim, Reserve
 from mira.core.limits import Limits, member_cap
 from mira.errors import Kind, MiraError
@@ -58,6 +60,21 @@ async def test_an_idempotency_key_is_claimed_by_one(new_postgres_url: Callable[[
     )
     assert sum(not isinstance(one, Exception) for one in told) == 5
     assert {one.kind for one in told if isinstance(one, MiraError)} == {Kind.CONFLICT}
+    await end(pair)
+
+
+async def test_a_hold_waits_for_nobody_who_has_the_operators_accounts(new_postgres_url: Callable[[], str]) -> None:
+    """They change with every settlement of any workspace, so a batch that settles nothing leaves them alone."""
+    url = new_postgres_url()
+    pair = await both(url)
+    await pair[0][1].top_up("w", 1000, "start")
+    with psycopg.connect(url) as other:
+        other.execute("SELECT id FROM account WHERE NOT capped FOR UPDATE")
+        hold = await asyncio.wait_for(pair[0][1].reserve(wish("r")), 60)
+        await asyncio.wait_for(asyncio.shield(hold.durable), 60)
+        settling = asyncio.ensure_future(pair[0][1].settle("r", 1, None))
+        other.rollback()
+    assert await settling == 1
     await end(pair)
 
 
