@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from mira.core.blocks import Block
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts, for_attempt
 from mira.core.fleet import Balancer, Need, Offer, Route
 from mira.core.headroom import told_windows
-from mira.core.health import Block, Health
+from mira.core.health import Health
 from mira.core.pricing import PAR, Price
 from mira.core.retrying import MOST_SAVED, RetryBudget
 from mira.core.scoring import scores
