@@ -4,7 +4,7 @@ Everything wrong becomes a `MiraError` BAD_REQUEST that names the field as the c
 never an echo of what was sent.
 """
 
-from typing import Any
+from operator import attrgetter
 
 import msgspec
 
@@ -14,7 +14,10 @@ from mira.codecs.opening import opened
 from mira.codecs.refusals import missing, wrong
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
+_CONTENT = attrgetter("content")
 _TOOL_MODES = ("none", "auto", "required")
+#: What is looked at more closely; most requests have none of it.
+_OF_TOOLS = frozenset(("tools", "tool_choice", "response_format", "function_call", "functions"))
 
 _ONE_OF = {
     "role": "developer, system, user, assistant, tool or function",
@@ -25,26 +28,26 @@ _ONE_OF = {
 def open_request(body: bytes) -> Envelope:
     """Validates a body and opens it; MiraError BAD_REQUEST with `param` where it is wrong."""
     request, fields = opened(body, _REQUEST, _ONE_OF)
-    if request.tools or request.tool_choice or request.response_format or request.function_call:
+    uses_tools = False
+    if not _OF_TOOLS.isdisjoint(fields):
         _check_tools(request)
+        uses_tools = bool(request.tools or request.functions)
+    messages = request.messages
+    if wire.AssistantMessage in map(type, messages):
+        _check_calls(messages)
     media_parts = media_bytes = 0
-    for index, message in enumerate(request.messages):
-        if type(message) is wire.AssistantMessage and message.tool_calls:
-            _check_calls(index, message.tool_calls)
-        if type(message.content) is list:
-            parts, size = _media(message.content)
-            media_parts += parts
-            media_bytes += size
+    if list in map(type, map(_CONTENT, messages)):
+        media_parts, media_bytes = _media(messages)
     options = request.stream_options
     return Envelope(
         model=request.model,
         stream=request.stream is True,
         include_usage=options is not None and options.include_usage is True,
-        output_cap=output_cap(request),
+        output_cap=request.max_tokens if request.max_completion_tokens is None else output_cap(request),
         choices=request.n or 1,
         input_bytes=len(body) - media_bytes,
         media_parts=media_parts,
-        uses_tools=bool(request.tools or request.functions),
+        uses_tools=uses_tools,
         fields=fields,
         wire=request,
     )
@@ -58,20 +61,21 @@ def output_cap(request: wire.Request) -> int | None:
     return min(old, new)
 
 
-def _media(content: list[Any]) -> tuple[int, int]:
-    """How many parts of a message are media, and how many bytes of the body they take."""
+def _media(messages: list[wire.Message]) -> tuple[int, int]:
+    """How many parts of the messages are media, and how many bytes of the body they take."""
     parts = size = 0
-    for part in content:
-        match part:
-            case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
-                parts += 1
-                size += len(place.url) if place.url.startswith("data:") else 0
-            case wire.AudioPart():
-                parts += 1
-                size += len(part.input_audio.data)
-            case wire.FilePart():
-                parts += 1
-                size += len(part.file.file_data or "")
+    for message in messages:
+        for part in message.content if isinstance(message.content, list) else ():
+            match part:
+                case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
+                    parts += 1
+                    size += len(place.url) if place.url.startswith("data:") else 0
+                case wire.AudioPart():
+                    parts += 1
+                    size += len(part.input_audio.data)
+                case wire.FilePart():
+                    parts += 1
+                    size += len(part.file.file_data or "")
     return parts, size
 
 
@@ -108,7 +112,9 @@ def _check_choice(choice: wire.ToolChoice) -> None:
         wrong("tool_choice.allowed_tools.mode", "auto or required")
 
 
-def _check_calls(place: int, calls: list[wire.Call]) -> None:
-    for index, call in enumerate(calls):
-        if call.function is None and call.custom is None:
-            missing(f"messages[{place}].tool_calls[{index}].function")
+def _check_calls(messages: list[wire.Message]) -> None:
+    for place, message in enumerate(messages):
+        if isinstance(message, wire.AssistantMessage) and message.tool_calls:
+            for index, call in enumerate(message.tool_calls):
+                if call.function is None and call.custom is None:
+                    missing(f"messages[{place}].tool_calls[{index}].function")

@@ -1,5 +1,6 @@
 """Chat Completions on both sides, requests and whole answers: patched where Mira must, byte for byte otherwise."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,7 +14,10 @@ from mira.codecs.lenient import loose
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
-CAP_FIELDS = ("max_tokens", "max_completion_tokens")
+#: The two names of the output cap; a node is told one of them.
+_OTHER_CAP_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+#: What stands in every message that has signed or encrypted thinking in it.
+_SIGNED = re.compile(rb'"(?:reasoning_details|extra_content|signature|redacted_thinking)"')
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -21,28 +25,15 @@ _LIST = msgspec.json.Decoder(list[Raw])
 
 def pass_request(envelope: Envelope, target: Target) -> bytes:
     """The client's body for a node of the same protocol; what another provider signed or encrypted stays here."""
-    fields = dict(envelope.fields)
-    fields["model"] = Raw(msgspec.json.encode(target.model))
-    for name in CAP_FIELDS:
-        if name != target.cap_field:
-            fields.pop(name, None)
-    fields[target.cap_field] = Raw(b"%d" % target.output_cap)
+    fields: dict[str, Any] = {**envelope.fields, "model": target.model}
+    fields.pop(_OTHER_CAP_FIELD[target.cap_field], None)
+    fields[target.cap_field] = target.output_cap
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
-    said = bytes(fields["messages"])
-    if _may_be_signed(said):
-        fields["messages"] = _without_foreign(fields["messages"], dialect_of(target.dialect))
+    messages = fields["messages"]
+    if _SIGNED.search(messages):
+        fields["messages"] = _without_foreign(messages, dialect_of(target.dialect))
     return msgspec.json.encode(fields)
-
-
-def _may_be_signed(messages: bytes) -> bool:
-    """Whether there is anything in messages that signed or encrypted thinking has in it."""
-    return (
-        messages.find(b'"reasoning_details"') >= 0
-        or messages.find(b'"extra_content"') >= 0
-        or messages.find(b'"signature"') >= 0
-        or messages.find(b'"redacted_thinking"') >= 0
-    )
 
 
 def pass_answer(body: bytes, context: Context) -> "PassedAnswer":
