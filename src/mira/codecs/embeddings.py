@@ -83,7 +83,7 @@ class PassedEmbeddings:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -98,7 +98,7 @@ class PassedEmbeddings:
             told: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
             if cost_nanocredits is not None:
                 told["cost"] = cost_literal(cost_nanocredits)
-            fields["usage"] = Raw(msgspec.json.encode(told))
+            fields["usage"] = told
         elif cost_nanocredits is not None:
             fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
         if shown := shown_model(fields.get("model"), self._context):

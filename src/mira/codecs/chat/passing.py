@@ -8,9 +8,10 @@ from msgspec import Raw
 
 from mira.codecs.chat.dialects import Dialect, dialect_of
 from mira.codecs.chat.errors import parse_error_in_band
-from mira.codecs.chat.usage import cost_literal, read_usage, usage_body
+from mira.codecs.chat.usage import read_usage, usage_body
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.lenient import loose
+from mira.core.money import credits_text
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
@@ -19,6 +20,8 @@ _OTHER_CAP_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_token
 #: What stands in every message that has signed or encrypted thinking in it.
 _SIGNED = re.compile(rb'"(?:reasoning_details|extra_content|signature|redacted_thinking)"')
 _WITH_USAGE = Raw(b'{"include_usage":true}')
+#: What explains a node's own charge beside its `cost`.
+_EXPLAINED = frozenset(("cost_details", "is_byok"))
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 
@@ -58,7 +61,7 @@ class PassedAnswer:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -74,7 +77,7 @@ class PassedAnswer:
         """The body for the client."""
         fields = self._fields
         if self.usage is None:
-            fields["usage"] = Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
+            fields["usage"] = usage_body(usage, cost_nanocredits)
         elif cost_nanocredits is not None:
             fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
         if shown := shown_model(fields.get("model"), self._context):
@@ -82,16 +85,14 @@ class PassedAnswer:
         return msgspec.json.encode(fields)
 
 
-def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
+def with_cost(usage: Raw, cost_nanocredits: int) -> dict[str, Raw]:
     """A node's own usage with what Mira charges as its `cost`, and without what explained the node's own."""
-    raw = bytes(usage)
-    if raw.find(b"cost") < 0 < raw.find(b":") and raw.endswith(b"}"):
-        return Raw(b'%b,"cost":%b}' % (raw[:-1], bytes(cost_literal(cost_nanocredits))))
     told = _FIELDS.decode(usage)
-    for name in ("cost_details", "is_byok"):
-        told.pop(name, None)
-    told["cost"] = cost_literal(cost_nanocredits)
-    return Raw(msgspec.json.encode(told))
+    told["cost"] = Raw(credits_text(cost_nanocredits).encode())
+    if not _EXPLAINED.isdisjoint(told):
+        for name in _EXPLAINED:
+            told.pop(name, None)
+    return told
 
 
 def shown_model(model: Raw | None, context: Context) -> Raw | None:

@@ -33,6 +33,7 @@ class _Plain(Struct, forbid_unknown_fields=True):
 
 _PLAIN = msgspec.json.Decoder(_Plain)
 _NO_DETAILS = _Details()
+_NOTHING_MORE = (None, _NO_DETAILS)
 
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
@@ -43,10 +44,13 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
         return usage_of(loose(raw))
     except msgspec.DecodeError:
         return None
-    inputs = plain.prompt_tokens_details or _NO_DETAILS
-    outputs = plain.completion_tokens_details or _NO_DETAILS
-    prompt, cached = plain.prompt_tokens, inputs.cached_tokens
-    completion, reasoning = _completion(prompt, plain.completion_tokens, plain.total_tokens, outputs.reasoning_tokens)
+    prompt, completion = plain.prompt_tokens, plain.completion_tokens
+    inputs, outputs = plain.prompt_tokens_details, plain.completion_tokens_details
+    if inputs in _NOTHING_MORE and outputs in _NOTHING_MORE and plain.total_tokens == prompt + completion:
+        return Usage(input_tokens=prompt, output_tokens=completion)
+    inputs, outputs = inputs or _NO_DETAILS, outputs or _NO_DETAILS
+    cached = inputs.cached_tokens
+    completion, reasoning = _completion(prompt, completion, plain.total_tokens, outputs.reasoning_tokens)
     fresh = prompt - cached if cached < prompt else 0
     said = completion - reasoning if reasoning < completion else 0
     audio_in, audio_out = inputs.audio_tokens, outputs.audio_tokens

@@ -59,7 +59,7 @@ class PassedAnswer:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -83,10 +83,10 @@ class PassedAnswer:
         return msgspec.json.encode(fields)
 
 
-def told_usage(own: Raw | None, usage: Usage, cost_nanocredits: int | None) -> Raw:
+def told_usage(own: Raw | None, usage: Usage, cost_nanocredits: int | None) -> Raw | dict[str, Any]:
     """A node's own usage with what Mira charges as its `cost`; Mira's where the node told none."""
     if own is None:
-        return Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
+        return usage_body(usage, cost_nanocredits)
     return own if cost_nanocredits is None else with_cost(own, cost_nanocredits)
 
 

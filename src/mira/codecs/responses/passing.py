@@ -1,5 +1,7 @@
 """Responses on both sides, requests and whole answers: patched where Mira must, byte for byte otherwise."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -58,10 +60,10 @@ class PassedAnswer:
         return msgspec.json.encode(self._fields)
 
 
-def settle(response: dict[str, Raw], context: Context, missing: Usage | None, cost_nanocredits: int | None) -> None:
+def settle(response: dict[str, Any], context: Context, missing: Usage | None, cost_nanocredits: int | None) -> None:
     """Writes into a response object what Mira charges, the usage where it is `missing`, and the model to show."""
     if missing is not None:
-        response["usage"] = Raw(msgspec.json.encode(usage_body(missing, cost_nanocredits)))
+        response["usage"] = usage_body(missing, cost_nanocredits)
     elif cost_nanocredits is not None:
         response["usage"] = with_cost(response["usage"], cost_nanocredits)
     if shown := shown_model(response.get("model"), context):
