@@ -206,28 +206,6 @@ class Health(Struct, eq=False):
                 found[name] = hinted(lane.hint, now_s)
         return found
 
-    def count_good(self, now_s: float) -> None:
-        """Counts an answer that is complete."""
-        outcomes = self.outcomes
-        if now_s >= outcomes.until_s:
-            outcomes.turn(now_s)
-        outcomes.good += 1
-        self.heard = True
-        self.faults = 0
-        if self.errors:
-            self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT)
-            self.errors_s = now_s
-
-    def count_bad(self, now_s: float, *, overtaken: bool) -> None:
-        """Counts a fault of the node's own; one that was `overtaken` is none of those in a row."""
-        outcomes = self.outcomes
-        if now_s >= outcomes.until_s:
-            outcomes.turn(now_s)
-        outcomes.bad += 1
-        self.faults += not overtaken
-        self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT) + ERROR_WEIGHT
-        self.errors_s = now_s
-
 
 class Attempt(Struct, eq=False):
     """One call at one node: what it tells of the node is told here. `spent_nanocredits` is what it cost there."""
@@ -262,7 +240,16 @@ class Attempt(Struct, eq=False):
     def succeeded(self, now_s: float) -> None:
         """The answer is complete."""
         self.content(now_s)
-        self.health.count_good(now_s)
+        health = self.health
+        outcomes = health.outcomes
+        if now_s >= outcomes.until_s:
+            outcomes.turn(now_s)
+        outcomes.good += 1
+        health.heard = True
+        health.faults = 0
+        if health.errors:
+            health.errors = health.errors_now(now_s) * (1 - ERROR_WEIGHT)
+            health.errors_s = now_s
 
     def failed(self, trouble: Trouble, reason: str, now_s: float, jitter: float, told_s: float | None = None) -> None:
         """The attempt failed; `told_s` is how long the node wants to be left alone, `jitter` a random number 0 to 1."""
@@ -352,7 +339,13 @@ class Attempt(Struct, eq=False):
         overtaken = not self.proved and self.started_s < health.proved_s - OVERTAKEN_S
         if self._is_past() and (block is None or block.trial is not self):
             return
-        health.count_bad(now_s, overtaken=overtaken)
+        outcomes = health.outcomes
+        if now_s >= outcomes.until_s:
+            outcomes.turn(now_s)
+        outcomes.bad += 1
+        health.faults += not overtaken
+        health.errors = health.errors_now(now_s) * (1 - ERROR_WEIGHT) + ERROR_WEIGHT
+        health.errors_s = now_s
         if told_s is not None:
             self._limit(reason, now_s, jitter, told_s)
         if block is not None:

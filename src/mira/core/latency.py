@@ -31,7 +31,7 @@ class Latency(Struct, eq=False):
         """First content came after `took_s`."""
         took_s = max(took_s, 1e-6)
         if self.mean_s:
-            old = _KEPT ** (1 + max(now_s - self.sampled_s, 0.0) / AGED_S)
+            old = _KEPT ** (1 + (now_s - self.sampled_s) / AGED_S)
             took_s = self.mean_s * old + took_s * (1 - old)
         self.mean_s, self.sampled_s = took_s, now_s
 
