@@ -1,7 +1,7 @@
 """Usage between Chat Completions, whose counts contain each other, and Mira's disjoint classes."""
 
 from decimal import ROUND_CEILING, Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -10,29 +10,31 @@ from mira.codecs.lenient import loose
 from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, credits_text
 from mira.core.usage import Usage
 
-_Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
 
 
-class _Details(Struct, forbid_unknown_fields=True):
-    cached_tokens: _Count = 0
-    audio_tokens: _Count = 0
-    reasoning_tokens: _Count = 0
-    accepted_prediction_tokens: _Count = 0
-    rejected_prediction_tokens: _Count = 0
+class Details(Struct, forbid_unknown_fields=True):
+    """Parts of a count."""
+
+    cached_tokens: Count = 0
+    audio_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    accepted_prediction_tokens: Count = 0
+    rejected_prediction_tokens: Count = 0
 
 
-class _Plain(Struct, forbid_unknown_fields=True):
+class Plain(Struct, forbid_unknown_fields=True):
     """A usage as OpenAI and most others tell it: nothing in it needs a second look."""
 
-    prompt_tokens: _Count
-    completion_tokens: _Count
-    total_tokens: _Count
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
 
 
-_PLAIN = msgspec.json.Decoder(_Plain)
-_NO_DETAILS = _Details()
+_PLAIN = msgspec.json.Decoder(Plain)
+_NO_DETAILS = Details()
 _NOTHING_MORE = (None, _NO_DETAILS)
 
 
@@ -40,10 +42,13 @@ def read_usage(raw: Raw | bytes) -> Usage | None:
     """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0."""
     try:
         plain = _PLAIN.decode(raw)
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return usage_of(loose(raw))
-    except msgspec.DecodeError:
-        return None
+    return usage_in(plain)
+
+
+def usage_in(plain: Plain) -> Usage:
+    """The usage where nothing in it needs a second look: the same as `usage_of` makes of it."""
     prompt, completion = plain.prompt_tokens, plain.completion_tokens
     inputs, outputs = plain.prompt_tokens_details, plain.completion_tokens_details
     if inputs in _NOTHING_MORE and outputs in _NOTHING_MORE and plain.total_tokens == prompt + completion:

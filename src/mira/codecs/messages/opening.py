@@ -5,6 +5,7 @@ never an echo of what was sent. Any `anthropic-version` is served; what Mira doe
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -19,7 +20,10 @@ CHOICES = ("auto", "any", "tool", "none")
 THINKING = ("enabled", "adaptive", "disabled", "between_tools")
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_ROLES = ("user", "assistant", "system")
+_CONTENT, _ROLE = attrgetter("content"), attrgetter("role")
+_ROLES = frozenset(("user", "assistant", "system"))
+#: What is looked at more closely beside the messages.
+_SETTINGS = frozenset(("tools", "tool_choice", "thinking", "output_config"))
 #: Blocks that stand with one role only.
 _ROLE_OF = {
     "thinking": "assistant",
@@ -57,20 +61,17 @@ def open_count(body: bytes) -> Envelope:
 
 
 def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Envelope:
-    _check_settings(request)
-    media_parts = media_bytes = 0
+    if not _SETTINGS.isdisjoint(fields):
+        _check_settings(request)
     if isinstance(request.system, list):
         for index, block in enumerate(request.system):
             if block.type != "text":
                 wrong(f"system[{index}].type", "text")
             _check_block(block, f"system[{index}]", "system")
-    for index, message in enumerate(request.messages):
-        if message.role not in _ROLES:
-            wrong(f"messages[{index}].role", "user, assistant or system")
-        if isinstance(message.content, list):
-            parts, size = _check_blocks(message.content, f"messages[{index}].content", message.role)
-            media_parts += parts
-            media_bytes += size
+    media_parts = media_bytes = 0
+    messages = request.messages
+    if list in map(type, map(_CONTENT, messages)) or not _ROLES.issuperset(map(_ROLE, messages)):
+        media_parts, media_bytes = _check_messages(messages)
     return Envelope(
         model=request.model,
         stream=request.stream is True,
@@ -83,6 +84,19 @@ def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Env
         fields=fields,
         wire=request,
     )
+
+
+def _check_messages(messages: Sequence[wire.Message]) -> tuple[int, int]:
+    """Checks what is more than a text; how many parts are media, and how many bytes of the body those take."""
+    media_parts = media_bytes = 0
+    for index, message in enumerate(messages):
+        if message.role not in _ROLES:
+            wrong(f"messages[{index}].role", "user, assistant or system")
+        if isinstance(message.content, list):
+            parts, size = _check_blocks(message.content, f"messages[{index}].content", message.role)
+            media_parts += parts
+            media_bytes += size
+    return media_parts, media_bytes
 
 
 def _check_blocks(blocks: Sequence[wire.Block], param: str, role: str) -> tuple[int, int]:

@@ -27,14 +27,14 @@ def pass_request(envelope: Envelope, target: Target) -> bytes:
     Beside the model and the cap, two things change, and only where they must: thinking that other providers gave and
     Mira carried is left out, and a budget of thinking that the cap no longer holds is lowered.
     """
-    fields = dict(envelope.fields)
-    fields["model"] = Raw(msgspec.json.encode(target.model))
     # 0 warms the cache: there is no output to cap.
     cap = target.output_cap if envelope.output_cap != 0 else 0
-    fields["max_tokens"] = Raw(b"%d" % cap)
-    if _CARRIED in bytes(fields["messages"]):
-        fields["messages"] = _without_carried(fields["messages"])
-    _fit_budget(fields, envelope, cap)
+    fields: dict[str, Any] = {**envelope.fields, "model": target.model, "max_tokens": cap}
+    messages = fields["messages"]
+    if bytes(messages).find(_CARRIED) >= 0:
+        fields["messages"] = _without_carried(messages)
+    if envelope.wire.thinking is not None:
+        _fit_budget(fields, envelope, cap)
     return msgspec.json.encode(fields)
 
 
@@ -121,10 +121,10 @@ def _is_carried(block: Raw) -> bool:
     return name is not None and str(told.get(name)).startswith(PREFIX)
 
 
-def _fit_budget(fields: dict[str, Raw], envelope: Envelope, cap: int) -> None:
-    thinking: wire.Thinking | None = envelope.wire.thinking
+def _fit_budget(fields: dict[str, Any], envelope: Envelope, cap: int) -> None:
+    thinking: wire.Thinking = envelope.wire.thinking
     asked = envelope.output_cap
-    if thinking is None or thinking.budget_tokens is None or asked is None:
+    if thinking.budget_tokens is None or asked is None:
         return
     # Above its own cap, a client means thinking between tools, which no cap bounds.
     if thinking.type != "enabled" or not cap <= thinking.budget_tokens < asked:

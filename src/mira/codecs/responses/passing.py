@@ -22,9 +22,8 @@ from mira.errors import MiraError
 def pass_request(envelope: Envelope, target: Target) -> bytes:
     """The client's body for a node of the same protocol; what Mira packed for other providers stays here."""
     refuse_unresolved(envelope)
-    fields = dict(envelope.fields)
-    fields["model"] = Raw(msgspec.json.encode(target.model))
-    fields["max_output_tokens"] = Raw(b"%d" % max(target.output_cap, MIN_OUTPUT_CAP))
+    cap = max(target.output_cap, MIN_OUTPUT_CAP)
+    fields: dict[str, Any] = {**envelope.fields, "model": target.model, "max_output_tokens": cap}
     if not dialect_of(target.dialect).carries:
         without(fields, envelope.wire, _is_packed)
     return msgspec.json.encode(fields)
