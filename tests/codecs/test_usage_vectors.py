@@ -240,14 +240,23 @@ def openai_usages(draw: st.DrawFn, inputs: str, outputs: str) -> dict[str, Any]:
     return told | draw(st.just({}) | some({"cost": st.just(0.5), "prompt_cache_hit_tokens": COUNTS}))
 
 
-ANTHROPIC_USAGES = some(
-    {
-        **{f"{name}_tokens": COUNTS for name in ("input", "output", "cache_creation_input", "cache_read_input")},
-        "cache_creation": parts("ephemeral_5m_input", "ephemeral_1h_input"),
-        "service_tier": st.sampled_from(["standard", None, 7]),
-        "server_tool_use": st.none() | some({"web_search_requests": COUNTS}),
-    }
-)
+@st.composite
+def anthropic_usages(draw: st.DrawFn) -> dict[str, Any]:
+    """Usages of Messages, likewise."""
+    names = [f"{name}_tokens" for name in ("input", "output", "cache_creation_input", "cache_read_input")]
+    by_ttl = {f"ephemeral_{ttl}_input_tokens": st.integers(0, 50) for ttl in ("5m", "1h")}
+    told = {name: draw(st.integers(0, 100)) for name in names}
+    told |= draw(some({"cache_creation": some(by_ttl), "cache_creation_input_tokens": st.just(0)}))
+    told |= draw(some({"service_tier": st.sampled_from(["standard", None]), "server_tool_use": st.none()}))
+    odd = some(
+        {
+            **dict.fromkeys(names, COUNTS),
+            "cache_creation": parts("ephemeral_5m_input", "ephemeral_1h_input"),
+            "service_tier": st.just(7),
+            "server_tool_use": some({"web_search_requests": COUNTS}),
+        }
+    )
+    return told | draw(st.just({}) | odd)
 
 
 @given(openai_usages("prompt", "completion"))
@@ -262,7 +271,7 @@ def test_a_plain_usage_of_responses_is_read_as_any_other(told: dict[str, Any]) -
     assert responses_usage.read_usage(raw) == responses_usage.usage_of(loose(raw))
 
 
-@given(ANTHROPIC_USAGES)
+@given(anthropic_usages())
 def test_a_plain_usage_of_messages_is_read_as_any_other(told: dict[str, Any]) -> None:
     raw = msgspec.json.encode(told)
     assert messages_usage.read_usage(raw) == messages_usage.usage_of(loose(raw))
