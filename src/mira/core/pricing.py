@@ -4,10 +4,8 @@ All arithmetic is on integers. An amount is rounded up to a nano-credit once, at
 counts say, an amount is never negative and never above what the ledger can hold.
 """
 
-from operator import mul
-
 from msgspec import Struct
-from msgspec.structs import astuple, force_setattr
+from msgspec.structs import astuple
 
 from mira.core.money import MAX_NANOCREDITS, PICO_PER_NANO, exact_ratio
 from mira.core.usage import Usage
@@ -25,8 +23,6 @@ class Price(Struct, frozen=True, kw_only=True):
 
     `tiers` are long-context prices in ascending order: the last one whose threshold the whole prompt exceeds replaces
     this price for every token of the call. ValueError where a price is negative or the tiers are out of order.
-
-    `rates` follows from the others: what one of each count of a `Usage` costs, in their order.
     """
 
     input_picocredits: int
@@ -48,7 +44,6 @@ class Price(Struct, frozen=True, kw_only=True):
     source: str = "operator"
     tiers: tuple["Tier", ...] = ()
     variants: tuple["Variant", ...] = ()
-    rates: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for field in PRICE_FIELDS:
@@ -60,11 +55,6 @@ class Price(Struct, frozen=True, kw_only=True):
         thresholds = [tier.above_prompt_tokens for tier in self.tiers]
         if any(tier.price.tiers for tier in self.tiers) or thresholds != sorted({0, *thresholds} - {0}):
             raise ValueError("tiers must have ascending thresholds above 0 and no tiers of their own")
-        force_setattr(self, "rates", tuple(self._rate(names) for names in _RATES.values()))
-
-    def _rate(self, names: tuple[str, ...]) -> int:
-        told: list[int | None] = [getattr(self, f"{name}_picocredits") for name in names]
-        return next((amount for amount in told if amount is not None), 0)
 
     @property
     def is_zero(self) -> bool:
@@ -108,28 +98,8 @@ class Bill(Struct, frozen=True, gc=False):
 Markup = tuple[int, int]
 
 PRICE_FIELDS = tuple(name for name in Price.__struct_fields__ if name.endswith("_picocredits"))
-#: By which price one of each count is charged: the first of these that there is, else nothing. Milliseconds are not
-#: among them, for a part of a second costs its part, rounded up.
-_RATES: dict[str, tuple[str, ...]] = {
-    "input_tokens": ("input",),
-    "cache_read_tokens": ("cache_read", "input"),
-    "cache_write_5m_tokens": ("cache_write_5m", "input"),
-    "cache_write_1h_tokens": ("cache_write_1h", "cache_write_5m", "input"),
-    "output_tokens": ("output",),
-    "reasoning_tokens": ("reasoning", "output"),
-    "audio_input_tokens": ("audio_input", "input"),
-    "audio_output_tokens": ("audio_output", "output"),
-    "image_input_tokens": ("image_input", "input"),
-    "image_output_tokens": ("image_output", "output"),
-    "web_searches": ("web_search",),
-    "images": ("image",),
-    "media_ms": (),
-    "characters": ("character",),
-    "pages": ("page",),
-}
-#: Where they stand in a usage: first, and in this order.
-_COUNTS = slice(len(_RATES))
-assert Usage.__struct_fields__[_COUNTS] == tuple(_RATES)
+#: Where a usage has the counts of which most calls have nothing.
+_RARE = slice(Usage.__struct_fields__.index("audio_input_tokens"), Usage.__struct_fields__.index("pages") + 1)
 FREE = Price(input_picocredits=0, output_picocredits=0, free=True)
 PAR: Markup = (1, 1)
 
@@ -268,14 +238,54 @@ def _cost_picocredits(usage: Usage, price: Price) -> int:
     if price.free:
         return 0
     if price.tiers:
-        price = reached(price, usage.prompt_tokens)
-    counts = astuple(usage)[_COUNTS]
-    if min(counts) < 0:
-        counts = tuple([max(count, 0) for count in counts])
-    cost: int = sum(map(mul, counts, price.rates))
+        price = _prices(price, usage.prompt_tokens)[-1]
+    fresh, output = price.input_picocredits, price.output_picocredits
+    total = 0
+    # Most calls have two or three classes; a class that is absent costs one comparison.
+    if usage.input_tokens > 0:
+        total += usage.input_tokens * fresh
+    if usage.output_tokens > 0:
+        total += usage.output_tokens * output
+    if usage.cache_read_tokens > 0:
+        total += usage.cache_read_tokens * _or(price.cache_read_picocredits, fresh)
+    if usage.reasoning_tokens > 0:
+        total += usage.reasoning_tokens * _or(price.reasoning_picocredits, output)
+    if usage.cache_write_5m_tokens > 0:
+        total += usage.cache_write_5m_tokens * _or(price.cache_write_5m_picocredits, fresh)
+    if usage.cache_write_1h_tokens > 0:
+        write_5m = _or(price.cache_write_5m_picocredits, fresh)
+        total += usage.cache_write_1h_tokens * _or(price.cache_write_1h_picocredits, write_5m)
+    return total + _rare_picocredits(usage, price) if any(astuple(usage)[_RARE]) else total
+
+
+def _rare_picocredits(usage: Usage, price: Price) -> int:
+    fresh, output = price.input_picocredits, price.output_picocredits
+    total = 0
+    if usage.audio_input_tokens > 0:
+        total += usage.audio_input_tokens * _or(price.audio_input_picocredits, fresh)
+    if usage.image_input_tokens > 0:
+        total += usage.image_input_tokens * _or(price.image_input_picocredits, fresh)
+    if usage.audio_output_tokens > 0:
+        total += usage.audio_output_tokens * _or(price.audio_output_picocredits, output)
+    if usage.image_output_tokens > 0:
+        total += usage.image_output_tokens * _or(price.image_output_picocredits, output)
+    if usage.web_searches > 0:
+        total += usage.web_searches * _or(price.web_search_picocredits, 0)
+    return total + _pieces_picocredits(usage, price)
+
+
+def _pieces_picocredits(usage: Usage, price: Price) -> int:
+    """What images, seconds, characters and pages cost; a part of a second costs its part, rounded up."""
+    total = 0
+    if usage.images > 0:
+        total += usage.images * _or(price.image_picocredits, 0)
     if usage.media_ms > 0:
-        cost += -(-usage.media_ms * (price.second_picocredits or 0) // 1000)
-    return cost
+        total += -(-usage.media_ms * _or(price.second_picocredits, 0) // 1000)
+    if usage.characters > 0:
+        total += usage.characters * _or(price.character_picocredits, 0)
+    if usage.pages > 0:
+        total += usage.pages * _or(price.page_picocredits, 0)
+    return total
 
 
 def _hold_parts(input_bound_tokens: int, price: Price, web_searches: int) -> tuple[int, int]:
@@ -308,3 +318,7 @@ def _prices(price: Price, prompt_tokens: int | None) -> list[Price]:
     """The base price and the tiers that a prompt of this size reaches, in order; every tier for None."""
     reached = (tier for tier in price.tiers if prompt_tokens is None or prompt_tokens > tier.above_prompt_tokens)
     return [price, *(tier.price for tier in reached)]
+
+
+def _or(own: int | None, base: int) -> int:
+    return base if own is None else own
