@@ -4,17 +4,17 @@ Everything wrong becomes a `MiraError` BAD_REQUEST that names the field as the c
 never an echo of what was sent.
 """
 
-from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from mira.codecs.chat import wire
+from mira.codecs.chat.wire import AssistantMessage, TextPart
 from mira.codecs.codec import Envelope
 from mira.codecs.opening import opened
 from mira.codecs.refusals import missing, wrong
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_CONTENT = attrgetter("content")
 _TOOL_MODES = ("none", "auto", "required")
 #: What is looked at more closely; most requests have none of it.
 _OF_TOOLS = frozenset(("tools", "tool_choice", "response_format", "function_call", "functions"))
@@ -32,12 +32,14 @@ def open_request(body: bytes) -> Envelope:
     if not _OF_TOOLS.isdisjoint(fields):
         _check_tools(request)
         uses_tools = bool(request.tools or request.functions)
-    messages = request.messages
-    if wire.AssistantMessage in map(type, messages):
-        _check_calls(messages)
     media_parts = media_bytes = 0
-    if list in map(type, map(_CONTENT, messages)):
-        media_parts, media_bytes = _media(messages)
+    for index, message in enumerate(request.messages):
+        if type(message) is AssistantMessage and message.tool_calls:
+            _check_calls(index, message.tool_calls)
+        if type(message.content) is list:
+            parts, size = _media(message.content)
+            media_parts += parts
+            media_bytes += size
     options = request.stream_options
     return Envelope(
         model=request.model,
@@ -61,21 +63,22 @@ def output_cap(request: wire.Request) -> int | None:
     return min(old, new)
 
 
-def _media(messages: list[wire.Message]) -> tuple[int, int]:
-    """How many parts of the messages are media, and how many bytes of the body they take."""
+def _media(content: list[Any]) -> tuple[int, int]:
+    """How many parts of a message are media, and how many bytes of the body they take."""
     parts = size = 0
-    for message in messages:
-        for part in message.content if isinstance(message.content, list) else ():
-            match part:
-                case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
-                    parts += 1
-                    size += len(place.url) if place.url.startswith("data:") else 0
-                case wire.AudioPart():
-                    parts += 1
-                    size += len(part.input_audio.data)
-                case wire.FilePart():
-                    parts += 1
-                    size += len(part.file.file_data or "")
+    for part in content:
+        if type(part) is TextPart:
+            continue
+        match part:
+            case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
+                parts += 1
+                size += len(place.url) if place.url.startswith("data:") else 0
+            case wire.AudioPart():
+                parts += 1
+                size += len(part.input_audio.data)
+            case wire.FilePart():
+                parts += 1
+                size += len(part.file.file_data or "")
     return parts, size
 
 
@@ -112,9 +115,7 @@ def _check_choice(choice: wire.ToolChoice) -> None:
         wrong("tool_choice.allowed_tools.mode", "auto or required")
 
 
-def _check_calls(messages: list[wire.Message]) -> None:
-    for place, message in enumerate(messages):
-        if isinstance(message, wire.AssistantMessage) and message.tool_calls:
-            for index, call in enumerate(message.tool_calls):
-                if call.function is None and call.custom is None:
-                    missing(f"messages[{place}].tool_calls[{index}].function")
+def _check_calls(place: int, calls: list[wire.Call]) -> None:
+    for index, call in enumerate(calls):
+        if call.function is None and call.custom is None:
+            missing(f"messages[{place}].tool_calls[{index}].function")

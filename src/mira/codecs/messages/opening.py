@@ -5,7 +5,6 @@ never an echo of what was sent. Any `anthropic-version` is served; what Mira doe
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -20,7 +19,6 @@ CHOICES = ("auto", "any", "tool", "none")
 THINKING = ("enabled", "adaptive", "disabled", "between_tools")
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_CONTENT, _ROLE = attrgetter("content"), attrgetter("role")
 _ROLES = frozenset(("user", "assistant", "system"))
 #: What is looked at more closely beside the messages.
 _SETTINGS = frozenset(("tools", "tool_choice", "thinking", "output_config"))
@@ -69,9 +67,13 @@ def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Env
                 wrong(f"system[{index}].type", "text")
             _check_block(block, f"system[{index}]", "system")
     media_parts = media_bytes = 0
-    messages = request.messages
-    if list in map(type, map(_CONTENT, messages)) or not _ROLES.issuperset(map(_ROLE, messages)):
-        media_parts, media_bytes = _check_messages(messages)
+    for index, message in enumerate(request.messages):
+        if message.role not in _ROLES:
+            wrong(f"messages[{index}].role", "user, assistant or system")
+        if type(message.content) is list:
+            parts, size = _check_blocks(message.content, f"messages[{index}].content", message.role)
+            media_parts += parts
+            media_bytes += size
     return Envelope(
         model=request.model,
         stream=request.stream is True,
@@ -84,19 +86,6 @@ def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Env
         fields=fields,
         wire=request,
     )
-
-
-def _check_messages(messages: Sequence[wire.Message]) -> tuple[int, int]:
-    """Checks what is more than a text; how many parts are media, and how many bytes of the body those take."""
-    media_parts = media_bytes = 0
-    for index, message in enumerate(messages):
-        if message.role not in _ROLES:
-            wrong(f"messages[{index}].role", "user, assistant or system")
-        if isinstance(message.content, list):
-            parts, size = _check_blocks(message.content, f"messages[{index}].content", message.role)
-            media_parts += parts
-            media_bytes += size
-    return media_parts, media_bytes
 
 
 def _check_blocks(blocks: Sequence[wire.Block], param: str, role: str) -> tuple[int, int]:
