@@ -92,7 +92,7 @@ def _check_blocks(blocks: Sequence[wire.Block], param: str, role: str) -> tuple[
     """Checks the blocks; how many are media, and how many bytes of the body those take."""
     parts = size = 0
     for index, block in enumerate(blocks):
-        if block.type == "text" and block.text is not None:
+        if (block.type == "text" and block.text is not None) or _is_usual(block, role):
             continue
         _check_block(block, f"{param}[{index}]", role)
         if block.type in ("image", "document"):
@@ -103,6 +103,15 @@ def _check_blocks(blocks: Sequence[wire.Block], param: str, role: str) -> tuple[
             parts += inner_parts
             size += inner_size
     return parts, size
+
+
+def _is_usual(block: wire.Block, role: str) -> bool:
+    """Whether a block is what most of an agent's blocks are, and whole: a call of a tool, or its result as a text."""
+    if block.type == "tool_result":
+        return role == "user" and bool(block.tool_use_id) and type(block.content) is str
+    if block.type == "tool_use" and role == "assistant" and block.id and block.name:
+        return type(block.input) is Raw and bytes(block.input)[:1] == b"{"
+    return False
 
 
 def _check_block(block: wire.Block, param: str, role: str) -> None:

@@ -78,11 +78,12 @@ def usage_body(usage: Usage, cost_nanocredits: int | None) -> dict[str, Any]:
 
 
 def _searches(response: dict[str, Raw]) -> int:
-    beside = loose(response["tool_usage"]) if "tool_usage" in response else None
-    searches = beside.get("web_search") if isinstance(beside, dict) else None
-    count = searches.get("num_requests") if isinstance(searches, dict) else None
-    if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
-        return count
+    if "tool_usage" in response:
+        beside = loose(response["tool_usage"])
+        searches = beside.get("web_search") if isinstance(beside, dict) else None
+        count = searches.get("num_requests") if isinstance(searches, dict) else None
+        if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
+            return count
     output = response.get("output")
     if output is None or bytes(output).find(b'"web_search_call"') < 0:
         return 0
