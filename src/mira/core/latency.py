@@ -29,7 +29,7 @@ class Latency(Struct, eq=False):
 
     def sample(self, took_s: float, now_s: float) -> None:
         """First content came after `took_s`."""
-        took_s = max(took_s, 1e-6)
+        took_s = took_s or 1e-6
         if self.mean_s:
             old = _KEPT ** (1 + (now_s - self.sampled_s) / AGED_S)
             took_s = self.mean_s * old + took_s * (1 - old)

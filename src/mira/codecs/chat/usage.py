@@ -1,5 +1,6 @@
 """Usage between Chat Completions, whose counts contain each other, and Mira's disjoint classes."""
 
+from collections.abc import Callable
 from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Any, TypeAlias
 
@@ -38,17 +39,19 @@ _NO_DETAILS = Details()
 _NOTHING_MORE = (None, _NO_DETAILS)
 
 
-def read_usage(raw: Raw | bytes) -> Usage | None:
-    """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0."""
+def read_usage(
+    raw: Raw | bytes,
+    decoder: msgspec.json.Decoder[Any] = _PLAIN,
+    read_any: Callable[[Any], Usage | None] | None = None,
+) -> Usage | None:
+    """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0.
+
+    `decoder` and `read_any` are a protocol's own, where it tells the same under other names.
+    """
     try:
-        plain = _PLAIN.decode(raw)
+        plain: Plain = decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return usage_of(loose(raw))
-    return usage_in(plain)
-
-
-def usage_in(plain: Plain) -> Usage:
-    """The usage where nothing in it needs a second look: the same as `usage_of` makes of it."""
+        return (read_any or usage_of)(loose(raw))
     prompt, completion = plain.prompt_tokens, plain.completion_tokens
     inputs, outputs = plain.prompt_tokens_details, plain.completion_tokens_details
     if inputs in _NOTHING_MORE and outputs in _NOTHING_MORE and plain.total_tokens == prompt + completion:

@@ -57,11 +57,7 @@ def usage_in(response: dict[str, Raw]) -> Usage | None:
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
     """The usage in its bytes; None where they are not an object."""
-    try:
-        plain = _PLAIN.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return usage_of(loose(raw))
-    return chat.usage_in(plain)
+    return chat.read_usage(raw, _PLAIN, usage_of)
 
 
 def usage_of(value: Any) -> Usage | None:
