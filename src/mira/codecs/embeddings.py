@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_error
-from mira.codecs.chat.passing import shown_model, with_cost
+from mira.codecs.chat.passing import show_model, with_cost
 from mira.codecs.chat.usage import cost_literal, read_usage
 from mira.codecs.codec import Codec, Context, Envelope, Tally, Target
 from mira.codecs.lenient import loose
@@ -101,8 +101,7 @@ class PassedEmbeddings:
             fields["usage"] = told
         elif cost_nanocredits is not None:
             fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
-        if shown := shown_model(fields.get("model"), self._context):
-            fields["model"] = shown
+        show_model(fields, self._context)
         return msgspec.json.encode(fields)
 
 

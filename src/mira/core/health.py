@@ -228,9 +228,10 @@ class Attempt(Struct, eq=False):
             return
         self.proved = True
         health, lane, started_s = self.health, self.lane, self.started_s
-        if lane.proved_s < started_s:
+        if health.proved_s < started_s:
+            health.proved_s = lane.proved_s = started_s
+        elif lane.proved_s < started_s:
             lane.proved_s = started_s
-            health.proved_s = max(health.proved_s, started_s)
         timed.sample(now_s - started_s, now_s)
         if health.block is not None or lane.block is not None:
             self._prove(now_s)

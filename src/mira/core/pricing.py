@@ -119,7 +119,7 @@ def with_markup(amount_nanocredits: int, markup: Markup) -> int:
 
 def cost_nanocredits(usage: Usage, price: Price, markup: Markup = PAR) -> int:
     """The exact cost of a usage, rounded up once. A negative count costs as 0."""
-    return _nano(_cost_picocredits(usage, price), markup)
+    return 0 if price.free else _nano(_cost_picocredits(usage, price), markup)
 
 
 def hold_nanocredits(
@@ -154,8 +154,8 @@ class FlatRates(Struct, frozen=True):
 
     def hold_nanocredits(self, input_bound_tokens: int, output_tokens: int) -> int:
         """As `hold_nanocredits`, for bounds that are not negative."""
-        amount = input_bound_tokens * self.input_picocredits + output_tokens * self.output_picocredits
-        amount = -(-amount * self.numerator // self.denominator)
+        picocredits = input_bound_tokens * self.input_picocredits + output_tokens * self.output_picocredits
+        amount = -(-picocredits * self.numerator // self.denominator)
         if amount > MAX_NANOCREDITS:
             return MAX_NANOCREDITS
         return amount
@@ -235,8 +235,7 @@ def _nano(amount_picocredits: int, markup: Markup) -> int:
 
 
 def _cost_picocredits(usage: Usage, price: Price) -> int:
-    if price.free:
-        return 0
+    """What a usage costs by a price that is not marked free."""
     if price.tiers:
         price = _prices(price, usage.prompt_tokens)[-1]
     fresh, output = price.input_picocredits, price.output_picocredits

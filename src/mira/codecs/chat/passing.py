@@ -80,8 +80,7 @@ class PassedAnswer:
             fields["usage"] = usage_body(usage, cost_nanocredits)
         elif cost_nanocredits is not None:
             fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
-        if shown := shown_model(fields.get("model"), self._context):
-            fields["model"] = shown
+        show_model(fields, self._context)
         return msgspec.json.encode(fields)
 
 
@@ -93,6 +92,14 @@ def with_cost(usage: Raw, cost_nanocredits: int) -> dict[str, Raw]:
         for name in _EXPLAINED:
             told.pop(name, None)
     return told
+
+
+def show_model(answer: dict[str, Any], context: Context) -> None:
+    """Writes the model into an answer that the client is shown, where that is not the node's."""
+    if context.strip_provider or context.model is not None:
+        shown = shown_model(answer.get("model"), context)
+        if shown is not None:
+            answer["model"] = shown
 
 
 def shown_model(model: Raw | None, context: Context) -> Raw | None:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from mira.codecs.carried import PREFIX
-from mira.codecs.chat.passing import shown_model, with_cost
+from mira.codecs.chat.passing import show_model, with_cost
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.lenient import compact, loose
 from mira.codecs.messages import wire
@@ -78,8 +78,7 @@ class PassedAnswer:
         """The body for the client."""
         fields = self._fields
         fields["usage"] = told_usage(fields.get("usage") if self.usage else None, usage, cost_nanocredits)
-        if shown := shown_model(fields.get("model"), self._context):
-            fields["model"] = shown
+        show_model(fields, self._context)
         return msgspec.json.encode(fields)
 
 

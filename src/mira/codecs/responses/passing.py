@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from mira.codecs.carried import PREFIX
-from mira.codecs.chat.passing import shown_model, with_cost
+from mira.codecs.chat.passing import show_model, with_cost
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.responses import wire
 from mira.codecs.responses.answer import read_response
@@ -65,8 +65,7 @@ def settle(response: dict[str, Any], context: Context, missing: Usage | None, co
         response["usage"] = usage_body(missing, cost_nanocredits)
     elif cost_nanocredits is not None:
         response["usage"] = with_cost(response["usage"], cost_nanocredits)
-    if shown := shown_model(response.get("model"), context):
-        response["model"] = shown
+    show_model(response, context)
 
 
 def add_said(tally: Tally, raw: Raw) -> None:
