@@ -16,10 +16,14 @@ from hypothesis import strategies as st
 from msgspec import Raw, Struct
 
 from mira.codecs.chat import CHAT
+from mira.codecs.chat import usage as chat_usage
 from mira.codecs.codec import Codec, Context, NodeCodec
 from mira.codecs.gemini import GEMINI
+from mira.codecs.lenient import loose
 from mira.codecs.messages import MESSAGES
+from mira.codecs.messages import usage as messages_usage
 from mira.codecs.responses import RESPONSES
+from mira.codecs.responses import usage as responses_usage
 from mira.codecs.translation import TranslatedStream
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.price_rows import price_row
@@ -211,6 +215,66 @@ def test_absurd_counts_of_a_node_never_give_credit(data: st.DataObject) -> None:
                 billed = bill(usage, price, trusted=trusted)
                 assert 0 <= billed.computed_nanocredits <= MAX_NANOCREDITS
                 assert 0 <= billed.actual_nanocredits <= MAX_NANOCREDITS
+
+
+COUNTS = st.integers(0, 10_000) | st.sampled_from([0, 0, 0, None, -1, 2**53, 1.0, "7", True])
+
+
+def some(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """An object with any of these fields."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def parts(*names: str) -> st.SearchStrategy[Any]:
+    return st.none() | some({f"{name}_tokens": COUNTS for name in names})
+
+
+@st.composite
+def openai_usages(draw: st.DrawFn, inputs: str, outputs: str) -> dict[str, Any]:
+    """Usages in OpenAI's shape, most of them as OpenAI writes them, some with what others add."""
+    prompt, completion = draw(st.integers(0, 10_000)), draw(st.integers(0, 10_000))
+    told = {f"{inputs}_tokens": prompt, f"{outputs}_tokens": completion, "total_tokens": prompt + completion}
+    told |= draw(some({"total_tokens": COUNTS, f"{inputs}_tokens": COUNTS, f"{outputs}_tokens": COUNTS}))
+    told |= draw(some({f"{inputs}_tokens_details": parts("cached", "audio", "cache_write", "image")}))
+    told |= draw(some({f"{outputs}_tokens_details": parts("reasoning", "audio", "accepted_prediction", "image")}))
+    return told | draw(st.just({}) | some({"cost": st.just(0.5), "prompt_cache_hit_tokens": COUNTS}))
+
+
+@st.composite
+def anthropic_usages(draw: st.DrawFn) -> dict[str, Any]:
+    """Usages of Messages, likewise."""
+    names = [f"{name}_tokens" for name in ("input", "output", "cache_creation_input", "cache_read_input")]
+    by_ttl = {f"ephemeral_{ttl}_input_tokens": st.integers(0, 50) for ttl in ("5m", "1h")}
+    told = {name: draw(st.integers(0, 100)) for name in names}
+    told |= draw(some({"cache_creation": some(by_ttl), "cache_creation_input_tokens": st.just(0)}))
+    told |= draw(some({"service_tier": st.sampled_from(["standard", None]), "server_tool_use": st.none()}))
+    odd = some(
+        {
+            **dict.fromkeys(names, COUNTS),
+            "cache_creation": parts("ephemeral_5m_input", "ephemeral_1h_input"),
+            "service_tier": st.just(7),
+            "server_tool_use": some({"web_search_requests": COUNTS}),
+        }
+    )
+    return told | draw(st.just({}) | odd)
+
+
+@given(openai_usages("prompt", "completion"))
+def test_a_plain_usage_of_chat_is_read_as_any_other(told: dict[str, Any]) -> None:
+    raw = msgspec.json.encode(told)
+    assert chat_usage.read_usage(raw) == chat_usage.usage_of(loose(raw))
+
+
+@given(openai_usages("input", "output"))
+def test_a_plain_usage_of_responses_is_read_as_any_other(told: dict[str, Any]) -> None:
+    raw = msgspec.json.encode(told)
+    assert responses_usage.read_usage(raw) == responses_usage.usage_of(loose(raw))
+
+
+@given(anthropic_usages())
+def test_a_plain_usage_of_messages_is_read_as_any_other(told: dict[str, Any]) -> None:
+    raw = msgspec.json.encode(told)
+    assert messages_usage.read_usage(raw) == messages_usage.usage_of(loose(raw))
 
 
 def absurd(told: Any, data: st.DataObject) -> Any:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from mira.core.blocks import Block
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts, for_attempt
 from mira.core.fleet import Balancer, Need, Offer, Route
 from mira.core.headroom import told_windows
-from mira.core.health import Block, Health
+from mira.core.health import Health
 from mira.core.pricing import PAR, Price
 from mira.core.retrying import MOST_SAVED, RetryBudget
 from mira.core.scoring import scores
@@ -214,11 +215,11 @@ def test_the_retry_budget_is_a_tenth_of_the_requests_and_three_a_second():
 
 def test_an_attempt_takes_no_longer_than_its_call_may():
     own = Timeouts()
-    assert for_attempt(own, 600.0, whole_cap=None, others=True) is own
+    assert for_attempt(own, 600.0, whole_cap=None, others=True) == own
     assert for_attempt(own, 10.0, whole_cap=None, others=True) == Timeouts(5.0, 5.0, 60.0, 10.0)
     assert for_attempt(own, 4.0, whole_cap=None, others=False) == Timeouts(4.0, 4.0, 60.0, 4.0)
     assert for_attempt(own, 600.0, whole_cap=1000, others=False).head_s == 90.0
-    assert for_attempt(LOCAL_TIMEOUTS, 3600.0, whole_cap=10, others=True) is LOCAL_TIMEOUTS
+    assert for_attempt(LOCAL_TIMEOUTS, 3600.0, whole_cap=10, others=True) == LOCAL_TIMEOUTS
 
 
 @pytest.mark.parametrize(

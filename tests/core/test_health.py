@@ -7,8 +7,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from mira.core.blocks import FIRST_S
 from mira.core.fleet import Balancer, Offer, Route
-from mira.core.health import FIRST_S, Health, Lane, Trouble
+from mira.core.health import Health, Lane, Trouble
 from mira.core.hints import Hint
 from mira.core.pricing import FREE, PAR
 from mira.errors import MiraError

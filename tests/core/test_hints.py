@@ -4,8 +4,9 @@ from random import Random
 
 import pytest
 
+from mira.core.blocks import Block
 from mira.core.fleet import Balancer, Offer, Route
-from mira.core.health import Block, Health, Trouble
+from mira.core.health import Health, Trouble
 from mira.core.hints import Hint, freshest
 from mira.core.pricing import FREE, PAR
 

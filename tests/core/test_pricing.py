@@ -1,22 +1,27 @@
 """What a call costs, what is held for it, and what no input can do to either."""
 
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple, replace
 
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.price_rows import price_row
 from mira.core.pricing import (
     FREE,
     PRICE_FIELDS,
+    Bill,
     Price,
     Tier,
     affordable_cap,
     bill,
     cost_nanocredits,
+    flat_rates,
     hold_nanocredits,
     parse_markup,
     with_markup,
@@ -42,7 +47,7 @@ def test_golden_vector(vector):
     price = PRICES[vector["price"]]
     assert cost_nanocredits(usage, price) == vector["computed"]
     billed = bill(usage, price, trusted=vector["trusted"], markup=parse_markup(vector["markup"]))
-    assert billed == (vector["computed"], vector["reported"], vector["actual"])
+    assert billed == Bill(vector["computed"], vector["reported"], vector["actual"])
 
 
 amounts = st.one_of(st.none(), st.integers(0, 10**9))
@@ -76,6 +81,53 @@ def test_no_usage_within_the_bounds_costs_more_than_its_hold(usage, price, marku
     assert bill(usage, price, trusted=False, markup=markup).actual_nanocredits <= held
 
 
+def told(price, *names):
+    """The first of these prices that the row tells, nothing where it tells none."""
+    return next((amount for name in names if (amount := getattr(price, f"{name}_picocredits")) is not None), 0)
+
+
+def class_by_class(usage, price):
+    """The cost in pico-credits written out as the documentation has it."""
+    for tier in price.tiers:
+        if usage.prompt_tokens > tier.above_prompt_tokens:
+            price = tier.price
+    each = (
+        (usage.input_tokens, told(price, "input")),
+        (usage.cache_read_tokens, told(price, "cache_read", "input")),
+        (usage.cache_write_5m_tokens, told(price, "cache_write_5m", "input")),
+        (usage.cache_write_1h_tokens, told(price, "cache_write_1h", "cache_write_5m", "input")),
+        (usage.audio_input_tokens, told(price, "audio_input", "input")),
+        (usage.image_input_tokens, told(price, "image_input", "input")),
+        (usage.output_tokens, told(price, "output")),
+        (usage.reasoning_tokens, told(price, "reasoning", "output")),
+        (usage.audio_output_tokens, told(price, "audio_output", "output")),
+        (usage.image_output_tokens, told(price, "image_output", "output")),
+        (usage.web_searches, told(price, "web_search")),
+        (usage.images, told(price, "image")),
+        (usage.characters, told(price, "character")),
+        (usage.pages, told(price, "page")),
+    )
+    seconds = ceil(Fraction(max(usage.media_ms, 0), 1000) * told(price, "second"))
+    return sum(max(count, 0) * amount for count, amount in each) + seconds
+
+
+@given(usages(), st.tuples(*[st.integers(-5, 10**6)] * 4), prices(), markups)
+def test_every_class_costs_its_own_price_and_all_are_rounded_once(usage, pieces, price, markup):
+    usage = replace(usage, **dict(zip(("images", "media_ms", "characters", "pages"), pieces, strict=True)))
+    exact = Fraction(class_by_class(usage, price), 1000) * Fraction(*markup)
+    assert cost_nanocredits(usage, price, markup) == min(ceil(exact), MAX_NANOCREDITS)
+    billed = bill(usage, price, trusted=False, markup=markup)
+    assert billed.actual_nanocredits == min(ceil(exact), MAX_NANOCREDITS)
+    assert billed.computed_nanocredits == cost_nanocredits(usage, price)
+
+
+@given(counts, counts, prices(tiered=False), markups)
+def test_rates_computed_once_hold_what_the_price_holds(bound, cap, price, markup):
+    rates = flat_rates(price, markup)
+    assert rates is not None
+    assert rates.hold_nanocredits(bound, cap) == hold_nanocredits(bound, cap, 1, price, markup)
+
+
 @given(counts, st.integers(1, 5), st.integers(0, 10**9), markups)
 def test_a_full_cap_costs_exactly_its_hold_where_input_is_free(cap, choices, output, markup):
     price = Price(input_picocredits=0, output_picocredits=output)
@@ -99,7 +151,7 @@ absurd = st.integers(-(2**80), 2**80)
 
 @given(usages(count=absurd), prices(), st.booleans(), markups)
 def test_absurd_counts_never_give_credit_nor_overflow(usage, price, trusted, markup):
-    for amount in bill(usage, price, trusted=trusted, markup=markup):
+    for amount in astuple(bill(usage, price, trusted=trusted, markup=markup)):
         assert amount is None or 0 <= amount <= MAX_NANOCREDITS
 
 
@@ -128,7 +180,7 @@ def test_a_negative_count_takes_nothing_off_the_others():
 
 def test_a_negative_report_counts_as_none():
     usage = Usage(input_tokens=10, reported_cost_nanocredits=-5)
-    assert bill(usage, PRICES["gpt-4o-mini"], trusted=True) == (1_500, None, 1_500)
+    assert bill(usage, PRICES["gpt-4o-mini"], trusted=True) == Bill(1_500, None, 1_500)
 
 
 def test_the_hold_takes_the_dearest_class_and_the_reachable_tiers_only():

@@ -22,8 +22,8 @@ from relay_fakes import (
     soon,
 )
 
+from mira.core.blocks import Block
 from mira.core.deadlines import Timeouts
-from mira.core.health import Block
 from mira.core.pricing import Price
 from mira.core.retrying import RetryBudget
 from mira.errors import Kind, MiraError

@@ -47,9 +47,8 @@ class Books:
         """
         assert offer.price is not None
         assert call.hold is not None
-        computed, reported, actual = pricing.bill(
-            usage, offer.price, trusted=offer.node.trusts_cost, markup=offer.markup
-        )
+        bill = pricing.bill(usage, offer.price, trusted=offer.node.trusts_cost, markup=offer.markup)
+        computed, reported = bill.computed_nanocredits, bill.reported_nanocredits
         record = call.record
         record.usage = usage
         record.computed_nanocredits = computed
@@ -67,7 +66,7 @@ class Books:
                 self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
         return await self._ledger.settle(
             call.hold.id,
-            actual,
+            bill.actual_nanocredits,
             record,
             # A cost that only the node vouches for is never more than what was set aside.
             cap_at_hold=told is not None,

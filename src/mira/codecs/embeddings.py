@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from mira.codecs.chat.errors import parse_error, parse_error_in_band, render_error
-from mira.codecs.chat.passing import shown_model, with_cost
+from mira.codecs.chat.passing import show_model, with_cost
 from mira.codecs.chat.usage import cost_literal, read_usage
 from mira.codecs.codec import Codec, Context, Envelope, Tally, Target
 from mira.codecs.lenient import loose
@@ -83,7 +83,7 @@ class PassedEmbeddings:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -98,11 +98,10 @@ class PassedEmbeddings:
             told: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
             if cost_nanocredits is not None:
                 told["cost"] = cost_literal(cost_nanocredits)
-            fields["usage"] = Raw(msgspec.json.encode(told))
+            fields["usage"] = told
         elif cost_nanocredits is not None:
             fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
-        if shown := shown_model(fields.get("model"), self._context):
-            fields["model"] = shown
+        show_model(fields, self._context)
         return msgspec.json.encode(fields)
 
 

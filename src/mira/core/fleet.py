@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from mira.core.affinity import Sessions
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.headroom import covers
-from mira.core.health import Attempt, Lane
+from mira.core.health import Attempt, Health, Lane
 from mira.core.media import TEXT
 from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, hold_nanocredits
 from mira.core.purse import Purse
@@ -71,7 +72,8 @@ class Offer(Struct, frozen=True, eq=False):
 class Route(Struct, frozen=True, eq=False):
     """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes.
 
-    `outputs` is what it puts out, in the words of `mira.core.media`.
+    `outputs` is what it puts out, in the words of `mira.core.media`. `keeps_sessions` follows from the offers: whether
+    it matters which node serves a session, because there is a choice, and a cache at one of them.
     """
 
     model: str
@@ -80,11 +82,11 @@ class Route(Struct, frozen=True, eq=False):
     max_output_tokens: int | None = None
     capabilities: Capabilities = UNKNOWN
     outputs: frozenset[str] = TEXT
+    keeps_sessions: bool = False
 
-    @property
-    def keeps_sessions(self) -> bool:
-        """Whether it matters which node serves a session: there is a choice, and a cache at one of them."""
-        return len(self.offers) > 1 and any(offer.caches for offer in self.offers)
+    def __post_init__(self) -> None:
+        keeps_sessions = len(self.offers) > 1 and any(offer.caches for offer in self.offers)
+        force_setattr(self, "keeps_sessions", keeps_sessions)
 
 
 class Need(Struct, frozen=True, gc=False):
@@ -125,12 +127,12 @@ class Balancer:
 
     def begin(self, offer: Offer, now_s: float, need: Need = ANY) -> Attempt:
         """A call goes to the offer's node now; it must end in `Attempt.over`."""
-        health = offer.node.health
+        health: Health = offer.node.health
+        worst_nanocredits = 0
         # Also before the node tells for the first time: its word will be younger than calls that began before.
-        counts = offer.own_price is not None or health.purse.told_nanocredits is not None
-        worst_nanocredits = need.worst_case_nanocredits(offer) if counts else 0
-        attempt: Attempt = health.begin(offer.lane, now_s, stream=need.stream, worst_case_nanocredits=worst_nanocredits)
-        return attempt
+        if offer.own_price is not None or health.purse.told_nanocredits is not None:
+            worst_nanocredits = need.worst_case_nanocredits(offer)
+        return health.begin(offer.lane, now_s, stream=need.stream, worst_case_nanocredits=worst_nanocredits)
 
     def choose(self, route: Route, tried: Collection[Any], now_s: float, need: Need = ANY) -> Offer:
         """The offer with the lowest score among nodes that are well, not full and not tried yet.
@@ -141,16 +143,17 @@ class Balancer:
         with the least time to wait where all are limited, the node's own obstacle (a local model that is still being
         fetched), what the operator has to see to, or UNAVAILABLE.
         """
-        if len(route.offers) == 1 and not tried:
-            offer = route.offers[0]
+        offers = route.offers
+        if len(offers) == 1 and not tried:
+            offer = offers[0]
             node = offer.node
             health = node.health
             if (
                 health.block is None
                 and offer.lane.block is None
                 and node.obstacle is None
-                and not _full(node)
-                and _can_pay(offer, need)
+                and (node.max_in_flight is None or health.in_flight < node.max_in_flight)
+                and (health.purse.told_nanocredits is None or _can_pay(offer, need))
             ):
                 return offer
         return self._choose(route, tried, now_s, need)
@@ -170,7 +173,7 @@ class Balancer:
             able += state in places
             warned += state == "hinted"
             sick += node.health.block is not None and state in ("ready", "ejected")
-            if node in tried or _full(node) or not _can_pay(offer, need):
+            if node in tried or _full(offer) or not _can_pay(offer, need):
                 continue
             if state in places:
                 places[state].append(offer)
@@ -265,7 +268,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
             error: MiraError = offer.node.obstacle
             return error
     states = {_state(offer, now_s) for offer in usable}
-    if usable and not any(_full(offer.node) for offer in usable):
+    if usable and not any(map(_full, usable)):
         if "model-missing" in states:
             return MiraError(Kind.MODEL_NOT_FOUND, "The upstream does not know this model.", param="model")
         if "exhausted" in states or not all(_can_pay(offer, need) for offer in usable):
@@ -277,7 +280,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
 
 def is_full(route: Route) -> bool:
     """Whether every node that serves the model has as many calls as it may, so that none needs to be paid for."""
-    return all(_full(offer.node) for offer in route.offers)
+    return all(map(_full, route.offers))
 
 
 def no_room(route: Route) -> MiraError:
@@ -339,5 +342,6 @@ def _can_pay(offer: Offer, need: Need) -> bool:
     return purse.told_nanocredits is None or purse.covers(need.worst_case_nanocredits(offer))
 
 
-def _full(node: Any) -> bool:
+def _full(offer: Offer) -> bool:
+    node = offer.node
     return node.max_in_flight is not None and node.health.in_flight >= node.max_in_flight

@@ -10,22 +10,15 @@ from enum import Enum, unique
 
 from msgspec import Struct, field
 
+from mira.core.blocks import LONGEST_TOLD_S, Block, Standing, hinted, renewed
 from mira.core.headroom import Window
-from mira.core.hints import GRACE_S, Hint
-from mira.core.hints import LONGEST_S as HINT_LONGEST_S
+from mira.core.hints import Hint
 from mira.core.latency import Latency, faded
+from mira.core.outcomes import Outcomes
 from mira.core.purse import Purse
 
-#: Faults in a row that eject a node, or more than half of at least so many outcomes within the window.
+#: Faults in a row that eject a node; see also `mira.core.outcomes`.
 FAULTS_TO_EJECT = 3
-OUTCOMES_TO_EJECT = 10
-WINDOW_SLOTS, SLOT_S = 6, 5.0
-#: The first and the longest time for which a node is left alone, doubled with each time in a row.
-FIRST_S = {"ejected": 10.0, "exhausted": 10.0, "bad-credentials": 10.0, "limited": 5.0, "model-missing": 10.0}
-LONGEST_S = 300.0
-JITTER = 0.1
-#: What a node may ask for itself (Retry-After).
-LONGEST_TOLD_S = 600.0
 #: Live calls that have to begin well before an ejected node counts as well, and how long its share then grows.
 SUCCESSES_TO_RETURN = 3
 SLOW_START_S = 30.0
@@ -60,68 +53,6 @@ class Trouble(Enum):
     LOOP = "loop"
     #: the request itself, the client or Mira: says nothing about the node
     INNOCENT = "innocent"
-
-
-class Standing(Struct, frozen=True):
-    """A state as people see it: the word, why, and in how many seconds it ends by itself where that is known."""
-
-    state: str
-    reason: str | None = None
-    returns_in_s: float | None = None
-
-
-class Block(Struct, eq=False):
-    """Calls stay away until `until_s`; then one at a time may try. `strikes` counts how often in a row that went wrong.
-
-    `since_s` is when it began, `first_s` when the first in a row did; `good` are the calls that began well since.
-    """
-
-    state: str
-    reason: str
-    since_s: float
-    until_s: float
-    strikes: int = 0
-    good: int = 0
-    trial: "Attempt | None" = None
-    first_s: float = 0.0
-
-    def hint(self, node: str, model: str = "") -> Hint:
-        """What other processes are told of it."""
-        until_s = min(self.until_s + GRACE_S, self.first_s + HINT_LONGEST_S)
-        return Hint(node, model, self.state, self.reason, self.first_s, until_s)
-
-    def ready(self, now_s: float) -> bool:
-        """Whether one live call may try."""
-        return self.until_s <= now_s and self.trial is None
-
-    def standing(self, now_s: float) -> Standing:
-        """The state in words."""
-        if self.until_s > now_s:
-            return Standing(self.state, self.reason, round(self.until_s - now_s, 1))
-        return Standing("half-open", f"after {self.state}: {self.reason}")
-
-
-class Outcomes(Struct):
-    """Good and bad outcomes of the last 30 s, in slots of 5 s."""
-
-    slot: int = 0
-    good: list[int] = field(default_factory=lambda: [0] * WINDOW_SLOTS)
-    bad: list[int] = field(default_factory=lambda: [0] * WINDOW_SLOTS)
-
-    def count(self, now_s: float, *, bad: bool) -> None:
-        """Counts an outcome."""
-        slot = int(now_s / SLOT_S)
-        if slot != self.slot:
-            for passed in range(max(self.slot + 1, slot - WINDOW_SLOTS + 1), slot + 1):
-                self.good[passed % WINDOW_SLOTS] = self.bad[passed % WINDOW_SLOTS] = 0
-            self.slot = slot
-        (self.bad if bad else self.good)[slot % WINDOW_SLOTS] += 1
-
-    def mostly_bad(self) -> bool:
-        """Whether more than half of at least ten failed."""
-        bad = sum(self.bad)
-        total = bad + sum(self.good)
-        return total >= OUTCOMES_TO_EJECT and bad * 2 > total
 
 
 class Lane(Struct, eq=False):
@@ -182,15 +113,16 @@ class Health(Struct, eq=False):
 
     def begin(self, lane: Lane, now_s: float, *, stream: bool, worst_case_nanocredits: int = 0) -> "Attempt":
         """A call goes to this node now; it must end in `Attempt.over`."""
-        timed = lane.timed(stream=stream)
+        timed = lane.streams if stream else lane.wholes
         doubted = timed.slowness >= DEGRADED_SLOWNESS
-        attempt = Attempt(self, lane, timed, now_s, worst_case_nanocredits, doubted=doubted)
+        attempt = Attempt(self, lane, timed, now_s, doubted, worst_case_nanocredits)
         self.in_flight += 1
         timed.waiting[attempt] = timed.asked_s = now_s
         timed.passed_over = 0
-        for block in (self.block, lane.block):
-            if block is not None and block.ready(now_s):
-                block.trial = attempt
+        if self.block is not None or lane.block is not None:
+            for block in (self.block, lane.block):
+                if block is not None and block.ready(now_s):
+                    block.trial = attempt
         if worst_case_nanocredits:
             self.purse.reserve(worst_case_nanocredits)
         return attempt
@@ -224,7 +156,7 @@ class Health(Struct, eq=False):
         """The node still refuses our credential, as a probe found: no live call needs to find that out."""
         block = self.block
         if block is not None and block.state == "bad-credentials" and block.ready(now_s):
-            self.block = _renewed(block, block.state, block.reason, now_s, jitter, strikes=block.strikes + 1)
+            self.block = renewed(block, block.state, block.reason, now_s, jitter, strikes=block.strikes + 1)
 
     def told_credits(
         self, available_nanocredits: int | None, now_s: float, spent_before_nanocredits: int | None = None
@@ -245,7 +177,7 @@ class Health(Struct, eq=False):
         if self.purse.told_nanocredits is not None and self.purse.told_nanocredits <= self.purse.spent_nanocredits:
             return Standing("exhausted", "no credits are left")
         if self.hint is not None and self.hint.holds(now_s, self.proved_s):
-            return _hinted(self.hint, now_s)
+            return hinted(self.hint, now_s)
         if self.errors_now(now_s) > DEGRADED_ERRORS:
             return Standing("degraded", "failed lately")
         if now_s - self.returned_s < SLOW_START_S:
@@ -271,22 +203,8 @@ class Health(Struct, eq=False):
         found = {name: lane.block.standing(now_s) for name, lane in self.lanes.items() if lane.block is not None}
         for name, lane in self.lanes.items():
             if lane.block is None and lane.hint is not None and lane.hint.holds(now_s, lane.proved_s):
-                found[name] = _hinted(lane.hint, now_s)
+                found[name] = hinted(lane.hint, now_s)
         return found
-
-    def count(self, now_s: float, *, bad: bool, overtaken: bool = False) -> None:
-        """Counts an outcome that was the node's own; one that was `overtaken` is none of those in a row."""
-        self.outcomes.count(now_s, bad=bad)
-        if bad:
-            self.faults += not overtaken
-            self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT) + ERROR_WEIGHT
-            self.errors_s = now_s
-        else:
-            self.heard = True
-            self.faults = 0
-            if self.errors:
-                self.errors = self.errors_now(now_s) * (1 - ERROR_WEIGHT)
-                self.errors_s = now_s
 
 
 class Attempt(Struct, eq=False):
@@ -296,37 +214,43 @@ class Attempt(Struct, eq=False):
     lane: Lane
     timed: Latency
     started_s: float
+    doubted: bool = False
     reserved_nanocredits: int = 0
     spent_nanocredits: int = 0
     proved: bool = False
-    doubted: bool = False
     hung: bool = False
     ended: bool = False
 
     def content(self, now_s: float) -> None:
         """The first content came, or the whole answer: the node is at work."""
-        waiting = self.timed.waiting
-        if waiting.pop(self, None) is not None:
-            self.proved = True
-            health, lane = self.health, self.lane
-            health.proved_s = max(health.proved_s, self.started_s)
-            lane.proved_s = max(lane.proved_s, self.started_s)
-            self.timed.sample(now_s - self.started_s, now_s)
-            if health.block is not None or lane.block is not None:
-                self._prove(now_s)
-            if self.doubted:
-                # It was asked to show whether it has recovered: what still hangs from before is no news.
-                self.timed.recovered_s = now_s
-                for earlier in [each for each, since_s in waiting.items() if since_s < self.started_s]:
-                    del waiting[earlier]
-                    assert isinstance(earlier, Attempt)
-                    earlier.hung = True
-                    self.health.hung += 1
+        timed = self.timed
+        if timed.waiting.pop(self, None) is None:
+            return
+        self.proved = True
+        health, lane, started_s = self.health, self.lane, self.started_s
+        if health.proved_s < started_s:
+            health.proved_s = lane.proved_s = started_s
+        elif lane.proved_s < started_s:
+            lane.proved_s = started_s
+        timed.sample(now_s - started_s, now_s)
+        if health.block is not None or lane.block is not None:
+            self._prove(now_s)
+        if self.doubted:
+            self._pass_by(now_s)
 
     def succeeded(self, now_s: float) -> None:
         """The answer is complete."""
         self.content(now_s)
-        self.health.count(now_s, bad=False)
+        health = self.health
+        outcomes = health.outcomes
+        if now_s >= outcomes.until_s:
+            outcomes.turn(now_s)
+        outcomes.good += 1
+        health.heard = True
+        health.faults = 0
+        if health.errors:
+            health.errors = health.errors_now(now_s) * (1 - ERROR_WEIGHT)
+            health.errors_s = now_s
 
     def failed(self, trouble: Trouble, reason: str, now_s: float, jitter: float, told_s: float | None = None) -> None:
         """The attempt failed; `told_s` is how long the node wants to be left alone, `jitter` a random number 0 to 1."""
@@ -342,7 +266,7 @@ class Attempt(Struct, eq=False):
                 block = lane.block
                 if block is None or block.trial is self:
                     strikes = 0 if block is None else block.strikes + 1
-                    lane.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+                    lane.block = renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
             case Trouble.HASTE | Trouble.LOOP | Trouble.INNOCENT:
                 pass
 
@@ -354,16 +278,29 @@ class Attempt(Struct, eq=False):
         if self.ended:
             return
         self.ended = True
-        health = self.health
+        health, lane, timed = self.health, self.lane, self.timed
         health.in_flight -= 1
-        health.hung -= self.hung
-        waited = self.timed.waiting.pop(self, None) is not None and not self._is_past()
-        if waited and 0 < self.timed.mean_s < now_s - self.started_s:
-            self.timed.sample(now_s - self.started_s, now_s)
-        for block in (health.block, self.lane.block):
-            if block is not None and block.trial is self:
-                block.trial = None
+        if self.hung:
+            health.hung -= 1
+        if not self.proved and timed.waiting.pop(self, None) is not None and not self._is_past():
+            waited_s = now_s - self.started_s
+            if 0 < timed.mean_s < waited_s:
+                timed.sample(waited_s, now_s)
+        if health.block is not None or lane.block is not None:
+            for block in (health.block, lane.block):
+                if block is not None and block.trial is self:
+                    block.trial = None
         health.purse.release(self.reserved_nanocredits, self.spent_nanocredits)
+
+    def _pass_by(self, now_s: float) -> None:
+        """The call was to show whether the node has recovered: what still hangs from before is no news."""
+        waiting = self.timed.waiting
+        self.timed.recovered_s = now_s
+        for earlier in [each for each, since_s in waiting.items() if since_s < self.started_s]:
+            del waiting[earlier]
+            assert isinstance(earlier, Attempt)
+            earlier.hung = True
+            self.health.hung += 1
 
     def _is_past(self) -> bool:
         """Whether the call is of a time before the node's recovery: how it ends says nothing of the node as it is."""
@@ -393,7 +330,7 @@ class Attempt(Struct, eq=False):
         block = health.block
         if block is None or block.trial is self:
             strikes = 0 if block is None else block.strikes + 1
-            health.block = _renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
+            health.block = renewed(block, trouble.value, reason, now_s, jitter, strikes=strikes)
         if trouble is Trouble.EXHAUSTED:
             health.purse.exhausted(now_s)
 
@@ -403,15 +340,21 @@ class Attempt(Struct, eq=False):
         overtaken = not self.proved and self.started_s < health.proved_s - OVERTAKEN_S
         if self._is_past() and (block is None or block.trial is not self):
             return
-        health.count(now_s, bad=True, overtaken=overtaken)
+        outcomes = health.outcomes
+        if now_s >= outcomes.until_s:
+            outcomes.turn(now_s)
+        outcomes.bad += 1
+        health.faults += not overtaken
+        health.errors = health.errors_now(now_s) * (1 - ERROR_WEIGHT) + ERROR_WEIGHT
+        health.errors_s = now_s
         if told_s is not None:
             self._limit(reason, now_s, jitter, told_s)
         if block is not None:
             if block.trial is self:
-                health.block = _renewed(block, "ejected", reason, now_s, jitter, strikes=block.strikes + 1)
+                health.block = renewed(block, "ejected", reason, now_s, jitter, strikes=block.strikes + 1)
         elif health.faults >= FAULTS_TO_EJECT or health.outcomes.mostly_bad():
             strikes = health.strikes + 1 if now_s - health.returned_s < FORGIVEN_S else 0
-            health.block = _renewed(None, "ejected", reason, now_s, jitter, strikes=strikes)
+            health.block = renewed(None, "ejected", reason, now_s, jitter, strikes=strikes)
 
     def _limit(self, reason: str, now_s: float, jitter: float, told_s: float | None) -> None:
         block = self.lane.block
@@ -421,28 +364,4 @@ class Attempt(Struct, eq=False):
                 block.until_s = max(block.until_s, now_s + min(told_s, LONGEST_TOLD_S))
             return
         strikes = 0 if block is None else block.strikes + 1
-        self.lane.block = _renewed(block, "limited", reason, now_s, jitter, strikes=strikes, told_s=told_s)
-
-
-def _renewed(
-    block: Block | None,
-    state: str,
-    reason: str,
-    now_s: float,
-    jitter: float,
-    *,
-    strikes: int,
-    told_s: float | None = None,
-) -> Block:
-    """A block from now on; of two deadlines the later one wins."""
-    if told_s is not None:
-        wait_s = min(max(told_s, 0.0), LONGEST_TOLD_S)
-    else:
-        wait_s = min(FIRST_S[state] * 2.0 ** min(strikes, 10), LONGEST_S) * (1 - JITTER + 2 * JITTER * jitter)
-    until_s = now_s + wait_s if block is None else max(now_s + wait_s, block.until_s)
-    first_s = now_s if block is None else block.first_s
-    return Block(state=state, reason=reason, since_s=now_s, until_s=until_s, strikes=strikes, first_s=first_s)
-
-
-def _hinted(hint: Hint, now_s: float) -> Standing:
-    return Standing("degraded", f"another process: {hint.state}, {hint.reason}", round(hint.until_s - now_s, 1))
+        self.lane.block = renewed(block, "limited", reason, now_s, jitter, strikes=strikes, told_s=told_s)

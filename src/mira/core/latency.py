@@ -7,6 +7,7 @@ from msgspec import Struct, field
 #: The weight of a new sample. What is older counts less the longer it is past: after a silence the new one decides.
 SAMPLE_WEIGHT = 0.3
 AGED_S = 2.0
+_KEPT = 1 - SAMPLE_WEIGHT
 
 
 class Latency(Struct, eq=False):
@@ -28,13 +29,11 @@ class Latency(Struct, eq=False):
 
     def sample(self, took_s: float, now_s: float) -> None:
         """First content came after `took_s`."""
-        took_s = max(took_s, 1e-6)
-        if self.mean_s == 0.0:
-            self.mean_s = took_s
-        else:
-            old = (1 - SAMPLE_WEIGHT) ** (1 + max(now_s - self.sampled_s, 0.0) / AGED_S)
-            self.mean_s = self.mean_s * old + took_s * (1 - old)
-        self.sampled_s = now_s
+        took_s = took_s or 1e-6
+        if self.mean_s:
+            old = _KEPT ** (1 + (now_s - self.sampled_s) / AGED_S)
+            took_s = self.mean_s * old + took_s * (1 - old)
+        self.mean_s, self.sampled_s = took_s, now_s
 
     def oldest_s(self, now_s: float) -> float:
         """How long the oldest call waits already; 0 where none does."""

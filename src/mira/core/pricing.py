@@ -4,8 +4,6 @@ All arithmetic is on integers. An amount is rounded up to a nano-credit once, at
 counts say, an amount is never negative and never above what the ledger can hold.
 """
 
-from typing import NamedTuple
-
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -88,7 +86,7 @@ class Tier(Struct, frozen=True):
     price: Price
 
 
-class Bill(NamedTuple):
+class Bill(Struct, frozen=True, gc=False):
     """What a call costs in nano-credits: by the price table, by the node's own word, and for the customer."""
 
     computed_nanocredits: int
@@ -121,7 +119,7 @@ def with_markup(amount_nanocredits: int, markup: Markup) -> int:
 
 def cost_nanocredits(usage: Usage, price: Price, markup: Markup = PAR) -> int:
     """The exact cost of a usage, rounded up once. A negative count costs as 0."""
-    return _nano(_cost_picocredits(usage, price), markup)
+    return 0 if price.free else _nano(_cost_picocredits(usage, price), markup)
 
 
 def hold_nanocredits(
@@ -143,17 +141,24 @@ def hold_nanocredits(
     return _nano(fixed + max(choices, 1) * max(output_cap, 0) * per_output_token, markup)
 
 
-class FlatRates(NamedTuple):
-    """What a hold costs for a price without tiers, computed once: pico-credits per token of input and of output."""
+class FlatRates(Struct, frozen=True):
+    """What a hold costs for a price without tiers, computed once: pico-credits per token of input and of output.
+
+    The whole is multiplied by `numerator` and divided by `denominator`, which is the markup in nano-credits.
+    """
 
     input_picocredits: int
     output_picocredits: int
-    markup: Markup
+    numerator: int
+    denominator: int
 
     def hold_nanocredits(self, input_bound_tokens: int, output_tokens: int) -> int:
         """As `hold_nanocredits`, for bounds that are not negative."""
-        amount = input_bound_tokens * self.input_picocredits + output_tokens * self.output_picocredits
-        return _nano(amount, self.markup)
+        picocredits = input_bound_tokens * self.input_picocredits + output_tokens * self.output_picocredits
+        amount = -(-picocredits * self.numerator // self.denominator)
+        if amount > MAX_NANOCREDITS:
+            return MAX_NANOCREDITS
+        return amount
 
 
 def flat_rates(price: Price | None, markup: Markup) -> FlatRates | None:
@@ -161,7 +166,8 @@ def flat_rates(price: Price | None, markup: Markup) -> FlatRates | None:
     if price is None or price.tiers:
         return None
     fixed, per_output_token = _hold_parts(1, price, 0)
-    return FlatRates(fixed, per_output_token, markup)
+    numerator, denominator = markup
+    return FlatRates(fixed, per_output_token, numerator, denominator * PICO_PER_NANO)
 
 
 def affordable_cap(
@@ -193,13 +199,13 @@ def bill(usage: Usage, price: Price, *, trusted: bool, markup: Markup = PAR) -> 
     A negative figure of the node counts as none. A model that the operator marked free costs the customer 0 whatever
     the node says. The first two figures are without markup.
     """
-    cost = _cost_picocredits(usage, price)
     reported = usage.reported_cost_nanocredits
     if reported is not None:
         reported = None if reported < 0 else min(reported, MAX_NANOCREDITS)
     if price.free:
         return Bill(0, reported, 0)
-    computed = _nano(cost, PAR)
+    cost = _cost_picocredits(usage, price)
+    computed = min(-(-cost // PICO_PER_NANO), MAX_NANOCREDITS)
     if trusted and reported is not None:
         return Bill(computed, reported, _nano(reported * PICO_PER_NANO, markup))
     return Bill(computed, reported, computed if markup == PAR else _nano(cost, markup))
@@ -229,8 +235,7 @@ def _nano(amount_picocredits: int, markup: Markup) -> int:
 
 
 def _cost_picocredits(usage: Usage, price: Price) -> int:
-    if price.free:
-        return 0
+    """What a usage costs by a price that is not marked free."""
     if price.tiers:
         price = _prices(price, usage.prompt_tokens)[-1]
     fresh, output = price.input_picocredits, price.output_picocredits

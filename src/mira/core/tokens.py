@@ -137,7 +137,10 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
 
     A token is at least one byte of the body, and each image, sound or document adds `MEDIA_BOUND_TOKENS`.
     """
-    return max(input_bytes, 0) + max(media_parts, 0) * MEDIA_BOUND_TOKENS
+    bound = input_bytes + media_parts * MEDIA_BOUND_TOKENS
+    if bound < 0:
+        return 0
+    return bound
 
 
 def rendered_bound_tokens(input_bytes: int, media_parts: int) -> int:

@@ -11,8 +11,9 @@ from mira.codecs.media.shape import Shape
 from mira.codecs.media.video import Looking
 from mira.codecs.responses import RESPONSES
 from mira.config_tables import NodeConfig
+from mira.core.blocks import Standing
 from mira.core.deadlines import LOCAL_TIMEOUTS, Timeouts
-from mira.core.health import Health, Standing
+from mira.core.health import Health
 from mira.core.pricing import Markup, Price
 from mira.core.via import HEADER as VIA
 from mira.errors import Kind as ErrorKind

@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 
 from mira.codecs.chat import wire
+from mira.codecs.chat.wire import AssistantMessage, TextPart
 from mira.codecs.codec import Envelope
 from mira.codecs.opening import opened
 from mira.codecs.refusals import missing, wrong
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _TOOL_MODES = ("none", "auto", "required")
+#: What is looked at more closely; most requests have none of it.
+_OF_TOOLS = frozenset(("tools", "tool_choice", "response_format", "function_call", "functions"))
 
 _ONE_OF = {
     "role": "developer, system, user, assistant, tool or function",
@@ -25,11 +28,13 @@ _ONE_OF = {
 def open_request(body: bytes) -> Envelope:
     """Validates a body and opens it; MiraError BAD_REQUEST with `param` where it is wrong."""
     request, fields = opened(body, _REQUEST, _ONE_OF)
-    if request.tools or request.tool_choice or request.response_format or request.function_call:
+    uses_tools = False
+    if not _OF_TOOLS.isdisjoint(fields):
         _check_tools(request)
+        uses_tools = bool(request.tools or request.functions)
     media_parts = media_bytes = 0
     for index, message in enumerate(request.messages):
-        if type(message) is wire.AssistantMessage and message.tool_calls:
+        if type(message) is AssistantMessage and message.tool_calls:
             _check_calls(index, message.tool_calls)
         if type(message.content) is list:
             parts, size = _media(message.content)
@@ -40,11 +45,11 @@ def open_request(body: bytes) -> Envelope:
         model=request.model,
         stream=request.stream is True,
         include_usage=options is not None and options.include_usage is True,
-        output_cap=output_cap(request),
+        output_cap=request.max_tokens if request.max_completion_tokens is None else output_cap(request),
         choices=request.n or 1,
         input_bytes=len(body) - media_bytes,
         media_parts=media_parts,
-        uses_tools=bool(request.tools or request.functions),
+        uses_tools=uses_tools,
         fields=fields,
         wire=request,
     )
@@ -62,6 +67,8 @@ def _media(content: list[Any]) -> tuple[int, int]:
     """How many parts of a message are media, and how many bytes of the body they take."""
     parts = size = 0
     for part in content:
+        if type(part) is TextPart:
+            continue
         match part:
             case wire.ImagePart(image_url=place) | wire.VideoPart(video_url=place):
                 parts += 1

@@ -1,5 +1,6 @@
 """Chat Completions on both sides, requests and whole answers: patched where Mira must, byte for byte otherwise."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -7,42 +8,35 @@ from msgspec import Raw
 
 from mira.codecs.chat.dialects import Dialect, dialect_of
 from mira.codecs.chat.errors import parse_error_in_band
-from mira.codecs.chat.usage import cost_literal, read_usage, usage_body
+from mira.codecs.chat.usage import read_usage, usage_body
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.lenient import loose
+from mira.core.money import credits_text
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 
-CAP_FIELDS = ("max_tokens", "max_completion_tokens")
+#: The two names of the output cap; a node is told one of them.
+_OTHER_CAP_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+#: What stands in every message that has signed or encrypted thinking in it.
+_SIGNED = re.compile(rb'"(?:reasoning_details|extra_content|signature|redacted_thinking)"')
 _WITH_USAGE = Raw(b'{"include_usage":true}')
+#: What explains a node's own charge beside its `cost`.
+_EXPLAINED = frozenset(("cost_details", "is_byok"))
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 
 
 def pass_request(envelope: Envelope, target: Target) -> bytes:
     """The client's body for a node of the same protocol; what another provider signed or encrypted stays here."""
-    fields = dict(envelope.fields)
-    fields["model"] = Raw(msgspec.json.encode(target.model))
-    for name in CAP_FIELDS:
-        if name != target.cap_field:
-            fields.pop(name, None)
-    fields[target.cap_field] = Raw(b"%d" % target.output_cap)
+    fields: dict[str, Any] = {**envelope.fields, "model": target.model}
+    fields.pop(_OTHER_CAP_FIELD[target.cap_field], None)
+    fields[target.cap_field] = target.output_cap
     if envelope.stream:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
-    said = bytes(fields["messages"])
-    if _may_be_signed(said):
-        fields["messages"] = _without_foreign(fields["messages"], dialect_of(target.dialect))
+    messages = fields["messages"]
+    if _SIGNED.search(messages):
+        fields["messages"] = _without_foreign(messages, dialect_of(target.dialect))
     return msgspec.json.encode(fields)
-
-
-def _may_be_signed(messages: bytes) -> bool:
-    """Whether there is anything in messages that signed or encrypted thinking has in it."""
-    return (
-        messages.find(b'"reasoning_details"') >= 0
-        or messages.find(b'"extra_content"') >= 0
-        or messages.find(b'"signature"') >= 0
-        or messages.find(b'"redacted_thinking"') >= 0
-    )
 
 
 def pass_answer(body: bytes, context: Context) -> "PassedAnswer":
@@ -67,7 +61,7 @@ class PassedAnswer:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -83,24 +77,29 @@ class PassedAnswer:
         """The body for the client."""
         fields = self._fields
         if self.usage is None:
-            fields["usage"] = Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
+            fields["usage"] = usage_body(usage, cost_nanocredits)
         elif cost_nanocredits is not None:
             fields["usage"] = with_cost(fields["usage"], cost_nanocredits)
-        if shown := shown_model(fields.get("model"), self._context):
-            fields["model"] = shown
+        show_model(fields, self._context)
         return msgspec.json.encode(fields)
 
 
-def with_cost(usage: Raw, cost_nanocredits: int) -> Raw:
+def with_cost(usage: Raw, cost_nanocredits: int) -> dict[str, Raw]:
     """A node's own usage with what Mira charges as its `cost`, and without what explained the node's own."""
-    raw = bytes(usage)
-    if raw.find(b"cost") < 0 < raw.find(b":") and raw.endswith(b"}"):
-        return Raw(b'%b,"cost":%b}' % (raw[:-1], bytes(cost_literal(cost_nanocredits))))
     told = _FIELDS.decode(usage)
-    for name in ("cost_details", "is_byok"):
-        told.pop(name, None)
-    told["cost"] = cost_literal(cost_nanocredits)
-    return Raw(msgspec.json.encode(told))
+    told["cost"] = Raw(credits_text(cost_nanocredits).encode())
+    if not _EXPLAINED.isdisjoint(told):
+        for name in _EXPLAINED:
+            told.pop(name, None)
+    return told
+
+
+def show_model(answer: dict[str, Any], context: Context) -> None:
+    """Writes the model into an answer that the client is shown, where that is not the node's."""
+    if context.strip_provider or context.model is not None:
+        shown = shown_model(answer.get("model"), context)
+        if shown is not None:
+            answer["model"] = shown
 
 
 def shown_model(model: Raw | None, context: Context) -> Raw | None:

@@ -157,7 +157,7 @@ class PassedStream:
         done = data_frame(DONE)
         if not self._context.include_usage:
             return done
-        chunk = dict(self._head or {})
+        chunk: dict[str, Any] = dict(self._head or {})
         chunk["choices"] = Raw(b"[]")
         if self._usage_raw is None:
             chunk["usage"] = Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))

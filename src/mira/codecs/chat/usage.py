@@ -1,7 +1,8 @@
 """Usage between Chat Completions, whose counts contain each other, and Mira's disjoint classes."""
 
+from collections.abc import Callable
 from decimal import ROUND_CEILING, Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -10,43 +11,54 @@ from mira.codecs.lenient import loose
 from mira.core.money import MAX_NANOCREDITS, NANO_PER_CREDIT, credits_text
 from mira.core.usage import Usage
 
-_Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**53)]
 
 
-class _Details(Struct, forbid_unknown_fields=True):
-    cached_tokens: _Count = 0
-    audio_tokens: _Count = 0
-    reasoning_tokens: _Count = 0
-    accepted_prediction_tokens: _Count = 0
-    rejected_prediction_tokens: _Count = 0
+class Details(Struct, forbid_unknown_fields=True):
+    """Parts of a count."""
+
+    cached_tokens: Count = 0
+    audio_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    accepted_prediction_tokens: Count = 0
+    rejected_prediction_tokens: Count = 0
 
 
-class _Plain(Struct, forbid_unknown_fields=True):
+class Plain(Struct, forbid_unknown_fields=True):
     """A usage as OpenAI and most others tell it: nothing in it needs a second look."""
 
-    prompt_tokens: _Count
-    completion_tokens: _Count
-    total_tokens: _Count
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+    prompt_tokens_details: Details | None = None
+    completion_tokens_details: Details | None = None
 
 
-_PLAIN = msgspec.json.Decoder(_Plain)
-_NO_DETAILS = _Details()
+_PLAIN = msgspec.json.Decoder(Plain)
+_NO_DETAILS = Details()
+_NOTHING_MORE = (None, _NO_DETAILS)
 
 
-def read_usage(raw: Raw | bytes) -> Usage | None:
-    """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0."""
+def read_usage(
+    raw: Raw | bytes,
+    decoder: msgspec.json.Decoder[Any] = _PLAIN,
+    read_any: Callable[[Any], Usage | None] | None = None,
+) -> Usage | None:
+    """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0.
+
+    `decoder` and `read_any` are a protocol's own, where it tells the same under other names.
+    """
     try:
-        plain = _PLAIN.decode(raw)
-    except msgspec.ValidationError:
-        return usage_of(loose(raw))
-    except msgspec.DecodeError:
-        return None
-    inputs = plain.prompt_tokens_details or _NO_DETAILS
-    outputs = plain.completion_tokens_details or _NO_DETAILS
-    prompt, cached = plain.prompt_tokens, inputs.cached_tokens
-    completion, reasoning = _completion(prompt, plain.completion_tokens, plain.total_tokens, outputs.reasoning_tokens)
+        plain: Plain = decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return (read_any or usage_of)(loose(raw))
+    prompt, completion = plain.prompt_tokens, plain.completion_tokens
+    inputs, outputs = plain.prompt_tokens_details, plain.completion_tokens_details
+    if inputs in _NOTHING_MORE and outputs in _NOTHING_MORE and plain.total_tokens == prompt + completion:
+        return Usage(input_tokens=prompt, output_tokens=completion)
+    inputs, outputs = inputs or _NO_DETAILS, outputs or _NO_DETAILS
+    cached = inputs.cached_tokens
+    completion, reasoning = _completion(prompt, completion, plain.total_tokens, outputs.reasoning_tokens)
     fresh = prompt - cached if cached < prompt else 0
     said = completion - reasoning if reasoning < completion else 0
     audio_in, audio_out = inputs.audio_tokens, outputs.audio_tokens

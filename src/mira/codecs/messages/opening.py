@@ -19,7 +19,9 @@ CHOICES = ("auto", "any", "tool", "none")
 THINKING = ("enabled", "adaptive", "disabled", "between_tools")
 
 _REQUEST = msgspec.json.Decoder(wire.Request)
-_ROLES = ("user", "assistant", "system")
+_ROLES = frozenset(("user", "assistant", "system"))
+#: What is looked at more closely beside the messages.
+_SETTINGS = frozenset(("tools", "tool_choice", "thinking", "output_config"))
 #: Blocks that stand with one role only.
 _ROLE_OF = {
     "thinking": "assistant",
@@ -57,17 +59,18 @@ def open_count(body: bytes) -> Envelope:
 
 
 def _envelope(body: bytes, request: wire.Request, fields: dict[str, Raw]) -> Envelope:
-    _check_settings(request)
-    media_parts = media_bytes = 0
+    if not _SETTINGS.isdisjoint(fields):
+        _check_settings(request)
     if isinstance(request.system, list):
         for index, block in enumerate(request.system):
             if block.type != "text":
                 wrong(f"system[{index}].type", "text")
             _check_block(block, f"system[{index}]", "system")
+    media_parts = media_bytes = 0
     for index, message in enumerate(request.messages):
         if message.role not in _ROLES:
             wrong(f"messages[{index}].role", "user, assistant or system")
-        if isinstance(message.content, list):
+        if type(message.content) is list:
             parts, size = _check_blocks(message.content, f"messages[{index}].content", message.role)
             media_parts += parts
             media_bytes += size
@@ -89,7 +92,7 @@ def _check_blocks(blocks: Sequence[wire.Block], param: str, role: str) -> tuple[
     """Checks the blocks; how many are media, and how many bytes of the body those take."""
     parts = size = 0
     for index, block in enumerate(blocks):
-        if block.type == "text" and block.text is not None:
+        if (block.type == "text" and block.text is not None) or _is_usual(block, role):
             continue
         _check_block(block, f"{param}[{index}]", role)
         if block.type in ("image", "document"):
@@ -100,6 +103,15 @@ def _check_blocks(blocks: Sequence[wire.Block], param: str, role: str) -> tuple[
             parts += inner_parts
             size += inner_size
     return parts, size
+
+
+def _is_usual(block: wire.Block, role: str) -> bool:
+    """Whether a block is what most of an agent's blocks are, and whole: a call of a tool, or its result as a text."""
+    if block.type == "tool_result":
+        return role == "user" and bool(block.tool_use_id) and type(block.content) is str
+    if block.type == "tool_use" and role == "assistant" and block.id and block.name:
+        return type(block.input) is Raw and bytes(block.input)[:1] == b"{"
+    return False
 
 
 def _check_block(block: wire.Block, param: str, role: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from mira.codecs.carried import PREFIX
-from mira.codecs.chat.passing import shown_model, with_cost
+from mira.codecs.chat.passing import show_model, with_cost
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.lenient import compact, loose
 from mira.codecs.messages import wire
@@ -27,14 +27,14 @@ def pass_request(envelope: Envelope, target: Target) -> bytes:
     Beside the model and the cap, two things change, and only where they must: thinking that other providers gave and
     Mira carried is left out, and a budget of thinking that the cap no longer holds is lowered.
     """
-    fields = dict(envelope.fields)
-    fields["model"] = Raw(msgspec.json.encode(target.model))
     # 0 warms the cache: there is no output to cap.
     cap = target.output_cap if envelope.output_cap != 0 else 0
-    fields["max_tokens"] = Raw(b"%d" % cap)
-    if _CARRIED in bytes(fields["messages"]):
-        fields["messages"] = _without_carried(fields["messages"])
-    _fit_budget(fields, envelope, cap)
+    fields: dict[str, Any] = {**envelope.fields, "model": target.model, "max_tokens": cap}
+    messages = fields["messages"]
+    if bytes(messages).find(_CARRIED) >= 0:
+        fields["messages"] = _without_carried(messages)
+    if envelope.wire.thinking is not None:
+        _fit_budget(fields, envelope, cap)
     return msgspec.json.encode(fields)
 
 
@@ -59,7 +59,7 @@ class PassedAnswer:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields = fields
+        self._fields: dict[str, Any] = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -78,15 +78,14 @@ class PassedAnswer:
         """The body for the client."""
         fields = self._fields
         fields["usage"] = told_usage(fields.get("usage") if self.usage else None, usage, cost_nanocredits)
-        if shown := shown_model(fields.get("model"), self._context):
-            fields["model"] = shown
+        show_model(fields, self._context)
         return msgspec.json.encode(fields)
 
 
-def told_usage(own: Raw | None, usage: Usage, cost_nanocredits: int | None) -> Raw:
+def told_usage(own: Raw | None, usage: Usage, cost_nanocredits: int | None) -> Raw | dict[str, Any]:
     """A node's own usage with what Mira charges as its `cost`; Mira's where the node told none."""
     if own is None:
-        return Raw(msgspec.json.encode(usage_body(usage, cost_nanocredits)))
+        return usage_body(usage, cost_nanocredits)
     return own if cost_nanocredits is None else with_cost(own, cost_nanocredits)
 
 
@@ -121,10 +120,10 @@ def _is_carried(block: Raw) -> bool:
     return name is not None and str(told.get(name)).startswith(PREFIX)
 
 
-def _fit_budget(fields: dict[str, Raw], envelope: Envelope, cap: int) -> None:
-    thinking: wire.Thinking | None = envelope.wire.thinking
+def _fit_budget(fields: dict[str, Any], envelope: Envelope, cap: int) -> None:
+    thinking: wire.Thinking = envelope.wire.thinking
     asked = envelope.output_cap
-    if thinking is None or thinking.budget_tokens is None or asked is None:
+    if thinking.budget_tokens is None or asked is None:
         return
     # Above its own cap, a client means thinking between tools, which no cap bounds.
     if thinking.type != "enabled" or not cap <= thinking.budget_tokens < asked:

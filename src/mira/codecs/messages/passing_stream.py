@@ -85,7 +85,7 @@ class PassedStream:
         self._started = False
         #: whether the node said why it stopped; the `message_delta` that is not forwarded yet, as frame and fields
         self._stopped = False
-        self._last: tuple[bytes, dict[str, Raw]] | None = None
+        self._last: tuple[bytes, dict[str, Any]] | None = None
         #: whether frames may go through without being decoded
         self._open = False
         #: frames as forwarded, for the tally, read when somebody asks

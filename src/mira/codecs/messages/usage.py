@@ -2,12 +2,34 @@
 
 from typing import Any
 
-from msgspec import Raw
+import msgspec
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from mira.codecs.chat.usage import cost_literal, reported_nanocredits
+from mira.codecs.chat.usage import Count, cost_literal, reported_nanocredits
 from mira.codecs.lenient import loose
 from mira.core.usage import Usage
+
+
+class _ByTtl(Struct, forbid_unknown_fields=True):
+    ephemeral_5m_input_tokens: Count = 0
+    ephemeral_1h_input_tokens: Count = 0
+
+
+class _Plain(Struct, forbid_unknown_fields=True):
+    """A usage as most answers tell it: nothing in it needs a second look."""
+
+    input_tokens: Count
+    output_tokens: Count
+    cache_creation_input_tokens: Count = 0
+    cache_read_input_tokens: Count = 0
+    cache_creation: _ByTtl | None = None
+    server_tool_use: None = None
+    service_tier: str | None = None
+    inference_geo: str | None = None
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
 
 
 class Running:
@@ -28,7 +50,23 @@ class Running:
 
 def read_usage(raw: Raw | bytes) -> Usage | None:
     """The usage in its bytes; None where they are not an object. Nonsense in single counts is read as 0."""
-    return usage_of(loose(raw))
+    try:
+        plain = _PLAIN.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return usage_of(loose(raw))
+    written, long = plain.cache_creation_input_tokens, 0
+    by_ttl = plain.cache_creation
+    if by_ttl is not None:
+        long = by_ttl.ephemeral_1h_input_tokens
+        written = written or by_ttl.ephemeral_5m_input_tokens + long
+        long = min(long, written)
+    return Usage(
+        input_tokens=plain.input_tokens,
+        cache_read_tokens=plain.cache_read_input_tokens,
+        cache_write_5m_tokens=written - long,
+        cache_write_1h_tokens=long,
+        output_tokens=plain.output_tokens,
+    )
 
 
 def usage_of(value: Any) -> Usage | None:

@@ -25,6 +25,9 @@ _HEAD = msgspec.json.Decoder(wire.Head)
 _ITEMS = {name: msgspec.json.Decoder(kind) for name, kind in wire.ITEMS.items()}
 _TOOLS = {name: msgspec.json.Decoder(kind) for name, kind in wire.TOOLS.items()}
 _TOOL_MODES = ("none", "auto", "required")
+#: What is looked at more closely beside items and tools.
+_SETTINGS = frozenset(("conversation", "background", "tool_choice", "text"))
+_BRING_TOOLS = frozenset((wire.AdditionalTools, wire.SearchOutput))
 _ONE_OF = {
     "role": "user, assistant, system or developer",
     "type": "a known type of content part (input_text, input_image, input_file, output_text, …)",
@@ -40,7 +43,8 @@ def open_request(body: bytes) -> Envelope:
     except msgspec.DecodeError:
         # Of an item that was kept as bytes until now: a text in it with an escape that is none.
         raise not_json() from None
-    _check(request)
+    if not _SETTINGS.isdisjoint(fields):
+        _check(request)
     media_parts, media_bytes = _media(items)
     cap = request.max_output_tokens
     return Envelope(
@@ -51,7 +55,7 @@ def open_request(body: bytes) -> Envelope:
         choices=1,
         input_bytes=len(body) - media_bytes,
         media_parts=media_parts,
-        uses_tools=bool(tools) or any(isinstance(item, wire.AdditionalTools | wire.SearchOutput) for item in items),
+        uses_tools=bool(tools) or not _BRING_TOOLS.isdisjoint(map(type, items)),
         fields=fields,
         wire=wire.Opened(request=request, items=items, tools=tools),
     )
@@ -157,21 +161,23 @@ def _media(items: Iterable[Struct]) -> tuple[int, int]:
     """How many parts of the items are media, and how many bytes of the body they take."""
     parts = size = 0
     for item in items:
-        match item:
-            case wire.Message(content=list(content)) | wire.FunctionOutput(output=list(content)):
-                for part in content:
-                    match part:
-                        case wire.InputImage():
-                            parts += 1
-                            size += _inline(part.image_url)
-                        case wire.InputFile():
-                            parts += 1
-                            size += len(part.file_data or "")
-                        case wire.InputAudio():
-                            parts += 1
-                            size += len(part.input_audio.data)
-            case _:
-                pass
+        if isinstance(item, wire.Message):
+            content = item.content
+        elif isinstance(item, wire.FunctionOutput):
+            content = item.output
+        else:
+            continue
+        for part in content if isinstance(content, list) else ():
+            match part:
+                case wire.InputImage():
+                    parts += 1
+                    size += _inline(part.image_url)
+                case wire.InputFile():
+                    parts += 1
+                    size += len(part.file_data or "")
+                case wire.InputAudio():
+                    parts += 1
+                    size += len(part.input_audio.data)
     return parts, size
 
 

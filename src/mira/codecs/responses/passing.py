@@ -1,10 +1,12 @@
 """Responses on both sides, requests and whole answers: patched where Mira must, byte for byte otherwise."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
 from mira.codecs.carried import PREFIX
-from mira.codecs.chat.passing import shown_model, with_cost
+from mira.codecs.chat.passing import show_model, with_cost
 from mira.codecs.codec import Context, Envelope, Tally, Target
 from mira.codecs.responses import wire
 from mira.codecs.responses.answer import read_response
@@ -20,9 +22,8 @@ from mira.errors import MiraError
 def pass_request(envelope: Envelope, target: Target) -> bytes:
     """The client's body for a node of the same protocol; what Mira packed for other providers stays here."""
     refuse_unresolved(envelope)
-    fields = dict(envelope.fields)
-    fields["model"] = Raw(msgspec.json.encode(target.model))
-    fields["max_output_tokens"] = Raw(b"%d" % max(target.output_cap, MIN_OUTPUT_CAP))
+    cap = max(target.output_cap, MIN_OUTPUT_CAP)
+    fields: dict[str, Any] = {**envelope.fields, "model": target.model, "max_output_tokens": cap}
     if not dialect_of(target.dialect).carries:
         without(fields, envelope.wire, _is_packed)
     return msgspec.json.encode(fields)
@@ -58,14 +59,13 @@ class PassedAnswer:
         return msgspec.json.encode(self._fields)
 
 
-def settle(response: dict[str, Raw], context: Context, missing: Usage | None, cost_nanocredits: int | None) -> None:
+def settle(response: dict[str, Any], context: Context, missing: Usage | None, cost_nanocredits: int | None) -> None:
     """Writes into a response object what Mira charges, the usage where it is `missing`, and the model to show."""
     if missing is not None:
-        response["usage"] = Raw(msgspec.json.encode(usage_body(missing, cost_nanocredits)))
+        response["usage"] = usage_body(missing, cost_nanocredits)
     elif cost_nanocredits is not None:
         response["usage"] = with_cost(response["usage"], cost_nanocredits)
-    if shown := shown_model(response.get("model"), context):
-        response["model"] = shown
+    show_model(response, context)
 
 
 def add_said(tally: Tally, raw: Raw) -> None:

@@ -6,7 +6,7 @@ The counts nest as those of Chat Completions do, under other names, so that code
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from mira.codecs.chat import usage as chat
 from mira.codecs.lenient import loose
@@ -25,11 +25,21 @@ _NAMES = (
 )
 
 
+class _Plain(chat.Plain, forbid_unknown_fields=True):
+    """A usage as OpenAI tells it: nothing in it needs a second look."""
+
+    prompt_tokens: chat.Count = field(name="input_tokens")
+    completion_tokens: chat.Count = field(name="output_tokens")
+    prompt_tokens_details: chat.Details | None = field(name="input_tokens_details", default=None)
+    completion_tokens_details: chat.Details | None = field(name="output_tokens_details", default=None)
+
+
 class _Kind(Struct):
     type: str = ""
     action: Any = None
 
 
+_PLAIN = msgspec.json.Decoder(_Plain)
 _KINDS = msgspec.json.Decoder(list[_Kind])
 
 
@@ -38,10 +48,16 @@ def usage_in(response: dict[str, Raw]) -> Usage | None:
 
     Searches that OpenAI ran stand beside the usage, or are counted by their items.
     """
-    usage = usage_of(loose(response["usage"])) if "usage" in response else None
+    usage = read_usage(response["usage"]) if "usage" in response else None
     if usage is None or usage.web_searches:
         return usage
-    return msgspec.structs.replace(usage, web_searches=_searches(response))
+    searches = _searches(response)
+    return msgspec.structs.replace(usage, web_searches=searches) if searches else usage
+
+
+def read_usage(raw: Raw | bytes) -> Usage | None:
+    """The usage in its bytes; None where they are not an object."""
+    return chat.read_usage(raw, _PLAIN, usage_of)
 
 
 def usage_of(value: Any) -> Usage | None:
@@ -58,13 +74,14 @@ def usage_body(usage: Usage, cost_nanocredits: int | None) -> dict[str, Any]:
 
 
 def _searches(response: dict[str, Raw]) -> int:
-    beside = loose(response["tool_usage"]) if "tool_usage" in response else None
-    searches = beside.get("web_search") if isinstance(beside, dict) else None
-    count = searches.get("num_requests") if isinstance(searches, dict) else None
-    if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
-        return count
+    if "tool_usage" in response:
+        beside = loose(response["tool_usage"])
+        searches = beside.get("web_search") if isinstance(beside, dict) else None
+        count = searches.get("num_requests") if isinstance(searches, dict) else None
+        if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
+            return count
     output = response.get("output")
-    if output is None or b'"web_search_call"' not in bytes(output):
+    if output is None or bytes(output).find(b'"web_search_call"') < 0:
         return 0
     try:
         return sum(item.type == "web_search_call" and _is_search(item.action) for item in _KINDS.decode(output))
