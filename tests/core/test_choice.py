@@ -214,7 +214,7 @@ def test_the_retry_budget_is_a_tenth_of_the_requests_and_three_a_second():
 
 def test_an_attempt_takes_no_longer_than_its_call_may():
     own = Timeouts()
-    assert for_attempt(own, 600.0, whole_cap=None, others=True) is own
+    assert for_attempt(own, 600.0, whole_cap=None, others=True) == own
     assert for_attempt(own, 10.0, whole_cap=None, others=True) == Timeouts(5.0, 5.0, 60.0, 10.0)
     assert for_attempt(own, 4.0, whole_cap=None, others=False) == Timeouts(4.0, 4.0, 60.0, 4.0)
     assert for_attempt(own, 600.0, whole_cap=1000, others=False).head_s == 90.0

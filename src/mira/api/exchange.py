@@ -6,7 +6,7 @@ pieces wait here; they are bounded because the relay pauses the node.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -30,7 +30,6 @@ class AsgiExchange:
 
     __slots__ = (
         "_cycle",
-        "_headers",
         "_more_headers",
         "_pending",
         "_receive",
@@ -38,6 +37,7 @@ class AsgiExchange:
         "_stall_timer",
         "_wire",
         "gone",
+        "head",
         "on_gone",
         "on_resume",
         "paused",
@@ -51,7 +51,7 @@ class AsgiExchange:
         assert self._wire.answering is not None
         self._cycle: RequestResponseCycle = self._wire.answering
         self._sent: Headers = scope["headers"]
-        self._headers = dict(self._sent)
+        self.head: Mapping[bytes, bytes] = dict(self._sent)
         self._more_headers = more_headers
         self._receive = receive
         self._pending: list[bytes] = []
@@ -64,14 +64,14 @@ class AsgiExchange:
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name; the last one where it was sent twice, unless it is a list."""
-        value = self._headers.get(name)
+        value = self.head.get(name)
         if value is not None and name in LISTS:
             value = b",".join(each for sent, each in self._sent if sent == name)
         return None if value is None else value.decode("latin-1")
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body, refused as soon as it is known to be too large."""
-        declared = self._headers.get(b"content-length")
+        declared = self.head.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
             raise self._too_large(limit_bytes)
         if not self._cycle.more_body:

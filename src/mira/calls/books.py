@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
@@ -31,7 +31,7 @@ class Books:
         self._counter = counter
         self._monotonic_s = monotonic_s
 
-    async def settle(
+    def settle(
         self,
         call: Call,
         offer: Offer,
@@ -40,33 +40,32 @@ class Books:
         status: int,
         error: MiraError | None = None,
         render: Callable[[int], StoredAnswer | None] | None = None,
-    ) -> int:
+    ) -> Awaitable[int]:
         """Charges what was used; returns the nano-credits billed once they are durable.
 
         `render` makes what is kept where the call has an Idempotency-Key.
         """
-        assert offer.price is not None
-        assert call.hold is not None
-        computed, reported, actual = pricing.bill(
-            usage, offer.price, trusted=offer.node.trusts_cost, markup=offer.markup
-        )
-        record = call.record
+        record, attempt, hold = call.record, call.attempt, call.hold
+        price, trusted = offer.price, offer.node.trusts_cost
+        assert price is not None
+        assert hold is not None
+        computed, reported, actual = pricing.bill(usage, price, trusted=trusted, markup=offer.markup)
+        call.settled = True
         record.usage = usage
         record.computed_nanocredits = computed
         record.reported_nanocredits = reported
-        self._finish_record(call, status, error.kind.name.lower() if error else None)
-        call.settled = True
-        told = reported if offer.node.trusts_cost else None
-        if call.attempt is not None:
+        self._finish_record(call, status, None if error is None else error.kind.name.lower())
+        told = reported if trusted else None
+        if attempt is not None:
             spent = computed if told is None else told
             if offer.own_price is not None:
                 spent = _charged(usage, offer)
-            call.attempt.spent_nanocredits = spent
-            unsaid = reported is None and offer.node.trusts_cost and spent != computed
+            attempt.spent_nanocredits = spent
+            unsaid = trusted and reported is None and spent != computed
             if (record.tried or unsaid) and len(record.tried) < record.attempts:
                 self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
-        return await self._ledger.settle(
-            call.hold.id,
+        return self._ledger.settle(
+            hold.id,
             actual,
             record,
             # A cost that only the node vouches for is never more than what was set aside.
@@ -81,6 +80,8 @@ class Books:
             return
         call.settled = True
         hold, call.hold = call.hold, None
+        if hold is not None:
+            hold.on_lost = None
         self._finish_record(call, status, error)
         if 0 < len(call.record.tried) < call.record.attempts:
             self.tried(call, error or ANSWERED)
@@ -166,9 +167,10 @@ class Books:
         return call.prompt_tokens
 
     def _finish_record(self, call: Call, status: int, error: str | None) -> None:
-        call.record.status = status
-        call.record.error = error
-        call.record.duration_ms = call.elapsed_ms(self._monotonic_s)
+        record = call.record
+        record.status = status
+        record.error = error
+        record.duration_ms = int((self._monotonic_s() - call.started_s) * 1000)
 
 
 def was_late(broken: BaseException) -> bool:

@@ -19,6 +19,7 @@ class Keeping:
     """An exchange that remembers what goes out; otherwise the one that it is given."""
 
     def __init__(self, exchange: Exchange) -> None:
+        self.head = exchange.head
         self._exchange = exchange
         self._status = 0
         self._headers: Headers = []
@@ -101,7 +102,7 @@ class Keeping:
 
 def claim_of(call: Call, body: bytes) -> Claim | None:
     """The claim of a model request that has an Idempotency-Key; MiraError BAD_REQUEST where that is none."""
-    key = call.exchange.header(b"idempotency-key")
+    key = call.exchange.header(b"idempotency-key") if b"idempotency-key" in call.exchange.head else None
     return claim_for(key, body, f"{call.surface.codec.name} {call.surface.face.value}") if key else None
 
 
@@ -118,12 +119,12 @@ def claim_for(key: str, body: bytes | bytearray, kind: str) -> Claim:
     return Claim(key, digest.digest())
 
 
-def keep_whole(call: Call, final: "Final", billed_nanocredits: int) -> StoredAnswer:
+def keep_whole(call: Call, final: Callable[[int], bytes], billed_nanocredits: int) -> StoredAnswer:
     """What is kept of an answer that is sent whole."""
     return StoredAnswer(200, lines(whole_headers(call, billed_nanocredits)), final(billed_nanocredits))
 
 
-def keep_stream(call: Call, final: "Final", billed_nanocredits: int) -> StoredAnswer | None:
+def keep_stream(call: Call, final: Callable[[int], bytes], billed_nanocredits: int) -> StoredAnswer | None:
     """What is kept of a stream for its Idempotency-Key; None where it has none, or nothing was sent."""
     exchange = call.exchange
     return exchange.stored(final(billed_nanocredits)) if isinstance(exchange, Keeping) else None
@@ -141,6 +142,11 @@ def head_of(stored: StoredAnswer) -> Headers:
         name, _, value = line.partition(b": ")
         headers.append((name, value))
     return [*headers, REPLAYED]
+
+
+def made_once(call: Call, make: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Makes the last piece of an answer for its cost; where it is kept too, it is asked for twice."""
+    return make if call.claim is None else Final(make)
 
 
 class Final:

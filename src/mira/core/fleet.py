@@ -7,13 +7,15 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from mira.core.affinity import Sessions
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.headroom import covers
 from mira.core.health import Attempt, Lane
 from mira.core.media import TEXT
-from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, hold_nanocredits
+from mira.core.models import default_output_cap
+from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, dearest_rates, hold_nanocredits
 from mira.core.purse import Purse
 from mira.core.retrying import RetryBudget
 from mira.core.scoring import scores
@@ -60,6 +62,14 @@ class Offer(Struct, frozen=True, eq=False):
     own_rates: FlatRates | None = None
 
     @property
+    def prices_tokens(self) -> bool:
+        """Whether it has a price at which tokens cost something, or are free: others are sold by the piece."""
+        if self.price is None:
+            return False
+        rates = self.rates
+        return rates is None or self.price.free or bool(rates.input_picocredits or rates.output_picocredits)
+
+    @property
     def caches(self) -> bool:
         """Whether reading from the node's cache is cheaper than sending the input anew."""
         price = self.price
@@ -71,7 +81,11 @@ class Offer(Struct, frozen=True, eq=False):
 class Route(Struct, frozen=True, eq=False):
     """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes.
 
-    `outputs` is what it puts out, in the words of `mira.core.media`.
+    `outputs` is what it puts out, in the words of `mira.core.media`. The rest follows from these, and is computed once
+    for all calls: `nodes` are those of the offers, `output_cap` is that of a call which names none. `sold` are the
+    offers with a price for tokens; `dearest` are the rates among theirs at which every hold is the largest, None where
+    that depends on the call. `keeps_sessions` tells whether it matters which node serves a session: there is a choice,
+    and a cache at one of them.
     """
 
     model: str
@@ -80,11 +94,19 @@ class Route(Struct, frozen=True, eq=False):
     max_output_tokens: int | None = None
     capabilities: Capabilities = UNKNOWN
     outputs: frozenset[str] = TEXT
+    nodes: tuple[Any, ...] = ()
+    output_cap: int = 0
+    sold: tuple[Offer, ...] = ()
+    dearest: FlatRates | None = None
+    keeps_sessions: bool = False
 
-    @property
-    def keeps_sessions(self) -> bool:
-        """Whether it matters which node serves a session: there is a choice, and a cache at one of them."""
-        return len(self.offers) > 1 and any(offer.caches for offer in self.offers)
+    def __post_init__(self) -> None:
+        sold = tuple(offer for offer in self.offers if offer.prices_tokens)
+        force_setattr(self, "nodes", tuple(offer.node for offer in self.offers))
+        force_setattr(self, "output_cap", self.max_output_tokens or default_output_cap(self.model))
+        force_setattr(self, "sold", sold)
+        force_setattr(self, "dearest", dearest_rates([offer.rates for offer in sold]))
+        force_setattr(self, "keeps_sessions", len(self.offers) > 1 and any(offer.caches for offer in self.offers))
 
 
 class Need(Struct, frozen=True, gc=False):
@@ -277,7 +299,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
 
 def is_full(route: Route) -> bool:
     """Whether every node that serves the model has as many calls as it may, so that none needs to be paid for."""
-    return all(_full(offer.node) for offer in route.offers)
+    return all(map(_full, route.nodes))
 
 
 def no_room(route: Route) -> MiraError:

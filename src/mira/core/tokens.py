@@ -140,10 +140,9 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
     return max(input_bytes, 0) + max(media_parts, 0) * MEDIA_BOUND_TOKENS
 
 
-def rendered_bound_tokens(input_bytes: int, media_parts: int) -> int:
-    """As `input_bound_tokens`, of the request as a node gets it: options are added, another protocol is wordier."""
-    bound = input_bound_tokens(input_bytes, media_parts)
-    return bound + bound // 4 + RENDERING_TOKENS
+def rendered_bound_tokens(bound_tokens: int) -> int:
+    """The bound of a request as a node gets it: options are added, another protocol is wordier."""
+    return bound_tokens + bound_tokens // 4 + RENDERING_TOKENS
 
 
 def rough_tokens(size: int) -> int:

@@ -322,7 +322,7 @@ class Ledger:
             if isinstance(op, ReserveOp):
                 hold = granted.get(id(op))
                 if hold is not None:
-                    _fail(hold.durable)
+                    _lose(hold)
                     again.append(CloseOp(hold.id, 0, None, False, 0, None, True))
                 else:
                     _fail(op.future)
@@ -357,7 +357,7 @@ class Ledger:
                 self._refuse(op)
         if batch is not None and batch.released:
             for _, hold in batch.opened():
-                _fail(hold.durable)
+                _lose(hold)
                 self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, True))
 
     def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
@@ -429,6 +429,13 @@ def _fail(future: "asyncio.Future[Any]") -> None:
         future.set_exception(store_down())
         # Marked as seen: whoever waits still gets it, and one that nobody waits for is no news to the loop.
         future.exception()
+
+
+def _lose(hold: Hold) -> None:
+    if not hold.durable.done():
+        _fail(hold.durable)
+        if hold.on_lost is not None:
+            hold.on_lost()
 
 
 def _require_amount(*amounts_nanocredits: int) -> None:
