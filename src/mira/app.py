@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -298,7 +299,7 @@ async def _relay(grounds: Grounds, fleet: Fleet, counter: Counter, egress: Egres
         now_ms=now_ms,
         balancer=Balancer(random.random),
         monotonic_s=time.monotonic,
-        new_id=lambda: ids("req"),
+        new_id=partial(ids, "req"),
         wait_for_durable_hold=config.ledger.dispatch == "durable",
     )
 

@@ -24,11 +24,11 @@ from mira.calls.books import Books, was_late
 from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
 from mira.calls.endings import left, stopping, unwritten
 from mira.calls.gate import Gate
-from mira.calls.keeping import Keeping, claim_of, head_of, keep_stream, keep_whole, made_once
+from mira.calls.keeping import IDEMPOTENCY_KEY, Final, head_of, keep_for_repetition, keep_stream, keep_whole
 from mira.calls.outgoing import answer_headers, context_of, error_headers, whole_headers
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import complete, remember
-from mira.calls.rendering import codec_for, passed_on, target_of, translated
+from mira.calls.rendering import codec_for, forgotten, target_of, translated
 from mira.calls.routing import Router, refused
 from mira.calls.silence import wants_sign_of_life
 from mira.codecs.codec import NodeCodec, Tally
@@ -119,7 +119,10 @@ class Relay:
             if caller is None:
                 secret = secret_of(exchange)
                 caller = let_in(self.keyring.known(secret) or await self.keyring.find(secret), surface.face)
-            self._know(call, caller)
+            call.caller = caller
+            record.workspace_id, record.key_id = caller.workspace_id, caller.key_id
+            told = exchange.header(via.HEADER) if via.HEADER in exchange.head else None
+            call.via = via.onward(told, self.instance)
             if not self.gate.take():
                 await self.gate.wait(caller.workspace_id, exchange)
             call.placed = True
@@ -143,28 +146,18 @@ class Relay:
             log.exception("request %s failed inside Mira", record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
         finally:
-            if record.stream:
-                self.awaited.pop(record.request_id, None)
+            self.awaited.pop(record.request_id, None)
             if call.placed:
                 self.gate.leave()
             call.pump = None  # which knows the call: each would keep the other for the collector
             self.observer.ended(record)
 
-    # 1 authenticate: headers only, before the body is read
-
-    def _know(self, call: Call, caller: Caller) -> None:
-        call.caller = caller
-        call.record.workspace_id, call.record.key_id = caller.workspace_id, caller.key_id
-        told = call.exchange.header(via.HEADER) if via.HEADER in call.exchange.head else None
-        call.via = via.onward(told, self.instance)
-
     # 2 decode
 
     def _decode(self, call: Call, body: bytes) -> Route:
         record = call.record
-        call.claim = claim_of(call, body)
-        if call.claim is not None:
-            call.exchange = Keeping(call.exchange)
+        if IDEMPOTENCY_KEY in call.exchange.head:
+            keep_for_repetition(call, body)
         envelope = call.envelope = call.surface.codec.open_request(body)
         record.stream = envelope.stream
         record.model = envelope.model[:200]
@@ -187,10 +180,9 @@ class Relay:
         self.router.plan(call, route)
         most = min(MAX_ATTEMPTS, len(route.offers))
         while True:
-            offer = self.router.choose(call, route, tried, last) or await self.router.wait(call, route, tried, last)
+            offer = self.router.begin(call, route, tried, last) or await self.router.wait(call, route, tried, last)
             tried.append(offer.node)
             call.record.node, call.record.attempts = offer.node.name, len(tried)
-            self.router.begin(call, offer)
             try:
                 await self._attempt(call, offer, others=len(tried) < most)
                 return
@@ -226,8 +218,11 @@ class Relay:
             await self._answer_empty(call, offer)
             return
         target, passes = target_of(call, offer), codec is client and node.adapter is None
+        asked = forgotten(call) if call.forgets else call.envelope
         body, conversation = (
-            (passed_on(call, target), None) if passes else await translated(self.loader, call, node, codec, target)
+            (client.pass_request(asked, target), None)
+            if passes
+            else await translated(self.loader, call, node, codec, target)
         )
         call.timeouts = self.router.timeouts(call, offer, others=others)
         exchange.on_gone = exchange.cancel
@@ -292,7 +287,9 @@ class Relay:
             raise self.router.failure(call, offer, error) from None
         self.router.succeeded(call)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
-        final = made_once(call, partial(answer.render, usage))
+        final: Callable[[int], bytes] = partial(answer.render, usage)
+        if call.claim is not None:
+            final = Final(final)
         try:
             keep = partial(keep_whole, call, final)
             billed = await self.books.settle(call, offer, usage, status=200, render=keep)
@@ -340,7 +337,7 @@ class Relay:
         if last:
             call.exchange.write(last)
         usage = stream.usage or await self.books.estimate(call, stream.tally())
-        final = made_once(call, partial(stream.finish, usage) if error is None else lambda _: stream.abort(error))
+        final = Final(partial(stream.finish, usage) if error is None else lambda _: stream.abort(error))
         keep = partial(keep_stream, call, final)
         billed = await self.books.settle(call, offer, usage, status=200, error=error, render=keep)
         if error is None:

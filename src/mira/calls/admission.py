@@ -74,7 +74,7 @@ async def admit(ledger: Ledger, call: Call, route: Route, *, careful: bool) -> R
         await asyncio.shield(hold.durable)
     else:
         hold.on_lost = call.exchange.cancel
-    return route if len(offers) == len(route.offers) else replace(route, offers=offers)
+    return route if offers is route.offers else replace(route, offers=offers)
 
 
 def _offers(call: Call, route: Route) -> tuple[Offer, ...]:
@@ -89,6 +89,8 @@ def _offers(call: Call, route: Route) -> tuple[Offer, ...]:
     able = route.offers
     if codec.passes_only:
         able = tuple(offer for offer in able if offer.node.codec_for(codec) is codec)
+        if len(able) == len(route.offers):
+            able = route.offers
         if not able:
             raise MiraError(
                 Kind.UNSUPPORTED,
@@ -96,7 +98,7 @@ def _offers(call: Call, route: Route) -> tuple[Offer, ...]:
                 "openai-compatible or mira",
                 param="model",
             )
-    sold = tuple(offer for offer in able if offer in route.sold)
+    sold = able if route.sold is able else tuple(offer for offer in able if offer in route.sold)
     if not sold:
         raise MiraError(
             Kind.UNPRICED,

@@ -54,7 +54,10 @@ class Books:
         record.usage = usage
         record.computed_nanocredits = computed
         record.reported_nanocredits = reported
-        self._finish_record(call, status, None if error is None else error.kind.name.lower())
+        record.status = status
+        if error is not None:
+            record.error = error.kind.name.lower()
+        record.duration_ms = int((self._monotonic_s() - call.started_s) * 1000)
         told = reported if trusted else None
         if attempt is not None:
             spent = computed if told is None else told
@@ -82,8 +85,11 @@ class Books:
         hold, call.hold = call.hold, None
         if hold is not None:
             hold.on_lost = None
-        self._finish_record(call, status, error)
-        if 0 < len(call.record.tried) < call.record.attempts:
+        record = call.record
+        record.status = status
+        record.error = error
+        record.duration_ms = int((self._monotonic_s() - call.started_s) * 1000)
+        if 0 < len(record.tried) < record.attempts:
             self.tried(call, error or ANSWERED)
         if not call.placed or call.shed:
             return  # nobody's row, or one of a flood that must cost little
@@ -91,13 +97,11 @@ class Books:
             if hold is not None:
                 # Who lost its hold to a store that is down would only wait in vain; the void is queued all the same.
                 async with asyncio.timeout(0 if is_lost(hold) else BOOKS_WAIT_S):
-                    await self._ledger.void(
-                        hold.id, call.record, attempt_cost_nanocredits=call.attempt_cost_nanocredits
-                    )
+                    await self._ledger.void(hold.id, record, attempt_cost_nanocredits=call.attempt_cost_nanocredits)
             else:
-                self._ledger.record(call.record)
+                self._ledger.record(record)
         except (MiraError, TimeoutError):
-            log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+            log.warning("request %s is not recorded yet: the store does not answer", record.request_id)
 
     def tried(self, call: Call, outcome: str) -> None:
         """Notes on the record what became of the call's present attempt."""
@@ -165,12 +169,6 @@ class Books:
             except MiraError:
                 call.prompt_tokens = tokens.rough_tokens(envelope.input_bytes)
         return call.prompt_tokens
-
-    def _finish_record(self, call: Call, status: int, error: str | None) -> None:
-        record = call.record
-        record.status = status
-        record.error = error
-        record.duration_ms = int((self._monotonic_s() - call.started_s) * 1000)
 
 
 def was_late(broken: BaseException) -> bool:

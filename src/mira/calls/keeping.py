@@ -9,6 +9,7 @@ from mira.collaborators import Exchange, Headers
 from mira.core.ledger import Claim, StoredAnswer
 from mira.errors import Kind, MiraError
 
+IDEMPOTENCY_KEY = b"idempotency-key"
 LONGEST_KEY = 255
 #: Kept a little longer than the store will take, so that it sees that the answer is too long.
 MOST_BYTES = 2**20 + 1
@@ -100,10 +101,12 @@ class Keeping:
         return StoredAnswer(self._status, lines(self._headers), bytes(self._body) + last)
 
 
-def claim_of(call: Call, body: bytes) -> Claim | None:
-    """The claim of a model request that has an Idempotency-Key; MiraError BAD_REQUEST where that is none."""
-    key = call.exchange.header(b"idempotency-key") if b"idempotency-key" in call.exchange.head else None
-    return claim_for(key, body, f"{call.surface.codec.name} {call.surface.face.value}") if key else None
+def keep_for_repetition(call: Call, body: bytes) -> None:
+    """Claims a model request's Idempotency-Key, under which its answer is kept; MiraError BAD_REQUEST for none."""
+    key = call.exchange.header(IDEMPOTENCY_KEY)
+    if key:
+        call.claim = claim_for(key, body, f"{call.surface.codec.name} {call.surface.face.value}")
+        call.exchange = Keeping(call.exchange)
 
 
 def claim_for(key: str, body: bytes | bytearray, kind: str) -> Claim:
@@ -142,11 +145,6 @@ def head_of(stored: StoredAnswer) -> Headers:
         name, _, value = line.partition(b": ")
         headers.append((name, value))
     return [*headers, REPLAYED]
-
-
-def made_once(call: Call, make: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Makes the last piece of an answer for its cost; where it is kept too, it is asked for twice."""
-    return make if call.claim is None else Final(make)
 
 
 class Final:

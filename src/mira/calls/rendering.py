@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mira.calls.call import Call
 from mira.codecs.carried import without_reasoning
-from mira.codecs.codec import Codec, NodeCodec, Target
+from mira.codecs.codec import Codec, Envelope, NodeCodec, Target
 from mira.collaborators import ClientLeft, Loader, Node
 from mira.core.capabilities import needs_responses
 from mira.core.conversation import Conversation
@@ -37,12 +37,13 @@ def target_of(call: Call, offer: Offer) -> Target:
     )
 
 
-def passed_on(call: Call, target: Target) -> bytes:
-    """The body for a node that speaks the client's protocol."""
-    client, envelope = call.surface.codec, call.envelope
-    if call.forgets and client.forget is not None:
-        envelope, call.dropped = client.forget(envelope), named(client, ("reasoning",))
-    return client.pass_request(envelope, target)
+def forgotten(call: Call) -> Envelope:
+    """The request without the model's earlier reasoning, as far as the client's protocol can leave that out."""
+    client = call.surface.codec
+    if client.forget is None:
+        return call.envelope
+    call.dropped = named(client, ("reasoning",))
+    return client.forget(call.envelope)
 
 
 async def translated(

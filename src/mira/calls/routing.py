@@ -66,20 +66,24 @@ class Router:
             session,
         )
 
-    def choose(self, call: Call, route: Route, tried: list[object], last: MiraError | None) -> Offer | None:
-        """The next offer to try, None where all are limited and it is worth to `wait`.
+    def begin(self, call: Call, route: Route, tried: list[object], last: MiraError | None) -> Offer | None:
+        """The next offer to try, at whose node an attempt begins, which must `end`.
 
-        MiraError where nobody is left: `last` is what the last node said, if one was asked.
+        None where all are limited and it is worth to `wait`. MiraError where nobody is left: `last` is what the last
+        node said, if one was asked.
         """
+        now_s = self._monotonic_s()
         try:
-            return self._balancer.choose(route, tried, self._monotonic_s(), call.need)
+            offer = self._balancer.choose(route, tried, now_s, call.need)
         except MiraError as none_left:
             if not _waitable(none_left) or self._waiting >= MOST_WAITING:
                 raise soonest(last, none_left) from None
             return None
+        call.attempt = self._balancer.begin(offer, now_s, call.need)
+        return offer
 
     async def wait(self, call: Call, route: Route, tried: list[object], last: MiraError | None) -> Offer:
-        """The next offer that is not limited any more, within 5 s; else MiraError as in `choose`."""
+        """As `begin`, with the next offer that is not limited any more; MiraError where there is none within 5 s."""
         exchange = call.exchange
         exchange.on_gone = exchange.cancel
         self._waiting += 1
@@ -88,13 +92,17 @@ class Router:
             while True:
                 if exchange.gone:
                     raise ClientLeft
+                now_s = self._monotonic_s()
                 try:
-                    return self._balancer.choose(route, tried, self._monotonic_s(), call.need)
+                    offer = self._balancer.choose(route, tried, now_s, call.need)
                 except MiraError as none_left:
                     wait_s = max(none_left.retry_after_s or 0.0, LOOK_S)
-                    if not _waitable(none_left) or self._monotonic_s() + wait_s > until_s:
+                    if not _waitable(none_left) or now_s + wait_s > until_s:
                         raise soonest(last, none_left) from None
                     await asyncio.sleep(wait_s)
+                else:
+                    call.attempt = self._balancer.begin(offer, now_s, call.need)
+                    return offer
         except asyncio.CancelledError:
             # Nobody was asked: there is nothing to pay.
             if exchange.gone:
@@ -103,10 +111,6 @@ class Router:
         finally:
             self._waiting -= 1
             exchange.on_gone = None
-
-    def begin(self, call: Call, offer: Offer) -> None:
-        """An attempt at the offer's node begins; it must end in `end`."""
-        call.attempt = self._balancer.begin(offer, self._monotonic_s(), call.need)
 
     def failed(self, call: Call, failure: AttemptFailed) -> None:
         """Tells the node's health why the attempt failed."""

@@ -102,6 +102,8 @@ class Route(Struct, frozen=True, eq=False):
 
     def __post_init__(self) -> None:
         sold = tuple(offer for offer in self.offers if offer.prices_tokens)
+        if len(sold) == len(self.offers):
+            sold = self.offers
         force_setattr(self, "nodes", tuple(offer.node for offer in self.offers))
         force_setattr(self, "output_cap", self.max_output_tokens or default_output_cap(self.model))
         force_setattr(self, "sold", sold)

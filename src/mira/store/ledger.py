@@ -432,10 +432,10 @@ def _fail(future: "asyncio.Future[Any]") -> None:
 
 
 def _lose(hold: Hold) -> None:
-    if not hold.durable.done():
-        _fail(hold.durable)
-        if hold.on_lost is not None:
-            hold.on_lost()
+    _fail(hold.durable)
+    if hold.on_lost is not None:
+        hold.on_lost()
+        hold.on_lost = None
 
 
 def _require_amount(*amounts_nanocredits: int) -> None:
