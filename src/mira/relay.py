@@ -25,7 +25,7 @@ from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
 from mira.calls.endings import left, stopping, unwritten
 from mira.calls.gate import Gate
 from mira.calls.keeping import IDEMPOTENCY_KEY, Final, head_of, keep_for_repetition, keep_stream, keep_whole
-from mira.calls.outgoing import answer_headers, context_of, error_headers, whole_headers
+from mira.calls.outgoing import JSON, answer_headers, context_of, error_headers
 from mira.calls.pump import Pump, is_lost
 from mira.calls.recollection import complete, remember
 from mira.calls.rendering import codec_for, forgotten, target_of, translated
@@ -48,7 +48,6 @@ from mira.collaborators import (
     Observer,
     Response,
 )
-from mira.core import via
 from mira.core.attachments import MARK
 from mira.core.call import CLIENT_LEFT_STATUS
 from mira.core.caller import Caller
@@ -56,8 +55,9 @@ from mira.core.conversation import Conversation
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Trouble
 from mira.core.ledger import Answered, StoredAnswer
-from mira.core.money import credits_text
 from mira.core.retrying import MAX_ATTEMPTS
+from mira.core.via import HEADER as VIA
+from mira.core.via import onward
 from mira.errors import Kind, MiraError
 
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -116,23 +116,27 @@ class Relay:
         record = call.record
         self.observer.began(record.request_id)
         try:
+            # 1 authenticate: headers only, before the body is read
             if caller is None:
                 secret = secret_of(exchange)
                 caller = let_in(self.keyring.known(secret) or await self.keyring.find(secret), surface.face)
             call.caller = caller
             record.workspace_id, record.key_id = caller.workspace_id, caller.key_id
-            told = exchange.header(via.HEADER) if via.HEADER in exchange.head else None
-            call.via = via.onward(told, self.instance)
+            call.via = onward(exchange.header(VIA), self.instance) if VIA in exchange.head else self.instance
+            # 2 take a place
             if not self.gate.take():
                 await self.gate.wait(caller.workspace_id, exchange)
             call.placed = True
+            # 3 decode
             body = await json_body(exchange)
             route = self._decode(call, body)
-            if surface.recall is not None or body.find(MARK) >= 0:
+            if surface.recall is not None or MARK in body:
                 await complete(self.memory, self.files, call, body)
+            # 4 admit
             route = await admit(self.ledger, call, route, careful=self.wait_for_durable_hold)
             if record.stream:
                 self.awaited[record.request_id] = call
+            # 5–10 choose, render, open, relay, settle, record
             await self._converse(call, route)
         except MiraError as error:
             await self._refuse(call, error)
@@ -152,7 +156,7 @@ class Relay:
             call.pump = None  # which knows the call: each would keep the other for the collector
             self.observer.ended(record)
 
-    # 2 decode
+    # 3 decode
 
     def _decode(self, call: Call, body: bytes) -> Route:
         record = call.record
@@ -172,7 +176,7 @@ class Relay:
             )
         return route
 
-    # 4–7 choose, render, open, relay: attempt after attempt until content flows
+    # 5–8 choose, render, open, relay: attempt after attempt until content flows
 
     async def _converse(self, call: Call, route: Route) -> None:
         tried: list[Any] = []
@@ -273,8 +277,7 @@ class Relay:
         stream = call.envelope.stream
         body = empty_answer(call.surface.codec, context_of(call, None), offer.upstream_model, stream=stream)
         await self.books.close(call, status=200, error=None)
-        headers = answer_headers(call, EVENT_STREAM if stream else b"application/json")
-        headers.append((b"x-mira-cost", credits_text(0).encode()))
+        headers = answer_headers(call, EVENT_STREAM if stream else JSON, cost_nanocredits=0)
         await call.exchange.respond(200, headers, body)
 
     async def _whole(
@@ -288,10 +291,11 @@ class Relay:
         self.router.succeeded(call)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
         final: Callable[[int], bytes] = partial(answer.render, usage)
+        keep = None
         if call.claim is not None:
             final = Final(final)
-        try:
             keep = partial(keep_whole, call, final)
+        try:
             billed = await self.books.settle(call, offer, usage, status=200, render=keep)
         except asyncio.CancelledError:
             # By a stop that does not wait. What is charged is answered: to settle again only tells the bill.
@@ -302,7 +306,7 @@ class Relay:
         sent = final(billed)
         if call.keeps:
             await remember(self.memory, call, sent)
-        await call.exchange.respond(200, whole_headers(call, billed), sent)
+        await call.exchange.respond(200, answer_headers(call, JSON, cost_nanocredits=billed), sent)
 
     async def _stream(
         self,
@@ -398,7 +402,7 @@ class Relay:
             self.books.checkpoint(call, pump)
             pump.give_up_beyond(call.output_cap * call.envelope.choices)
 
-    # 8–9 settle and record: `Books`, from wherever a call ends
+    # 9–10 settle and record: `Books`, from wherever a call ends
 
     async def _refuse(self, call: Call, error: MiraError) -> None:
         pump = call.pump

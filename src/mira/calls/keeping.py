@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from mira.calls.call import Call
-from mira.calls.outgoing import whole_headers
+from mira.calls.outgoing import JSON, answer_headers
 from mira.collaborators import Exchange, Headers
 from mira.core.ledger import Claim, StoredAnswer
 from mira.errors import Kind, MiraError
@@ -124,7 +124,8 @@ def claim_for(key: str, body: bytes | bytearray, kind: str) -> Claim:
 
 def keep_whole(call: Call, final: Callable[[int], bytes], billed_nanocredits: int) -> StoredAnswer:
     """What is kept of an answer that is sent whole."""
-    return StoredAnswer(200, lines(whole_headers(call, billed_nanocredits)), final(billed_nanocredits))
+    headers = answer_headers(call, JSON, cost_nanocredits=billed_nanocredits)
+    return StoredAnswer(200, lines(headers), final(billed_nanocredits))
 
 
 def keep_stream(call: Call, final: Callable[[int], bytes], billed_nanocredits: int) -> StoredAnswer | None:

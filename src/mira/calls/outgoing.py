@@ -12,6 +12,8 @@ from mira.core.conversation import Conversation
 from mira.core.money import credits_text
 from mira.errors import MiraError
 
+JSON = b"application/json"
+
 
 def context_of(call: Call, conversation: Conversation | None) -> Context:
     """What the client's codec needs to write an answer: ids, time, and the request where it was translated."""
@@ -26,8 +28,10 @@ def context_of(call: Call, conversation: Conversation | None) -> Context:
     )
 
 
-def answer_headers(call: Call, content_type: bytes, *, early: bool = False) -> Headers:
-    """The head of an answer; an `early` one, sent before a node has said anything, names none."""
+def answer_headers(
+    call: Call, content_type: bytes, *, early: bool = False, cost_nanocredits: int | None = None
+) -> Headers:
+    """The head of an answer, with its cost where that is known; an `early` one, before a node spoke, names none."""
     record = call.record
     request_id = record.request_id.encode()
     headers = [(b"content-type", content_type), *zip(call.surface.request_id_headers, repeat(request_id))]
@@ -36,6 +40,8 @@ def answer_headers(call: Call, content_type: bytes, *, early: bool = False) -> H
         headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))
     if call.clamped:
         headers.append((b"x-mira-max-tokens", b"%d" % call.output_cap))
+    if cost_nanocredits is not None:
+        headers.append((b"x-mira-cost", credits_text(cost_nanocredits).encode()))
     return headers
 
 
@@ -46,18 +52,11 @@ def _origin(model: str, node: str | None) -> Headers:
     return [model_header, (b"x-mira-node", node.encode())] if node else [model_header]
 
 
-def whole_headers(call: Call, billed_nanocredits: int) -> Headers:
-    """The head of an answer that is sent whole, with its cost."""
-    headers = answer_headers(call, b"application/json")
-    headers.append((b"x-mira-cost", credits_text(billed_nanocredits).encode()))
-    return headers
-
-
 def error_headers(
     error: MiraError, request_id: str, request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
 ) -> Headers:
     """The headers that go with an error body."""
-    headers = [(b"content-type", b"application/json"), *((name, request_id.encode()) for name in request_id_headers)]
+    headers = [(b"content-type", JSON), *((name, request_id.encode()) for name in request_id_headers)]
     if error.kind.value.retry is not None:
         headers.append((b"x-should-retry", b"true" if error.kind.value.retry else b"false"))
     if error.retry_after_s is not None:

@@ -1,0 +1,71 @@
+"""What is computed once of a route for all calls is what each call would find out by looking at every offer."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mira.core.fleet import Offer, Route
+from mira.core.models import DEFAULT_OUTPUT_CAP
+from mira.core.pricing import FREE, PAR, Price, Tier, dearest_rates, flat_rates, hold_nanocredits
+
+rates = st.integers(0, 10**7)
+prices = st.builds(Price, input_picocredits=rates, output_picocredits=rates)
+markups = st.sampled_from([PAR, (5, 4), (1, 3), (1000, 999)])
+offered = st.lists(st.tuples(prices, markups), min_size=1, max_size=5)
+
+
+def offer(price: Price | None, **settings: Any) -> Offer:
+    return Offer(node=object(), upstream_model="m", price=price, markup=PAR, rates=flat_rates(price, PAR), **settings)
+
+
+def test_what_has_no_price_for_tokens_is_not_sold():
+    paid, free = offer(Price(input_picocredits=0, output_picocredits=1)), offer(FREE)
+    by_the_piece = offer(Price(input_picocredits=0, output_picocredits=0, image_picocredits=5))
+    route = Route(model="m", offers=(offer(None), paid, by_the_piece, free))
+    assert route.sold == (paid, free)
+    assert Route(model="m", offers=(offer(None),)).sold == ()
+
+
+def test_where_all_offers_are_sold_they_are_the_same():
+    route = Route(model="m", offers=(offer(FREE), offer(Price(input_picocredits=1, output_picocredits=1))))
+    assert route.sold is route.offers
+
+
+@given(offered, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_no_hold_is_larger_than_at_the_dearest_rates(offers, input_tokens, output_tokens):
+    known = [flat_rates(price, markup) for price, markup in offers]
+    dearest = dearest_rates(known)
+    if dearest is not None:
+        holds = [hold_nanocredits(input_tokens, output_tokens, 1, price, markup) for price, markup in offers]
+        assert dearest.hold_nanocredits(input_tokens, output_tokens) == max(holds)
+
+
+@given(prices, markups)
+def test_the_only_rates_are_the_dearest(price, markup):
+    only = flat_rates(price, markup)
+    assert dearest_rates([only]) is only
+    assert dearest_rates([only, only]) is only
+
+
+def test_rates_that_depend_on_the_call_are_not_the_dearest():
+    deep = flat_rates(Price(input_picocredits=9, output_picocredits=1), PAR)
+    wide = flat_rates(Price(input_picocredits=1, output_picocredits=9), PAR)
+    tiers = (Tier(above_prompt_tokens=5, price=Price(input_picocredits=1, output_picocredits=1)),)
+    tiered = flat_rates(Price(input_picocredits=0, output_picocredits=0, tiers=tiers), PAR)
+    assert dearest_rates([deep, wide]) is None
+    assert dearest_rates([deep, tiered]) is None
+    assert dearest_rates([]) is None
+
+
+@pytest.mark.parametrize(("most", "cap"), [(None, DEFAULT_OUTPUT_CAP), (10, 10)])
+def test_a_call_that_names_no_cap_gets_the_models(most, cap):
+    assert Route(model="nobody/knows-it", offers=(), max_output_tokens=most).output_cap == cap
+
+
+def test_a_session_is_kept_where_there_is_a_choice_and_a_cache():
+    caching = Price(input_picocredits=9, output_picocredits=9, cache_read_picocredits=1)
+    assert Route(model="m", offers=(offer(FREE), offer(caching))).keeps_sessions
+    assert not Route(model="m", offers=(offer(FREE), offer(FREE))).keeps_sessions
+    assert not Route(model="m", offers=(offer(caching),)).keeps_sessions
