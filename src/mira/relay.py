@@ -182,18 +182,18 @@ class Relay:
         tried: list[Any] = []
         last: MiraError | None = None
         self.router.plan(call, route)
-        most = min(MAX_ATTEMPTS, len(route.offers))
         while True:
             offer = self.router.begin(call, route, tried, last) or await self.router.wait(call, route, tried, last)
             tried.append(offer.node)
             call.record.node, call.record.attempts = offer.node.name, len(tried)
+            others = route.only is None and len(tried) < min(MAX_ATTEMPTS, len(route.offers))
             try:
-                await self._attempt(call, offer, others=len(tried) < most)
+                await self._attempt(call, offer, others=others)
                 return
             except AttemptFailed as first:
                 failure = first
                 if first.error.code == UNREADABLE and not call.forgets:
-                    again = await self._without_reasoning(call, offer, others=len(tried) < most)
+                    again = await self._without_reasoning(call, offer, others=others)
                     if again is None:
                         return
                     failure = again

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mira.core.fleet import Offer, Route
+from mira.core.fleet import Offer, Route, is_full
+from mira.core.health import Health
 from mira.core.models import DEFAULT_OUTPUT_CAP
 from mira.core.pricing import FREE, PAR, Price, Tier, dearest_rates, flat_rates, hold_nanocredits
 
@@ -16,8 +17,15 @@ markups = st.sampled_from([PAR, (5, 4), (1, 3), (1000, 999)])
 offered = st.lists(st.tuples(prices, markups), min_size=1, max_size=5)
 
 
-def offer(price: Price | None, **settings: Any) -> Offer:
-    return Offer(node=object(), upstream_model="m", price=price, markup=PAR, rates=flat_rates(price, PAR), **settings)
+class Node:
+    def __init__(self, max_in_flight: int | None) -> None:
+        self.max_in_flight = max_in_flight
+        self.health = Health()
+
+
+def offer(price: Price | None, max_in_flight: int | None = None) -> Offer:
+    node: Any = Node(max_in_flight)
+    return Offer(node=node, upstream_model="m", price=price, markup=PAR, rates=flat_rates(price, PAR))
 
 
 def test_what_has_no_price_for_tokens_is_not_sold():
@@ -62,6 +70,16 @@ def test_rates_that_depend_on_the_call_are_not_the_dearest():
 @pytest.mark.parametrize(("most", "cap"), [(None, DEFAULT_OUTPUT_CAP), (10, 10)])
 def test_a_call_that_names_no_cap_gets_the_models(most, cap):
     assert Route(model="nobody/knows-it", offers=(), max_output_tokens=most).output_cap == cap
+
+
+def test_a_route_is_full_while_each_of_its_nodes_has_as_many_calls_as_it_may():
+    offers = (offer(FREE, 1), offer(FREE, 2))
+    route = Route(model="m", offers=offers)
+    offers[0].node.health.in_flight = 1
+    assert not is_full(route)
+    offers[1].node.health.in_flight = 2
+    assert is_full(route)
+    assert not is_full(Route(model="m", offers=(*offers, offer(FREE))))
 
 
 def test_a_session_is_kept_where_there_is_a_choice_and_a_cache():

@@ -435,13 +435,20 @@ class World:
         )
 
     def serve(
-        self, *scripts: Any, model: str = MODEL, prices: tuple[Price | None, ...] = (), trusts_cost: bool = False
+        self,
+        *scripts: Any,
+        model: str = MODEL,
+        prices: tuple[Price | None, ...] = (),
+        trusts_cost: bool = False,
+        max_in_flight: int | None = None,
     ) -> list[FakeNode]:
         """A node for each script, all serving one model."""
         nodes = [
             FakeNode(f"node-{number}", self.diary, script, trusts_cost=trusts_cost)
             for number, script in enumerate(scripts)
         ]
+        for node in nodes:
+            node.max_in_flight = max_in_flight
         told = prices or (PRICE,) * len(nodes)
         offers = tuple(
             Offer(

@@ -34,10 +34,9 @@ async def admit(ledger: Ledger, call: Call, route: Route, *, careful: bool) -> R
     most = route.max_output_tokens
     cap = most if most and most < asked else asked
     input_bound = call.input_bound_tokens = tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts)
-    least_cap = min(cap, LEAST_OUTPUT_CAP)
     want = least = _hold(route, offers, input_bound, cap, choices)
-    if least_cap < cap:
-        least = _hold(route, offers, input_bound, least_cap, choices)
+    if cap > LEAST_OUTPUT_CAP:
+        least = _hold(route, offers, input_bound, LEAST_OUTPUT_CAP, choices)
     prompt_tokens = asked_tokens = 0
     if caller.caps:
         prompt_tokens = tokens.rough_tokens(envelope.input_bytes)
@@ -65,7 +64,7 @@ async def admit(ledger: Ledger, call: Call, route: Route, *, careful: bool) -> R
         )
     if hold.tokens < asked_tokens:
         # A call larger than a token rate is clamped to it: it will never be served larger.
-        cap = min(cap, max((hold.tokens - prompt_tokens) // choices, least_cap))
+        cap = min(cap, max((hold.tokens - prompt_tokens) // choices, LEAST_OUTPUT_CAP))
     call.output_cap = cap
     call.clamped = cap < asked
     record.held_nanocredits = granted

@@ -1,7 +1,6 @@
 """What goes out to the client: what its codec needs to write an answer, and the head of that."""
 
 from functools import lru_cache
-from itertools import repeat
 from math import ceil
 
 from mira.calls.call import Call
@@ -32,9 +31,11 @@ def answer_headers(
     call: Call, content_type: bytes, *, early: bool = False, cost_nanocredits: int | None = None
 ) -> Headers:
     """The head of an answer, with its cost where that is known; an `early` one, before a node spoke, names none."""
-    record = call.record
+    record, names = call.record, call.surface.request_id_headers
     request_id = record.request_id.encode()
-    headers = [(b"content-type", content_type), *zip(call.surface.request_id_headers, repeat(request_id))]
+    headers = [(b"content-type", content_type), (names[0], request_id)]
+    if len(names) > 1:
+        headers += [(name, request_id) for name in names[1:]]
     headers += _origin(record.model, None if early else record.node)
     if call.dropped:
         headers.append((b"x-mira-dropped", ",".join(call.dropped).encode()))

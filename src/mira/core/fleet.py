@@ -82,10 +82,10 @@ class Route(Struct, frozen=True, eq=False):
     """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes.
 
     `outputs` is what it puts out, in the words of `mira.core.media`. The rest follows from these, and is computed once
-    for all calls: `nodes` are those of the offers, `output_cap` is that of a call which names none. `sold` are the
-    offers with a price for tokens; `dearest` are the rates among theirs at which every hold is the largest, None where
-    that depends on the call. `keeps_sessions` tells whether it matters which node serves a session: there is a choice,
-    and a cache at one of them.
+    for all calls. `only` is the offer that is alone, `bounded` tells whether all of their nodes take so many calls at a
+    time, `output_cap` is that of a call which names none. `sold` are the offers with a price for tokens; `dearest` are
+    the rates among theirs at which every hold is the largest, None where that depends on the call. `keeps_sessions`
+    tells whether it matters which node serves a session: there is a choice, and a cache at one of them.
     """
 
     model: str
@@ -94,7 +94,8 @@ class Route(Struct, frozen=True, eq=False):
     max_output_tokens: int | None = None
     capabilities: Capabilities = UNKNOWN
     outputs: frozenset[str] = TEXT
-    nodes: tuple[Any, ...] = ()
+    bounded: bool = False
+    only: Offer | None = None
     output_cap: int = 0
     sold: tuple[Offer, ...] = ()
     dearest: FlatRates | None = None
@@ -104,7 +105,8 @@ class Route(Struct, frozen=True, eq=False):
         sold = tuple(offer for offer in self.offers if offer.prices_tokens)
         if len(sold) == len(self.offers):
             sold = self.offers
-        force_setattr(self, "nodes", tuple(offer.node for offer in self.offers))
+        force_setattr(self, "bounded", all(offer.node.max_in_flight is not None for offer in self.offers))
+        force_setattr(self, "only", self.offers[0] if len(self.offers) == 1 else None)
         force_setattr(self, "output_cap", self.max_output_tokens or default_output_cap(self.model))
         force_setattr(self, "sold", sold)
         force_setattr(self, "dearest", dearest_rates([offer.rates for offer in sold]))
@@ -165,8 +167,8 @@ class Balancer:
         with the least time to wait where all are limited, the node's own obstacle (a local model that is still being
         fetched), what the operator has to see to, or UNAVAILABLE.
         """
-        if len(route.offers) == 1 and not tried:
-            offer = route.offers[0]
+        offer = route.only
+        if offer is not None and not tried:
             node = offer.node
             health = node.health
             if (
@@ -174,7 +176,7 @@ class Balancer:
                 and offer.lane.block is None
                 and node.obstacle is None
                 and not _full(node)
-                and _can_pay(offer, need)
+                and (health.purse.told_nanocredits is None or _can_pay(offer, need))
             ):
                 return offer
         return self._choose(route, tried, now_s, need)
@@ -301,7 +303,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
 
 def is_full(route: Route) -> bool:
     """Whether every node that serves the model has as many calls as it may, so that none needs to be paid for."""
-    return all(map(_full, route.nodes))
+    return route.bounded and all(_full(offer.node) for offer in route.offers)
 
 
 def no_room(route: Route) -> MiraError:

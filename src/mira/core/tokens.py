@@ -137,7 +137,8 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
 
     A token is at least one byte of the body, and each image, sound or document adds `MEDIA_BOUND_TOKENS`.
     """
-    return max(input_bytes, 0) + max(media_parts, 0) * MEDIA_BOUND_TOKENS
+    media_tokens = media_parts * MEDIA_BOUND_TOKENS if media_parts > 0 else 0
+    return input_bytes + media_tokens if input_bytes > 0 else media_tokens
 
 
 def rendered_bound_tokens(bound_tokens: int) -> int:
@@ -147,7 +148,7 @@ def rendered_bound_tokens(bound_tokens: int) -> int:
 
 def rough_tokens(size: int) -> int:
     """The tokens of a text by its size alone, four characters a token, for when nothing can count it."""
-    return -(-max(size, 0) // 4)
+    return (size + 3) // 4 if size > 0 else 0
 
 
 def delivered_tokens(deltas: int, text_tokens: int) -> int:
