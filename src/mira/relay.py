@@ -186,7 +186,7 @@ class Relay:
             offer = self.router.begin(call, route, tried, last) or await self.router.wait(call, route, tried, last)
             tried.append(offer.node)
             call.record.node, call.record.attempts = offer.node.name, len(tried)
-            others = route.only is None and len(tried) < min(MAX_ATTEMPTS, len(route.offers))
+            others = len(route.offers) > 1 and len(tried) < min(MAX_ATTEMPTS, len(route.offers))
             try:
                 await self._attempt(call, offer, others=others)
                 return

@@ -49,7 +49,8 @@ class Books:
         price, trusted = offer.price, offer.node.trusts_cost
         assert price is not None
         assert hold is not None
-        computed, reported, actual = pricing.bill(usage, price, trusted=trusted, markup=offer.markup)
+        bill = pricing.bill(usage, price, trusted=trusted, markup=offer.markup)
+        computed, reported = bill.computed_nanocredits, bill.reported_nanocredits
         call.settled = True
         record.usage = usage
         record.computed_nanocredits = computed
@@ -69,7 +70,7 @@ class Books:
                 self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
         return self._ledger.settle(
             hold.id,
-            actual,
+            bill.actual_nanocredits,
             record,
             # A cost that only the node vouches for is never more than what was set aside.
             cap_at_hold=told is not None,

@@ -31,14 +31,14 @@ class Timeouts(Struct, frozen=True):
 LOCAL_TIMEOUTS = Timeouts(head_s=None, idle_s=600.0, total_s=3600.0)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def for_attempt(own: Timeouts, left_s: float, *, whole_cap: int | None, others: bool) -> Timeouts:
     """What one attempt may take of the `left_s` seconds that its call still has; `own` are the node's.
 
     `whole_cap` is the output cap of an answer that comes whole, None for a stream. With `others` there is another node
     to be tried, so that waiting for the first content must not use up the call's whole time.
 
-    Most calls of a node are alike here, so the last answers are remembered.
+    Most calls have one of a few caps and all of their time, so that most are answered from what was worked out before.
     """
     head_s = own.head_s
     if head_s is not None:

@@ -12,10 +12,10 @@ from msgspec.structs import force_setattr
 from mira.core.affinity import Sessions
 from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.headroom import covers
-from mira.core.health import Attempt, Lane
+from mira.core.health import Attempt, Health, Lane
 from mira.core.media import TEXT
 from mira.core.models import default_output_cap
-from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, dearest_rates, hold_nanocredits
+from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, hold_nanocredits
 from mira.core.purse import Purse
 from mira.core.retrying import RetryBudget
 from mira.core.scoring import scores
@@ -82,10 +82,10 @@ class Route(Struct, frozen=True, eq=False):
     """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes.
 
     `outputs` is what it puts out, in the words of `mira.core.media`. The rest follows from these, and is computed once
-    for all calls. `only` is the offer that is alone, `bounded` tells whether all of their nodes take so many calls at a
-    time, `output_cap` is that of a call which names none. `sold` are the offers with a price for tokens; `dearest` are
-    the rates among theirs at which every hold is the largest, None where that depends on the call. `keeps_sessions`
-    tells whether it matters which node serves a session: there is a choice, and a cache at one of them.
+    for all calls. `bounded` tells whether all of their nodes take so many calls at a time, `output_cap` is that of a
+    call which names none. `sold` are the offers with a price for tokens; `dearest` are the rates among theirs at which
+    every hold is the largest, None where that depends on the call. `keeps_sessions` tells whether it matters which node
+    serves a session: there is a choice, and a cache at one of them.
     """
 
     model: str
@@ -95,7 +95,6 @@ class Route(Struct, frozen=True, eq=False):
     capabilities: Capabilities = UNKNOWN
     outputs: frozenset[str] = TEXT
     bounded: bool = False
-    only: Offer | None = None
     output_cap: int = 0
     sold: tuple[Offer, ...] = ()
     dearest: FlatRates | None = None
@@ -106,11 +105,11 @@ class Route(Struct, frozen=True, eq=False):
         if len(sold) == len(self.offers):
             sold = self.offers
         force_setattr(self, "bounded", all(offer.node.max_in_flight is not None for offer in self.offers))
-        force_setattr(self, "only", self.offers[0] if len(self.offers) == 1 else None)
         force_setattr(self, "output_cap", self.max_output_tokens or default_output_cap(self.model))
         force_setattr(self, "sold", sold)
-        force_setattr(self, "dearest", dearest_rates([offer.rates for offer in sold]))
-        force_setattr(self, "keeps_sessions", len(self.offers) > 1 and any(offer.caches for offer in self.offers))
+        force_setattr(self, "dearest", next((offer.rates for offer in sold if _is_dearest(offer, sold)), None))
+        keeps_sessions = len(self.offers) > 1 and any(offer.caches for offer in self.offers)
+        force_setattr(self, "keeps_sessions", keeps_sessions)
 
 
 class Need(Struct, frozen=True, gc=False):
@@ -151,12 +150,12 @@ class Balancer:
 
     def begin(self, offer: Offer, now_s: float, need: Need = ANY) -> Attempt:
         """A call goes to the offer's node now; it must end in `Attempt.over`."""
-        health = offer.node.health
+        health: Health = offer.node.health
+        worst_nanocredits = 0
         # Also before the node tells for the first time: its word will be younger than calls that began before.
-        counts = offer.own_price is not None or health.purse.told_nanocredits is not None
-        worst_nanocredits = need.worst_case_nanocredits(offer) if counts else 0
-        attempt: Attempt = health.begin(offer.lane, now_s, stream=need.stream, worst_case_nanocredits=worst_nanocredits)
-        return attempt
+        if offer.own_price is not None or health.purse.told_nanocredits is not None:
+            worst_nanocredits = need.worst_case_nanocredits(offer)
+        return health.begin(offer.lane, now_s, stream=need.stream, worst_case_nanocredits=worst_nanocredits)
 
     def choose(self, route: Route, tried: Collection[Any], now_s: float, need: Need = ANY) -> Offer:
         """The offer with the lowest score among nodes that are well, not full and not tried yet.
@@ -167,15 +166,16 @@ class Balancer:
         with the least time to wait where all are limited, the node's own obstacle (a local model that is still being
         fetched), what the operator has to see to, or UNAVAILABLE.
         """
-        offer = route.only
-        if offer is not None and not tried:
+        offers = route.offers
+        if len(offers) == 1 and not tried:
+            offer = offers[0]
             node = offer.node
             health = node.health
             if (
                 health.block is None
                 and offer.lane.block is None
                 and node.obstacle is None
-                and not _full(node)
+                and (node.max_in_flight is None or health.in_flight < node.max_in_flight)
                 and (health.purse.told_nanocredits is None or _can_pay(offer, need))
             ):
                 return offer
@@ -196,7 +196,7 @@ class Balancer:
             able += state in places
             warned += state == "hinted"
             sick += node.health.block is not None and state in ("ready", "ejected")
-            if node in tried or _full(node) or not _can_pay(offer, need):
+            if node in tried or _full(offer) or not _can_pay(offer, need):
                 continue
             if state in places:
                 places[state].append(offer)
@@ -291,7 +291,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
             error: MiraError = offer.node.obstacle
             return error
     states = {_state(offer, now_s) for offer in usable}
-    if usable and not any(_full(offer.node) for offer in usable):
+    if usable and not any(map(_full, usable)):
         if "model-missing" in states:
             return MiraError(Kind.MODEL_NOT_FOUND, "The upstream does not know this model.", param="model")
         if "exhausted" in states or not all(_can_pay(offer, need) for offer in usable):
@@ -303,7 +303,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
 
 def is_full(route: Route) -> bool:
     """Whether every node that serves the model has as many calls as it may, so that none needs to be paid for."""
-    return route.bounded and all(_full(offer.node) for offer in route.offers)
+    return route.bounded and all(map(_full, route.offers))
 
 
 def no_room(route: Route) -> MiraError:
@@ -344,6 +344,22 @@ def _shunned(offers: Sequence[Offer], found: Sequence[float], now_s: float, need
     return due
 
 
+def _is_dearest(offer: Offer, offers: Sequence[Offer]) -> bool:
+    """Whether no call's hold is larger at another of the offers: its rates, with the markup, are at least theirs."""
+    ours = offer.rates
+    for other in offers:
+        theirs = other.rates
+        if ours is None or theirs is None:
+            return False
+        factor, other_factor = offer.markup[0] * other.markup[1], other.markup[0] * offer.markup[1]
+        if (
+            ours.input_picocredits * factor < theirs.input_picocredits * other_factor
+            or ours.output_picocredits * factor < theirs.output_picocredits * other_factor
+        ):
+            return False
+    return True
+
+
 def _blocked_until_s(offer: Offer) -> float:
     blocks = (offer.lane.block, offer.node.health.block)
     return max((block.until_s for block in blocks if block is not None), default=0.0)
@@ -365,5 +381,6 @@ def _can_pay(offer: Offer, need: Need) -> bool:
     return purse.told_nanocredits is None or purse.covers(need.worst_case_nanocredits(offer))
 
 
-def _full(node: Any) -> bool:
+def _full(offer: Offer) -> bool:
+    node = offer.node
     return node.max_in_flight is not None and node.health.in_flight >= node.max_in_flight

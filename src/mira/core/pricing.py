@@ -4,7 +4,6 @@ All arithmetic is on integers. An amount is rounded up to a nano-credit once, at
 counts say, an amount is never negative and never above what the ledger can hold.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -163,23 +162,6 @@ def flat_rates(price: Price | None, markup: Markup) -> FlatRates | None:
         return None
     fixed, per_output_token = _hold_parts(1, price, 0)
     return FlatRates(fixed, per_output_token, markup)
-
-
-def dearest_rates(rates: Sequence[FlatRates | None]) -> FlatRates | None:
-    """The rates at which every hold is at least as large as at any of the others; None where there are none such."""
-    known = [each for each in rates if each is not None]
-    if len(known) < len(rates):
-        return None
-    return next((each for each in known if all(_covers(each, other) for other in known)), None)
-
-
-def _covers(one: FlatRates, other: FlatRates) -> bool:
-    """Whether no hold at `one` is smaller than at `other`: both of its rates are at least as high, with the markup."""
-    ours, theirs = one.markup[0] * other.markup[1], other.markup[0] * one.markup[1]
-    return (
-        one.input_picocredits * ours >= other.input_picocredits * theirs
-        and one.output_picocredits * ours >= other.output_picocredits * theirs
-    )
 
 
 def affordable_cap(

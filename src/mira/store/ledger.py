@@ -424,18 +424,18 @@ def _distrusted(op: Op) -> Op:
     return op
 
 
-def _fail(future: "asyncio.Future[Any]") -> None:
-    if not future.done():
-        future.set_exception(store_down())
-        # Marked as seen: whoever waits still gets it, and one that nobody waits for is no news to the loop.
-        future.exception()
-
-
 def _lose(hold: Hold) -> None:
     _fail(hold.durable)
     if hold.on_lost is not None:
         hold.on_lost()
         hold.on_lost = None
+
+
+def _fail(future: "asyncio.Future[Any]") -> None:
+    if not future.done():
+        future.set_exception(store_down())
+        # Marked as seen: whoever waits still gets it, and one that nobody waits for is no news to the loop.
+        future.exception()
 
 
 def _require_amount(*amounts_nanocredits: int) -> None:
