@@ -137,8 +137,10 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
 
     A token is at least one byte of the body, and each image, sound or document adds `MEDIA_BOUND_TOKENS`.
     """
-    media_tokens = media_parts * MEDIA_BOUND_TOKENS if media_parts > 0 else 0
-    return input_bytes + media_tokens if input_bytes > 0 else media_tokens
+    bound = input_bytes + media_parts * MEDIA_BOUND_TOKENS
+    if bound < 0:
+        return 0
+    return bound
 
 
 def rendered_bound_tokens(bound_tokens: int) -> int:
