@@ -164,8 +164,11 @@ class Relay:
             keep_for_repetition(call, body)
         envelope = call.envelope = call.surface.codec.open_request(body)
         record.stream = envelope.stream
-        record.model = envelope.model[:200]
-        route = self.catalog.find(envelope.model)
+        try:
+            route = self.catalog.find(envelope.model)
+        except MiraError:
+            record.model = envelope.model[:200]
+            raise
         record.model = route.model
         call.capabilities = route.capabilities
         if not call.caller.may_use(route.model):

@@ -1,6 +1,7 @@
 """One request on its way: the surface it came in by, and the sheet on which the relay's steps write."""
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from mira.calls.pump import Pump
 from mira.codecs.codec import Codec, Envelope, Recall
@@ -20,7 +21,8 @@ from mira.errors import MiraError
 class Surface(Struct, frozen=True):
     """A face of Mira under one protocol. `request_id_headers` are the names under which answers tell their id.
 
-    `recall` is set where clients may refer to earlier answers.
+    `recall` is set where clients may refer to earlier answers. `face_name` and `strips_provider` follow from the face:
+    its word in records, and whether models are shown without their provider.
     """
 
     codec: Codec
@@ -28,6 +30,12 @@ class Surface(Struct, frozen=True):
     answer_prefix: str = "chatcmpl-"
     request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
     recall: Recall | None = None
+    face_name: str = ""
+    strips_provider: bool = False
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "face_name", self.face.value)
+        force_setattr(self, "strips_provider", self.face is Face.INFERENCE)
 
 
 #: What stands on a call's sheet before its first and its second step.
@@ -100,7 +108,7 @@ def new_call(exchange: Exchange, surface: Surface, request_id: str, *, now_ms: i
         client_request_id=own_id,
         workspace_id="",
         key_id="",
-        face=surface.face.value,
+        face=surface.face_name,
         protocol=surface.codec.name,
         model="",
         started_at_ms=now_ms,

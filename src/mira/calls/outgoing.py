@@ -6,7 +6,6 @@ from math import ceil
 from mira.calls.call import Call
 from mira.codecs.codec import Context
 from mira.collaborators import Headers
-from mira.core.caller import Face
 from mira.core.conversation import Conversation
 from mira.core.money import credits_text
 from mira.errors import MiraError
@@ -21,7 +20,7 @@ def context_of(call: Call, conversation: Conversation | None) -> Context:
         answer_id=surface.answer_prefix + record.request_id,
         created_s=record.started_at_ms // 1000,
         request_id=record.request_id,
-        strip_provider=surface.face is Face.INFERENCE,
+        strip_provider=surface.strips_provider,
         include_usage=call.envelope.include_usage,
         request=conversation,
     )
