@@ -191,15 +191,16 @@ class Relay:
             call.record.node, call.record.attempts = offer.node.name, len(tried)
             others = len(route.offers) > 1 and len(tried) < min(MAX_ATTEMPTS, len(route.offers))
             try:
-                await self._attempt(call, offer, others=others)
+                try:
+                    await self._attempt(call, offer, others=others)
+                except AttemptFailed as unread:
+                    if unread.error.code != UNREADABLE or call.forgets:
+                        raise
+                    # Once more, without the earlier reasoning, which this node cannot read.
+                    call.forgets = True
+                    await self._attempt(call, offer, others=others)
                 return
-            except AttemptFailed as first:
-                failure = first
-                if first.error.code == UNREADABLE and not call.forgets:
-                    again = await self._without_reasoning(call, offer, others=others)
-                    if again is None:
-                        return
-                    failure = again
+            except AttemptFailed as failure:
                 last = failure.error
                 self.books.tried(call, last.kind.name.lower())
                 self.router.failed(call, failure)
@@ -207,15 +208,6 @@ class Relay:
                     raise last from None
             finally:
                 self.router.end(call)
-
-    async def _without_reasoning(self, call: Call, offer: Offer, *, others: bool) -> AttemptFailed | None:
-        """Asks a node once more, without the earlier reasoning that it cannot read; returns how that failed too."""
-        call.forgets = True
-        try:
-            await self._attempt(call, offer, others=others)
-        except AttemptFailed as failure:
-            return failure
-        return None
 
     async def _attempt(self, call: Call, offer: Offer, *, others: bool) -> None:
         exchange, record = call.exchange, call.record
