@@ -45,8 +45,12 @@ class Waiting(Protocol):
 
 
 class Exchange(Protocol):
-    """One HTTP request and its answer, as the relay sees it. Writing never suspends; a slow client is `paused`."""
+    """One HTTP request and its answer, as the relay sees it. Writing never suspends; a slow client is `paused`.
 
+    `head` are the request's headers by lower-case name, for whoever asks whether one was sent; `header` reads it.
+    """
+
+    head: Mapping[bytes, bytes]
     gone: bool
     paused: bool
     on_gone: Callable[[], object] | None
@@ -55,7 +59,7 @@ class Exchange(Protocol):
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name."""
 
-    async def body(self, limit_bytes: int) -> bytes:
+    def body(self, limit_bytes: int) -> Awaitable[bytes]:
         """The whole body; MiraError TOO_LARGE, ClientLeft."""
 
     def start(self, status: int, headers: Headers) -> None:
@@ -181,12 +185,14 @@ class Hold(Protocol):
     """Credits set aside. `durable` is done when the hold is on disk, and fails when it could not be written.
 
     It is the future of all holds of a transaction: whoever awaits it shields it, or would cancel it for the others.
+    `on_lost` is called then, where nobody waits for it.
     """
 
     id: str
     amount_nanocredits: int
     tokens: int
     durable: asyncio.Future[None]
+    on_lost: Callable[[], object] | None
 
 
 class Ledger(Protocol):
@@ -195,7 +201,7 @@ class Ledger(Protocol):
     async def reserve(self, request: Reserve) -> Hold:
         """Sets credits aside; returns a `Hold` on decision, MiraError NO_CREDITS with the figures."""
 
-    async def settle(
+    def settle(
         self,
         hold_id: str,
         actual_nanocredits: int,
@@ -204,7 +210,7 @@ class Ledger(Protocol):
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
         render: Callable[[int], StoredAnswer | None] | None = None,
-    ) -> int:
+    ) -> Awaitable[int]:
         """Bills a call, with `cap_at_hold` its hold at most; returns the nano-credits billed once they are durable.
 
         `render` makes what is kept for the call's Idempotency-Key, once the bill is known. A second settlement changes

@@ -18,18 +18,18 @@ from functools import partial
 from typing import Any
 
 from mira.calls.admission import admit
-from mira.calls.attaching import attach
-from mira.calls.authentication import authenticate
+from mira.calls.authentication import let_in, secret_of
 from mira.calls.body import json_body
 from mira.calls.books import Books, was_late
 from mira.calls.call import AttemptFailed, Call, Surface, new_call, printable
 from mira.calls.endings import left, stopping, unwritten
 from mira.calls.gate import Gate
-from mira.calls.keeping import Final, Keeping, claim_of, head_of, keep_stream, keep_whole
-from mira.calls.outgoing import answer_headers, codec_for, context_of, error_headers, render, whole_headers
+from mira.calls.keeping import IDEMPOTENCY_KEY, Final, head_of, keep_for_repetition, keep_stream, keep_whole
+from mira.calls.outgoing import JSON, answer_headers, context_of, error_headers
 from mira.calls.pump import Pump, is_lost
-from mira.calls.recollection import recall, remember
-from mira.calls.routing import Router, refused, soonest
+from mira.calls.recollection import complete, remember
+from mira.calls.rendering import codec_for, forgotten, target_of, translated
+from mira.calls.routing import Router, refused
 from mira.calls.silence import wants_sign_of_life
 from mira.codecs.codec import NodeCodec, Tally
 from mira.codecs.responses.errors import UNREADABLE
@@ -48,7 +48,6 @@ from mira.collaborators import (
     Observer,
     Response,
 )
-from mira.core import via
 from mira.core.attachments import MARK
 from mira.core.call import CLIENT_LEFT_STATUS
 from mira.core.caller import Caller
@@ -56,8 +55,9 @@ from mira.core.conversation import Conversation
 from mira.core.fleet import Balancer, Offer, Route
 from mira.core.health import Trouble
 from mira.core.ledger import Answered, StoredAnswer
-from mira.core.money import credits_text
 from mira.core.retrying import MAX_ATTEMPTS
+from mira.core.via import HEADER as VIA
+from mira.core.via import onward
 from mira.errors import Kind, MiraError
 
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -113,16 +113,30 @@ class Relay:
     async def answer(self, exchange: Exchange, surface: Surface, caller: Caller | None = None) -> None:
         """Serves one request to its end. Every outcome is answered in the surface's protocol, booked and recorded."""
         call = new_call(exchange, surface, self.new_id(), now_ms=self.now_ms(), started_s=self.monotonic_s())
-        call.known_caller = caller
-        self.observer.began(call.record.request_id)
+        record = call.record
+        self.observer.began(record.request_id)
         try:
-            await self._authenticate(call)
-            await self.gate.enter(call.caller.workspace_id, exchange)
+            # 1 authenticate: headers only, before the body is read
+            if caller is None:
+                secret = secret_of(exchange)
+                caller = let_in(self.keyring.known(secret) or await self.keyring.find(secret), surface.face)
+            call.caller = caller
+            record.workspace_id, record.key_id = caller.workspace_id, caller.key_id
+            call.via = onward(exchange.header(VIA), self.instance) if VIA in exchange.head else self.instance
+            # 2 take a place
+            if not self.gate.take():
+                await self.gate.wait(caller.workspace_id, exchange)
             call.placed = True
-            route = await self._decode(call)
-            route = await self._admit(call, route)
-            if call.envelope.stream:
-                self.awaited[call.record.request_id] = call
+            # 3 decode
+            body = await json_body(exchange)
+            route = self._decode(call, body)
+            if surface.recall is not None or MARK in body:
+                await complete(self.memory, self.files, call, body)
+            # 4 admit
+            route = await admit(self.ledger, call, route, careful=self.wait_for_durable_hold)
+            if record.stream:
+                self.awaited[record.request_id] = call
+            # 5–10 choose, render, open, relay, settle, record
             await self._converse(call, route)
         except MiraError as error:
             await self._refuse(call, error)
@@ -133,35 +147,29 @@ class Relay:
         except asyncio.CancelledError:
             await self._refuse(call, unwritten() if is_lost(call.hold) else stopping())
         except Exception:
-            log.exception("request %s failed inside Mira", call.record.request_id)
+            log.exception("request %s failed inside Mira", record.request_id)
             await self._refuse(call, MiraError(Kind.INTERNAL, "Mira failed to answer; the operator's log says why"))
         finally:
-            self.awaited.pop(call.record.request_id, None)
+            self.awaited.pop(record.request_id, None)
             if call.placed:
                 self.gate.leave()
             call.pump = None  # which knows the call: each would keep the other for the collector
-            self.observer.ended(call.record)
+            self.observer.ended(record)
 
-    # 1 authenticate: headers only, before the body is read
+    # 3 decode
 
-    async def _authenticate(self, call: Call) -> None:
-        caller = call.known_caller or await authenticate(self.keyring, call.exchange, call.surface.face)
-        call.known_caller = caller
-        call.record.workspace_id, call.record.key_id = caller.workspace_id, caller.key_id
-        call.via = via.onward(call.exchange.header(via.HEADER), self.instance)
-
-    # 2 decode
-
-    async def _decode(self, call: Call) -> Route:
-        body = await json_body(call.exchange)
-        call.claim = claim_of(call, body)
-        if call.claim is not None:
-            call.exchange = Keeping(call.exchange)
-        envelope = call.opened = call.surface.codec.open_request(body)
-        call.record.stream = envelope.stream
-        call.record.model = envelope.model[:200]
-        route = self.catalog.find(envelope.model)
-        call.record.model = route.model
+    def _decode(self, call: Call, body: bytes) -> Route:
+        record = call.record
+        if IDEMPOTENCY_KEY in call.exchange.head:
+            keep_for_repetition(call, body)
+        envelope = call.envelope = call.surface.codec.open_request(body)
+        record.stream = envelope.stream
+        try:
+            route = self.catalog.find(envelope.model)
+        except MiraError:
+            record.model = envelope.model[:200]
+            raise
+        record.model = route.model
         call.capabilities = route.capabilities
         if not call.caller.may_use(route.model):
             raise MiraError(
@@ -169,43 +177,28 @@ class Relay:
                 f"this key may not use the model {route.model}; ask for a wider scope",
                 param="model",
             )
-        if call.surface.recall is not None:
-            call.opened = await recall(self.memory, call, call.surface.recall, envelope)
-        if body.find(MARK) >= 0 or call.opened is not envelope:
-            await attach(self.files, call)
         return route
 
-    # 3 admit
-
-    async def _admit(self, call: Call, route: Route) -> Route:
-        route = await admit(self.ledger, call, route)
-        hold = call.hold
-        assert hold is not None
-        # One that is done may be lost: its batch can fail before the task that asked runs again.
-        if self.wait_for_durable_hold or call.claim is not None or hold.durable.done():
-            await asyncio.shield(hold.durable)
-        else:
-            hold.durable.add_done_callback(
-                lambda _: call.exchange.cancel() if call.hold is hold and is_lost(hold) else None
-            )
-        return route
-
-    # 4–7 choose, render, open, relay: attempt after attempt until content flows
+    # 5–8 choose, render, open, relay: attempt after attempt until content flows
 
     async def _converse(self, call: Call, route: Route) -> None:
         tried: list[Any] = []
         last: MiraError | None = None
         self.router.plan(call, route)
         while True:
-            try:
-                offer = await self.router.choose(call, route, tried)
-            except MiraError as none_left:
-                raise soonest(last, none_left) from None
+            offer = self.router.begin(call, route, tried, last) or await self.router.wait(call, route, tried, last)
             tried.append(offer.node)
             call.record.node, call.record.attempts = offer.node.name, len(tried)
-            self.router.begin(call, offer)
+            others = len(route.offers) > 1 and len(tried) < min(MAX_ATTEMPTS, len(route.offers))
             try:
-                await self._ask(call, offer, others=len(tried) < min(MAX_ATTEMPTS, len(route.offers)))
+                try:
+                    await self._attempt(call, offer, others=others)
+                except AttemptFailed as unread:
+                    if unread.error.code != UNREADABLE or call.forgets:
+                        raise
+                    # Once more, without the earlier reasoning, which this node cannot read.
+                    call.forgets = True
+                    await self._attempt(call, offer, others=others)
                 return
             except AttemptFailed as failure:
                 last = failure.error
@@ -216,24 +209,20 @@ class Relay:
             finally:
                 self.router.end(call)
 
-    async def _ask(self, call: Call, offer: Offer, *, others: bool) -> None:
-        """Asks a node, and once more without the earlier reasoning where it cannot read that."""
-        try:
-            await self._attempt(call, offer, others=others)
-        except AttemptFailed as failure:
-            if failure.error.code != UNREADABLE or call.forgets:
-                raise
-            call.forgets = True
-            await self._attempt(call, offer, others=others)
-
     async def _attempt(self, call: Call, offer: Offer, *, others: bool) -> None:
-        exchange = call.exchange
+        exchange, record = call.exchange, call.record
         node: Node = offer.node
-        codec = codec_for(call, node)
-        if call.envelope.output_cap == 0 and codec is not call.surface.codec:
+        client, codec = call.surface.codec, codec_for(call, node)
+        if codec is not client and call.envelope.output_cap == 0:
             await self._answer_empty(call, offer)
             return
-        body, conversation = await render(self.loader, call, offer, codec)
+        target, passes = target_of(call, offer), codec is client and node.adapter is None
+        asked = forgotten(call) if call.forgets else call.envelope
+        body, conversation = (
+            (client.pass_request(asked, target), None)
+            if passes
+            else await translated(self.loader, call, node, codec, target)
+        )
         call.timeouts = self.router.timeouts(call, offer, others=others)
         exchange.on_gone = exchange.cancel
         response: Response | None = None
@@ -244,26 +233,26 @@ class Relay:
                 response = await node.open(
                     codec,
                     body,
-                    call.record.request_id,
+                    record.request_id,
                     model=offer.upstream_model,
-                    stream=call.envelope.stream,
-                    passed=exchange if conversation is None else None,
+                    stream=record.stream,
+                    passed=exchange if passes else None,
                     timeouts=call.timeouts,
                     via=call.via,
                 )
                 if others:
                     self.router.note(offer, response)
-                call.record.upstream_request_id = printable(response.header(b"x-request-id"))
+                record.upstream_request_id = printable(response.header(b"x-request-id"))
                 if response.status != 200:
                     raise refused(codec, response, await response.read(HELD_BACK_BYTES))
-                raw = b"" if call.envelope.stream else await response.read(MAX_ANSWER_BYTES)
+                raw = b"" if record.stream else await response.read(MAX_ANSWER_BYTES)
             except (MiraError, AttemptFailed):
                 raise
             except Exception as broken:  # noqa: BLE001 - whatever the transport says, the attempt failed
                 self.books.attempt_cost(call, offer, None, late=was_late(broken))
                 raise self.router.failure(call, offer, node.fault(broken)) from None
             exchange.on_gone = None
-            if call.envelope.stream:
+            if record.stream:
                 await self._stream(call, offer, codec, response, conversation)
             else:
                 await self._whole(call, offer, codec, raw, conversation)
@@ -283,8 +272,7 @@ class Relay:
         stream = call.envelope.stream
         body = empty_answer(call.surface.codec, context_of(call, None), offer.upstream_model, stream=stream)
         await self.books.close(call, status=200, error=None)
-        headers = answer_headers(call, EVENT_STREAM if stream else b"application/json")
-        headers.append((b"x-mira-cost", credits_text(0).encode()))
+        headers = answer_headers(call, EVENT_STREAM if stream else JSON, cost_nanocredits=0)
         await call.exchange.respond(200, headers, body)
 
     async def _whole(
@@ -296,10 +284,12 @@ class Relay:
         except MiraError as error:
             raise self.router.failure(call, offer, error) from None
         self.router.succeeded(call)
-        call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         usage = answer.usage or await self.books.estimate(call, answer.tally())
-        final = Final(lambda billed: answer.render(usage, billed))
-        keep = partial(keep_whole, call, final)
+        final: Callable[[int], bytes] = partial(answer.render, usage)
+        keep = None
+        if call.claim is not None:
+            final = Final(final)
+            keep = partial(keep_whole, call, final)
         try:
             billed = await self.books.settle(call, offer, usage, status=200, render=keep)
         except asyncio.CancelledError:
@@ -308,7 +298,10 @@ class Relay:
             if hold is None or is_lost(hold):
                 raise
             billed = await self.ledger.settle(hold.id, 0, None)
-        await call.exchange.respond(200, whole_headers(call, billed), await remember(self.memory, call, final(billed)))
+        sent = final(billed)
+        if call.keeps:
+            await remember(self.memory, call, sent)
+        await call.exchange.respond(200, answer_headers(call, JSON, cost_nanocredits=billed), sent)
 
     async def _stream(
         self,
@@ -321,14 +314,15 @@ class Relay:
         node: Node = offer.node
         stream = open_stream(call.surface.codec, codec, node.adapter, context_of(call, conversation))
         assert call.hold is not None
-        begin = partial(self._content_begins, call)
-        pump = call.pump = Pump(call.exchange, call.hold, offer, response, stream, begin=begin)
+        pump = call.pump = Pump(
+            call.exchange, call.hold, offer, response, stream, begin=partial(self._content_begins, call)
+        )
         cut = await self._flow(call, node, response, pump)
         told = stream.failed
         last = stream.close()
         if call.exchange.gone and not stream.ended:
             usage = stream.usage or await self.books.estimate(call, stream.tally())
-            keep = partial(keep_stream, call, Final(lambda _: stream.abort(left())))
+            keep = partial(keep_stream, call, lambda _: stream.abort(left()))
             await self.books.settle(call, offer, usage, status=CLIENT_LEFT_STATUS, render=keep)
             return
         error = told or (None if stream.ended else cut or stream.failed or node.fault(EOFError("cut")))
@@ -342,15 +336,17 @@ class Relay:
         if last:
             call.exchange.write(last)
         usage = stream.usage or await self.books.estimate(call, stream.tally())
-        final = Final(lambda billed: stream.finish(usage, billed) if error is None else stream.abort(error))
+        final = Final(partial(stream.finish, usage) if error is None else lambda _: stream.abort(error))
         keep = partial(keep_stream, call, final)
         billed = await self.books.settle(call, offer, usage, status=200, error=error, render=keep)
         if error is None:
             self.router.succeeded(call)
-            await call.exchange.end(await remember(self.memory, call, final(billed)))
         else:
             self.router.failed(call, self.router.failure(call, offer, error))
-            await call.exchange.end(final(billed))
+        sent = final(billed)
+        if call.keeps and error is None:
+            await remember(self.memory, call, sent)
+        await call.exchange.end(sent)
 
     async def _flow(self, call: Call, node: Node, response: Response, pump: Pump) -> MiraError | None:
         """Carries a stream until it is over; returns what cut it, if anything but the client did."""
@@ -401,7 +397,7 @@ class Relay:
             self.books.checkpoint(call, pump)
             pump.give_up_beyond(call.output_cap * call.envelope.choices)
 
-    # 8–9 settle and record: `Books`, from wherever a call ends
+    # 9–10 settle and record: `Books`, from wherever a call ends
 
     async def _refuse(self, call: Call, error: MiraError) -> None:
         pump = call.pump
@@ -410,7 +406,7 @@ class Relay:
             last = pump.stream.abort(error)
             if not call.settled:
                 usage = pump.stream.usage or await self.books.estimate(call, pump.stream.tally())
-                keep = partial(keep_stream, call, Final(lambda _: last))
+                keep = partial(keep_stream, call, lambda _: last)
                 await self.books.settle(call, pump.offer, usage, status=200, error=error, render=keep)
             await call.exchange.end(last)
             return
@@ -433,7 +429,6 @@ class Relay:
 
     def _content_begins(self, call: Call) -> None:
         self.router.content(call)
-        call.record.first_content_ms = call.elapsed_ms(self.monotonic_s)
         self._send_head(call)
 
     def _send_head(self, call: Call, *, early: bool = False) -> None:

@@ -48,6 +48,7 @@ class FakeExchange:
         self.ended = False
         self.begun = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.head = {name: value.encode("latin-1") for name, value in headers.items()}
         self._request_headers = headers
         self._body = body
 
@@ -240,6 +241,7 @@ class FakeHold:
         self.tokens = tokens
         self.amount_nanocredits = amount_nanocredits
         self.durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_lost: Callable[[], object] | None = None
 
 
 class NoFiles:
@@ -340,9 +342,11 @@ class FakeLedger:
 
     def fail(self) -> None:
         """The newest hold could not be written."""
-        future = self.holds[-1].durable
-        future.set_exception(MiraError(Kind.STORE_DOWN, "the ledger does not answer"))
-        future.exception()
+        hold = self.holds[-1]
+        hold.durable.set_exception(MiraError(Kind.STORE_DOWN, "the ledger does not answer"))
+        hold.durable.exception()
+        if hold.on_lost is not None:
+            hold.on_lost()
 
 
 class FakeCounter:
@@ -431,13 +435,20 @@ class World:
         )
 
     def serve(
-        self, *scripts: Any, model: str = MODEL, prices: tuple[Price | None, ...] = (), trusts_cost: bool = False
+        self,
+        *scripts: Any,
+        model: str = MODEL,
+        prices: tuple[Price | None, ...] = (),
+        trusts_cost: bool = False,
+        max_in_flight: int | None = None,
     ) -> list[FakeNode]:
         """A node for each script, all serving one model."""
         nodes = [
             FakeNode(f"node-{number}", self.diary, script, trusts_cost=trusts_cost)
             for number, script in enumerate(scripts)
         ]
+        for node in nodes:
+            node.max_in_flight = max_in_flight
         told = prices or (PRICE,) * len(nodes)
         offers = tuple(
             Offer(

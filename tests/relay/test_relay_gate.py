@@ -111,8 +111,7 @@ async def test_a_wrong_key_takes_no_place():
 
 async def test_a_call_that_no_node_has_room_for_takes_no_hold_and_no_row():
     world = World()
-    for node in world.serve(says(completion()), says(completion())):
-        node.max_in_flight = 0
+    world.serve(says(completion()), says(completion()), max_in_flight=0)
     exchange = await world.answered()
     assert (exchange.status, exchange.headers["retry-after"]) == (503, "1")
     assert "reserve" not in world.diary

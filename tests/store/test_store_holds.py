@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -192,6 +193,28 @@ async def test_a_hold_whose_commit_fails_is_never_durable_and_never_decided_agai
     assert await ledger.balance("w") == (1000, 0)
     await (await ledger.reserve(reserving("r3", 300))).durable
     assert (await ledger.check())["ok"]
+
+
+async def test_whoever_does_not_wait_for_a_hold_hears_once_that_it_is_lost(database, ledger, reserving):
+    lost = []
+
+    async def hold(name):
+        held = await ledger.reserve(reserving(name, 300))
+        if held.durable.done():
+            lost.append(name)
+        else:
+            held.on_lost = partial(lost.append, name)
+        return held
+
+    await ledger.top_up("w", 1000, "x")
+    await (await hold("r1")).durable
+    await fail_commits(database, "hold")
+    for failed in await asyncio.gather(hold("r2"), hold("r3")):
+        with pytest.raises(MiraError):
+            await asyncio.shield(failed.durable)
+    await mend_commits(database, "hold")
+    await eventually(lambda: not ledger._down)
+    assert sorted(lost) == ["r2", "r3"]
 
 
 async def test_a_settlement_whose_commit_fails_is_in_once_the_disk_works(database, ledger, reserving, recording):

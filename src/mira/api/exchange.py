@@ -7,7 +7,7 @@ the relay pauses the node.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -65,7 +65,8 @@ class WireExchange:
         self.keep_alive = keep_alive
         # Where an answer's bytes go now: to the client, to what waits for it, or nowhere once it is gone.
         self._send: Callable[[bytes], object] = wire.transport.write
-        head = self._head = dict(sent)
+        head = dict(sent)
+        self.head: Mapping[bytes, bytes] = head
         if len(head) != len(sent):
             for name in LISTS:
                 if name in head:
@@ -75,7 +76,7 @@ class WireExchange:
 
     def header(self, name: bytes) -> str | None:
         """A request header by its lower-case name; the last one where it was sent twice, unless it is a list."""
-        value = self._head.get(name)
+        value = self.head.get(name)
         return None if value is None else value.decode("latin-1")
 
     def scope(self) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class WireExchange:
 
     async def _arrive(self, limit_bytes: int) -> None:
         """Waits until the body is whole. MiraError TOO_LARGE, BAD_REQUEST where it is late; ClientLeft."""
-        declared = self._head.get(b"content-length")
+        declared = self.head.get(b"content-length")
         told_bytes = int(declared) if declared is not None and declared.isdigit() else 0
         if max(told_bytes, len(self._body)) > limit_bytes:
             raise self._too_large(limit_bytes)

@@ -1,5 +1,7 @@
 """What a call may cost: one hold of its worst case, clamped to what the caller can pay."""
 
+import asyncio
+
 from msgspec.structs import replace
 
 from mira.calls.call import Call
@@ -8,78 +10,86 @@ from mira.collaborators import Ledger
 from mira.core import pricing, tokens
 from mira.core.fleet import Offer, Route, is_full, no_room
 from mira.core.ledger import Reserve
-from mira.core.models import default_output_cap
 from mira.errors import Kind, MiraError
 
 #: A cap is never clamped below the smaller of the request's own and this.
 LEAST_OUTPUT_CAP = 256
 
 
-async def admit(ledger: Ledger, call: Call, route: Route) -> Route:
+async def admit(ledger: Ledger, call: Call, route: Route, *, careful: bool) -> Route:
     """Takes the hold; returns the route with the offers that it covers. MiraError UNPRICED, NO_CREDITS and others.
 
-    A call that no node has room for is sent away first: a hold to give back at once is what overload needs least.
+    A call that no node has room for is sent away first: a hold to give back at once is what overload needs least. A
+    `careful` one waits until the hold is durable; else it goes on, and is cancelled where the hold is lost.
     """
-    offers = _offers(call, route)
+    offers = route.sold
+    if not offers or call.surface.codec.passes_only or "text" not in route.outputs:
+        offers = _offers(call, route)
     if is_full(route):
         call.shed = True
         raise no_room(route)
-    envelope = call.envelope
-    asked = envelope.output_cap
-    if asked is None:
-        asked = route.max_output_tokens or default_output_cap(route.model)
-    cap = min(asked, route.max_output_tokens) if route.max_output_tokens else asked
-    input_bound = tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts)
-    least_cap = min(cap, LEAST_OUTPUT_CAP)
-    want = max([_hold(offer, input_bound, cap, envelope.choices) for offer in offers])
-    least = want
-    if least_cap < cap:
-        least = max([_hold(offer, input_bound, least_cap, envelope.choices) for offer in offers])
-    caps = call.caller.caps
-    prompt_tokens = tokens.rough_tokens(envelope.input_bytes) if caps else 0
-    asked_tokens = prompt_tokens + cap * envelope.choices if caps else 0
+    envelope, caller, record = call.envelope, call.caller, call.record
+    choices = envelope.choices
+    asked = route.output_cap if envelope.output_cap is None else envelope.output_cap
+    most = route.max_output_tokens
+    cap = most if most and most < asked else asked
+    input_bound = call.input_bound_tokens = tokens.input_bound_tokens(envelope.input_bytes, envelope.media_parts)
+    want = least = _hold(route, offers, input_bound, cap, choices)
+    if cap > LEAST_OUTPUT_CAP:
+        least = _hold(route, offers, input_bound, LEAST_OUTPUT_CAP, choices)
+    prompt_tokens = asked_tokens = 0
+    if caller.caps:
+        prompt_tokens = tokens.rough_tokens(envelope.input_bytes)
+        asked_tokens = prompt_tokens + cap * choices
     hold = await ledger.reserve(
         Reserve(
-            hold_id=call.record.request_id,
-            workspace_id=call.caller.workspace_id,
-            key_id=call.caller.key_id,
+            hold_id=record.request_id,
+            workspace_id=caller.workspace_id,
+            key_id=caller.key_id,
             amount_nanocredits=want,
             least_nanocredits=least,
-            caps=caps,
+            caps=caller.caps,
             tokens=asked_tokens,
             claim=call.claim,
             model=route.model,
         )
     )
     call.hold = hold
-    if hold.amount_nanocredits < want:
-        granted = hold.amount_nanocredits
+    granted = hold.amount_nanocredits
+    if granted < want:
         cap = min(
-            pricing.affordable_cap(granted, input_bound, envelope.choices, offer.price, offer.markup)
+            pricing.affordable_cap(granted, input_bound, choices, offer.price, offer.markup)
             for offer in offers
             if offer.price is not None
         )
     if hold.tokens < asked_tokens:
         # A call larger than a token rate is clamped to it: it will never be served larger.
-        cap = min(cap, max((hold.tokens - prompt_tokens) // envelope.choices, least_cap))
+        cap = min(cap, max((hold.tokens - prompt_tokens) // choices, LEAST_OUTPUT_CAP))
     call.output_cap = cap
     call.clamped = cap < asked
-    call.record.held_nanocredits = hold.amount_nanocredits
-    return route if len(offers) == len(route.offers) else replace(route, offers=tuple(offers))
+    record.held_nanocredits = granted
+    # One that is done may be lost: its batch can fail before the task that asked runs again.
+    if careful or call.claim is not None or hold.durable.done():
+        await asyncio.shield(hold.durable)
+    else:
+        hold.on_lost = call.exchange.cancel
+    return route if offers is route.offers else replace(route, offers=offers)
 
 
-def _offers(call: Call, route: Route) -> list[Offer]:
-    """The offers that speak the call's protocol, where it cannot be translated, and that have a price."""
+def _offers(call: Call, route: Route) -> tuple[Offer, ...]:
+    """The offers that have a price and speak the call's protocol, where it cannot be translated; MiraError for none."""
     codec = call.surface.codec
-    able = route.offers
     if "text" not in route.outputs and not codec.passes_only:
         made = " and ".join(sorted(route.outputs))
         where = " and ".join(path for output, path in PATHS.items() if output in route.outputs)
         raise MiraError(
             Kind.UNSUPPORTED, f"the model {route.model} makes {made}, not text; it is asked at {where}", param="model"
         )
+    able = route.offers
     if codec.passes_only:
         able = tuple(offer for offer in able if offer.node.codec_for(codec) is codec)
+        if len(able) == len(route.offers):
+            able = route.offers
         if not able:
             raise MiraError(
                 Kind.UNSUPPORTED,
@@ -87,28 +97,24 @@ def _offers(call: Call, route: Route) -> list[Offer]:
                 "openai-compatible or mira",
                 param="model",
             )
-    offers = [offer for offer in able if offer.price is not None and _prices_tokens(offer)]
-    if not offers:
+    sold = able if route.sold is able else tuple(offer for offer in able if offer in route.sold)
+    if not sold:
         raise MiraError(
             Kind.UNPRICED,
             f"the model {route.model} has no price, so it is not called; the operator can add one under [[prices]] "
             "or mark it free = true",
             param="model",
         )
-    return offers
+    return sold
 
 
-def _prices_tokens(offer: Offer) -> bool:
-    """Whether tokens cost something, or the model is free: others are sold by the piece."""
-    rates = offer.rates
-    if rates is None or rates.input_picocredits or rates.output_picocredits:
-        return True
-    assert offer.price is not None
-    return offer.price.free
-
-
-def _hold(offer: Offer, input_bound: int, cap: int, choices: int) -> int:
-    if offer.rates is not None:
-        return offer.rates.hold_nanocredits(input_bound, cap * choices)
-    assert offer.price is not None
-    return pricing.hold_nanocredits(input_bound, cap, choices, offer.price, offer.markup)
+def _hold(route: Route, offers: tuple[Offer, ...], input_bound: int, cap: int, choices: int) -> int:
+    """The most that a call with this cap may cost at any of the offers."""
+    rates = route.dearest
+    if rates is not None and offers is route.sold:
+        return rates.hold_nanocredits(input_bound, cap * choices)
+    return max(
+        pricing.hold_nanocredits(input_bound, cap, choices, offer.price, offer.markup)
+        for offer in offers
+        if offer.price is not None
+    )

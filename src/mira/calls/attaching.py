@@ -34,7 +34,7 @@ async def attach(files: Files, call: Call) -> None:
     fields: dict[str, Any] = dict(envelope.fields)
     for name, tree in trees.items():
         fields[name] = Raw(msgspec.json.encode(attached({name: tree}, data)[name]))
-    call.opened = call.surface.codec.open_request(msgspec.json.encode(fields))
+    call.envelope = call.surface.codec.open_request(msgspec.json.encode(fields))
 
 
 async def _load(files: Files, workspace_id: str, wanted: dict[str, str]) -> dict[str, Attachment]:

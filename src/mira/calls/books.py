@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
@@ -31,7 +31,7 @@ class Books:
         self._counter = counter
         self._monotonic_s = monotonic_s
 
-    async def settle(
+    def settle(
         self,
         call: Call,
         offer: Offer,
@@ -40,32 +40,36 @@ class Books:
         status: int,
         error: MiraError | None = None,
         render: Callable[[int], StoredAnswer | None] | None = None,
-    ) -> int:
+    ) -> Awaitable[int]:
         """Charges what was used; returns the nano-credits billed once they are durable.
 
         `render` makes what is kept where the call has an Idempotency-Key.
         """
-        assert offer.price is not None
-        assert call.hold is not None
-        bill = pricing.bill(usage, offer.price, trusted=offer.node.trusts_cost, markup=offer.markup)
+        record, attempt, hold = call.record, call.attempt, call.hold
+        price, trusted = offer.price, offer.node.trusts_cost
+        assert price is not None
+        assert hold is not None
+        bill = pricing.bill(usage, price, trusted=trusted, markup=offer.markup)
         computed, reported = bill.computed_nanocredits, bill.reported_nanocredits
-        record = call.record
+        call.settled = True
         record.usage = usage
         record.computed_nanocredits = computed
         record.reported_nanocredits = reported
-        self._finish_record(call, status, error.kind.name.lower() if error else None)
-        call.settled = True
-        told = reported if offer.node.trusts_cost else None
-        if call.attempt is not None:
+        record.status = status
+        if error is not None:
+            record.error = error.kind.name.lower()
+        record.duration_ms = int((self._monotonic_s() - call.started_s) * 1000)
+        told = reported if trusted else None
+        if attempt is not None:
             spent = computed if told is None else told
             if offer.own_price is not None:
                 spent = _charged(usage, offer)
-            call.attempt.spent_nanocredits = spent
-            unsaid = reported is None and offer.node.trusts_cost and spent != computed
+            attempt.spent_nanocredits = spent
+            unsaid = trusted and reported is None and spent != computed
             if (record.tried or unsaid) and len(record.tried) < record.attempts:
                 self.tried(call, "client_left" if status == CLIENT_LEFT_STATUS else record.error or ANSWERED)
-        return await self._ledger.settle(
-            call.hold.id,
+        return self._ledger.settle(
+            hold.id,
             bill.actual_nanocredits,
             record,
             # A cost that only the node vouches for is never more than what was set aside.
@@ -80,8 +84,13 @@ class Books:
             return
         call.settled = True
         hold, call.hold = call.hold, None
-        self._finish_record(call, status, error)
-        if 0 < len(call.record.tried) < call.record.attempts:
+        if hold is not None:
+            hold.on_lost = None
+        record = call.record
+        record.status = status
+        record.error = error
+        record.duration_ms = int((self._monotonic_s() - call.started_s) * 1000)
+        if 0 < len(record.tried) < record.attempts:
             self.tried(call, error or ANSWERED)
         if not call.placed or call.shed:
             return  # nobody's row, or one of a flood that must cost little
@@ -89,13 +98,11 @@ class Books:
             if hold is not None:
                 # Who lost its hold to a store that is down would only wait in vain; the void is queued all the same.
                 async with asyncio.timeout(0 if is_lost(hold) else BOOKS_WAIT_S):
-                    await self._ledger.void(
-                        hold.id, call.record, attempt_cost_nanocredits=call.attempt_cost_nanocredits
-                    )
+                    await self._ledger.void(hold.id, record, attempt_cost_nanocredits=call.attempt_cost_nanocredits)
             else:
-                self._ledger.record(call.record)
+                self._ledger.record(record)
         except (MiraError, TimeoutError):
-            log.warning("request %s is not recorded yet: the store does not answer", call.record.request_id)
+            log.warning("request %s is not recorded yet: the store does not answer", record.request_id)
 
     def tried(self, call: Call, outcome: str) -> None:
         """Notes on the record what became of the call's present attempt."""
@@ -163,11 +170,6 @@ class Books:
             except MiraError:
                 call.prompt_tokens = tokens.rough_tokens(envelope.input_bytes)
         return call.prompt_tokens
-
-    def _finish_record(self, call: Call, status: int, error: str | None) -> None:
-        call.record.status = status
-        call.record.error = error
-        call.record.duration_ms = call.elapsed_ms(self._monotonic_s)
 
 
 def was_late(broken: BaseException) -> bool:

@@ -1,8 +1,7 @@
 """One request on its way: the surface it came in by, and the sheet on which the relay's steps write."""
 
-from collections.abc import Callable
-
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from mira.calls.pump import Pump
 from mira.codecs.codec import Codec, Envelope, Recall
@@ -22,7 +21,8 @@ from mira.errors import MiraError
 class Surface(Struct, frozen=True):
     """A face of Mira under one protocol. `request_id_headers` are the names under which answers tell their id.
 
-    `recall` is set where clients may refer to earlier answers.
+    `recall` is set where clients may refer to earlier answers. `face_name` and `strips_provider` follow from the face:
+    its word in records, and whether models are shown without their provider.
     """
 
     codec: Codec
@@ -30,6 +30,28 @@ class Surface(Struct, frozen=True):
     answer_prefix: str = "chatcmpl-"
     request_id_headers: tuple[bytes, ...] = (b"x-request-id",)
     recall: Recall | None = None
+    face_name: str = ""
+    strips_provider: bool = False
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "face_name", self.face.value)
+        force_setattr(self, "strips_provider", self.face is Face.INFERENCE)
+
+
+#: What stands on a call's sheet before its first and its second step.
+NOBODY = Caller("", "", Face.PROXY)
+UNREAD = Envelope(
+    model="",
+    stream=False,
+    include_usage=False,
+    output_cap=None,
+    choices=1,
+    input_bytes=0,
+    media_parts=0,
+    uses_tools=False,
+    fields={},
+    wire=None,
+)
 
 
 class Call(Struct):
@@ -39,15 +61,19 @@ class Call(Struct):
     surface: Surface
     record: CallRecord
     started_s: float
-    known_caller: Caller | None = None
+    #: the decoded request
+    envelope: Envelope
+    #: who calls
+    caller: Caller = NOBODY
     #: whether it has a place among those that run
     placed: bool = False
     #: whether it was sent away since no node has room; one of a flood, which must cost little
     shed: bool = False
-    opened: Envelope | None = None
     #: the request as its client put it, where files were put into the one that goes out
     asked: Envelope | None = None
     output_cap: int = 0
+    #: what its text and media surely do not exceed, in tokens
+    input_bound_tokens: int = 0
     #: the Miras that the request has passed, this one included
     via: str = ""
     hold: Hold | None = None
@@ -73,36 +99,21 @@ class Call(Struct):
     attempt_cost_nanocredits: int = 0
     claim: Claim | None = None
 
-    @property
-    def caller(self) -> Caller:
-        """Who calls; set by the first step."""
-        assert self.known_caller is not None
-        return self.known_caller
-
-    @property
-    def envelope(self) -> Envelope:
-        """The decoded request; set by the second step."""
-        assert self.opened is not None
-        return self.opened
-
-    def elapsed_ms(self, monotonic_s: Callable[[], float]) -> int:
-        """Milliseconds since the request came."""
-        return int((monotonic_s() - self.started_s) * 1000)
-
 
 def new_call(exchange: Exchange, surface: Surface, request_id: str, *, now_ms: int, started_s: float) -> Call:
     """The sheet of a request of which nothing is known yet but its head."""
+    own_id = printable(exchange.header(b"x-request-id")) if b"x-request-id" in exchange.head else None
     record = CallRecord(
         request_id=request_id,
-        client_request_id=printable(exchange.header(b"x-request-id")),
+        client_request_id=own_id,
         workspace_id="",
         key_id="",
-        face=surface.face.value,
+        face=surface.face_name,
         protocol=surface.codec.name,
         model="",
         started_at_ms=now_ms,
     )
-    return Call(exchange=exchange, surface=surface, record=record, started_s=started_s)
+    return Call(exchange, surface, record, started_s, UNREAD)
 
 
 def printable(text: str | None) -> str | None:

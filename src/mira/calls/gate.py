@@ -17,18 +17,21 @@ class Gate:
 
     def __init__(self, most: int, monotonic_s: Callable[[], float]) -> None:
         self.places: Places[asyncio.Future[None]] = Places(most)
+        #: takes a place where one is free; else False, and one may `wait`. Whoever has one must `leave`
+        self.take = self.places.take
         self._tide = Tide(most)
         self._monotonic_s = monotonic_s
 
     async def enter(self, workspace_id: str, exchange: Waiting) -> None:
         """Takes a place, which its caller must `leave`. MiraError UNAVAILABLE, ClientLeft."""
-        if not self.places.take():
-            await self._wait(workspace_id, exchange)
+        if not self.take():
+            await self.wait(workspace_id, exchange)
 
     def leave(self) -> None:
         """Gives a place back, and calls whose turn it is."""
         self.places.leave(self._monotonic_s())
-        self._call()
+        if self.places.waiting:
+            self._call()
 
     def loop_lagged(self, late_s: float) -> None:
         """Moves the number of places with a measure of the event loop."""
@@ -36,7 +39,8 @@ class Gate:
         places.limit = self._tide.limit(places.limit, places.running, late_s)
         self._call()
 
-    async def _wait(self, workspace_id: str, exchange: Waiting) -> None:
+    async def wait(self, workspace_id: str, exchange: Waiting) -> None:
+        """Waits for a place where none is free; otherwise as `enter`."""
         loop = asyncio.get_running_loop()
         ticket: asyncio.Future[None] = loop.create_future()
         if not self.places.line_up(workspace_id, ticket, self._monotonic_s()):

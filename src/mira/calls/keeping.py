@@ -4,11 +4,12 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from mira.calls.call import Call
-from mira.calls.outgoing import whole_headers
+from mira.calls.outgoing import JSON, answer_headers
 from mira.collaborators import Exchange, Headers
 from mira.core.ledger import Claim, StoredAnswer
 from mira.errors import Kind, MiraError
 
+IDEMPOTENCY_KEY = b"idempotency-key"
 LONGEST_KEY = 255
 #: Kept a little longer than the store will take, so that it sees that the answer is too long.
 MOST_BYTES = 2**20 + 1
@@ -19,6 +20,7 @@ class Keeping:
     """An exchange that remembers what goes out; otherwise the one that it is given."""
 
     def __init__(self, exchange: Exchange) -> None:
+        self.head = exchange.head
         self._exchange = exchange
         self._status = 0
         self._headers: Headers = []
@@ -98,10 +100,12 @@ class Keeping:
         return StoredAnswer(self._status, lines(self._headers), bytes(self._body) + last)
 
 
-def claim_of(call: Call, body: bytes) -> Claim | None:
-    """The claim of a model request that has an Idempotency-Key; MiraError BAD_REQUEST where that is none."""
-    key = call.exchange.header(b"idempotency-key")
-    return claim_for(key, body, f"{call.surface.codec.name} {call.surface.face.value}") if key else None
+def keep_for_repetition(call: Call, body: bytes) -> None:
+    """Claims a model request's Idempotency-Key, under which its answer is kept; MiraError BAD_REQUEST for none."""
+    key = call.exchange.header(IDEMPOTENCY_KEY)
+    if key:
+        call.claim = claim_for(key, body, f"{call.surface.codec.name} {call.surface.face.value}")
+        call.exchange = Keeping(call.exchange)
 
 
 def claim_for(key: str, body: bytes | bytearray, kind: str) -> Claim:
@@ -117,12 +121,13 @@ def claim_for(key: str, body: bytes | bytearray, kind: str) -> Claim:
     return Claim(key, digest.digest())
 
 
-def keep_whole(call: Call, final: "Final", billed_nanocredits: int) -> StoredAnswer:
+def keep_whole(call: Call, final: Callable[[int], bytes], billed_nanocredits: int) -> StoredAnswer:
     """What is kept of an answer that is sent whole."""
-    return StoredAnswer(200, lines(whole_headers(call, billed_nanocredits)), final(billed_nanocredits))
+    headers = answer_headers(call, JSON, cost_nanocredits=billed_nanocredits)
+    return StoredAnswer(200, lines(headers), final(billed_nanocredits))
 
 
-def keep_stream(call: Call, final: "Final", billed_nanocredits: int) -> StoredAnswer | None:
+def keep_stream(call: Call, final: Callable[[int], bytes], billed_nanocredits: int) -> StoredAnswer | None:
     """What is kept of a stream for its Idempotency-Key; None where it has none, or nothing was sent."""
     exchange = call.exchange
     return exchange.stored(final(billed_nanocredits)) if isinstance(exchange, Keeping) else None

@@ -53,27 +53,37 @@ class Router:
         """Notes on the call what it needs of a node, and when it has to be over by its client's wish."""
         self._balancer.budget.request()
         envelope = call.envelope
-        told = call.exchange.header(TIMEOUT_HEADER)
-        if told is not None:
-            call.limit_s = limit_s(told)
+        if TIMEOUT_HEADER in call.exchange.head:
+            call.limit_s = limit_s(call.exchange.header(TIMEOUT_HEADER) or "")
         session = None
         if route.keeps_sessions:
             session = session_key(call.caller.workspace_id, route.model, session_of(envelope.fields))
         call.need = Need(
-            stream=envelope.stream,
-            input_bound_tokens=tokens.rendered_bound_tokens(envelope.input_bytes, envelope.media_parts),
-            output_tokens=call.output_cap * max(envelope.choices, 1),
-            tokens=tokens.rough_tokens(envelope.input_bytes) + call.output_cap,
-            session=session,
+            envelope.stream,
+            tokens.rendered_bound_tokens(call.input_bound_tokens),
+            call.output_cap * envelope.choices,
+            tokens.rough_tokens(envelope.input_bytes) + call.output_cap,
+            session,
         )
 
-    async def choose(self, call: Call, route: Route, tried: list[object]) -> Offer:
-        """The next offer to try. Where all are limited, a call waits for at most 5 s, then MiraError RATE_LIMITED."""
+    def begin(self, call: Call, route: Route, tried: list[object], last: MiraError | None) -> Offer | None:
+        """The next offer to try, at whose node an attempt begins, which must `end`.
+
+        None where all are limited and it is worth to `wait`. MiraError where nobody is left: `last` is what the last
+        node said, if one was asked.
+        """
+        now_s = self._monotonic_s()
         try:
-            return self._balancer.choose(route, tried, self._monotonic_s(), call.need)
-        except MiraError as refused:
-            if not _waitable(refused) or self._waiting >= MOST_WAITING:
-                raise
+            offer = self._balancer.choose(route, tried, now_s, call.need)
+        except MiraError as none_left:
+            if not _waitable(none_left) or self._waiting >= MOST_WAITING:
+                raise soonest(last, none_left) from None
+            return None
+        call.attempt = self._balancer.begin(offer, now_s, call.need)
+        return offer
+
+    async def wait(self, call: Call, route: Route, tried: list[object], last: MiraError | None) -> Offer:
+        """As `begin`, with the next offer that is not limited any more; MiraError where there is none within 5 s."""
         exchange = call.exchange
         exchange.on_gone = exchange.cancel
         self._waiting += 1
@@ -82,13 +92,17 @@ class Router:
             while True:
                 if exchange.gone:
                     raise ClientLeft
+                now_s = self._monotonic_s()
                 try:
-                    return self._balancer.choose(route, tried, self._monotonic_s(), call.need)
-                except MiraError as refused:
-                    wait_s = max(refused.retry_after_s or 0.0, LOOK_S)
-                    if not _waitable(refused) or self._monotonic_s() + wait_s > until_s:
-                        raise
+                    offer = self._balancer.choose(route, tried, now_s, call.need)
+                except MiraError as none_left:
+                    wait_s = max(none_left.retry_after_s or 0.0, LOOK_S)
+                    if not _waitable(none_left) or now_s + wait_s > until_s:
+                        raise soonest(last, none_left) from None
                     await asyncio.sleep(wait_s)
+                else:
+                    call.attempt = self._balancer.begin(offer, now_s, call.need)
+                    return offer
         except asyncio.CancelledError:
             # Nobody was asked: there is nothing to pay.
             if exchange.gone:
@@ -97,10 +111,6 @@ class Router:
         finally:
             self._waiting -= 1
             exchange.on_gone = None
-
-    def begin(self, call: Call, offer: Offer) -> None:
-        """An attempt at the offer's node begins; it must end in `end`."""
-        call.attempt = self._balancer.begin(offer, self._monotonic_s(), call.need)
 
     def failed(self, call: Call, failure: AttemptFailed) -> None:
         """Tells the node's health why the attempt failed."""
@@ -112,13 +122,18 @@ class Router:
 
     def content(self, call: Call) -> None:
         """The first content came."""
+        now_s = self._monotonic_s()
+        call.record.first_content_ms = int((now_s - call.started_s) * 1000)
         if call.attempt is not None:
-            call.attempt.content(self._monotonic_s())
+            call.attempt.content(now_s)
 
     def succeeded(self, call: Call) -> None:
-        """The node's answer is complete."""
+        """The node's answer is complete; one that came whole had no content before."""
+        now_s = self._monotonic_s()
+        if call.record.first_content_ms is None:
+            call.record.first_content_ms = int((now_s - call.started_s) * 1000)
         if call.attempt is not None:
-            call.attempt.succeeded(self._monotonic_s())
+            call.attempt.succeeded(now_s)
 
     def end(self, call: Call) -> None:
         """The attempt is over, however."""
@@ -137,8 +152,10 @@ class Router:
     def timeouts(self, call: Call, offer: Offer, *, others: bool) -> Timeouts:
         """What the attempt at this offer may take."""
         own: Timeouts = offer.node.timeouts
+        left_s = own.total_s
         passed_s = self._monotonic_s() - call.started_s
-        left_s = own.total_s - (passed_s if passed_s > PROMPT_S else 0.0)
+        if passed_s > PROMPT_S:
+            left_s -= passed_s
         if call.limit_s is not None:
             left_s = min(left_s, call.limit_s - passed_s)
         whole_cap = None if call.envelope.stream else call.output_cap

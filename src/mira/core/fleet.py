@@ -14,6 +14,7 @@ from mira.core.capabilities import UNKNOWN, Capabilities
 from mira.core.headroom import covers
 from mira.core.health import Attempt, Health, Lane
 from mira.core.media import TEXT
+from mira.core.models import default_output_cap
 from mira.core.pricing import FlatRates, Markup, Price, cost_nanocredits, hold_nanocredits
 from mira.core.purse import Purse
 from mira.core.retrying import RetryBudget
@@ -61,6 +62,14 @@ class Offer(Struct, frozen=True, eq=False):
     own_rates: FlatRates | None = None
 
     @property
+    def prices_tokens(self) -> bool:
+        """Whether it has a price at which tokens cost something, or are free: others are sold by the piece."""
+        if self.price is None:
+            return False
+        rates = self.rates
+        return rates is None or self.price.free or bool(rates.input_picocredits or rates.output_picocredits)
+
+    @property
     def caches(self) -> bool:
         """Whether reading from the node's cache is cheaper than sending the input anew."""
         price = self.price
@@ -72,8 +81,11 @@ class Offer(Struct, frozen=True, eq=False):
 class Route(Struct, frozen=True, eq=False):
     """A model of the fleet under its canonical id: every offer for it, its limits in tokens, and what it takes.
 
-    `outputs` is what it puts out, in the words of `mira.core.media`. `keeps_sessions` follows from the offers: whether
-    it matters which node serves a session, because there is a choice, and a cache at one of them.
+    `outputs` is what it puts out, in the words of `mira.core.media`. The rest follows from these, and is computed once
+    for all calls. `bounded` tells whether all of their nodes take so many calls at a time, `output_cap` is that of a
+    call which names none. `sold` are the offers with a price for tokens; `dearest` are the rates among theirs at which
+    every hold is the largest, None where that depends on the call. `keeps_sessions` tells whether it matters which node
+    serves a session: there is a choice, and a cache at one of them.
     """
 
     model: str
@@ -82,9 +94,20 @@ class Route(Struct, frozen=True, eq=False):
     max_output_tokens: int | None = None
     capabilities: Capabilities = UNKNOWN
     outputs: frozenset[str] = TEXT
+    bounded: bool = False
+    output_cap: int = 0
+    sold: tuple[Offer, ...] = ()
+    dearest: FlatRates | None = None
     keeps_sessions: bool = False
 
     def __post_init__(self) -> None:
+        sold = tuple(offer for offer in self.offers if offer.prices_tokens)
+        if len(sold) == len(self.offers):
+            sold = self.offers
+        force_setattr(self, "bounded", all(offer.node.max_in_flight is not None for offer in self.offers))
+        force_setattr(self, "output_cap", self.max_output_tokens or default_output_cap(self.model))
+        force_setattr(self, "sold", sold)
+        force_setattr(self, "dearest", next((offer.rates for offer in sold if _is_dearest(offer, sold)), None))
         keeps_sessions = len(self.offers) > 1 and any(offer.caches for offer in self.offers)
         force_setattr(self, "keeps_sessions", keeps_sessions)
 
@@ -280,7 +303,7 @@ def refusal(route: Route, tried: Collection[Any], now_s: float, need: Need) -> M
 
 def is_full(route: Route) -> bool:
     """Whether every node that serves the model has as many calls as it may, so that none needs to be paid for."""
-    return all(map(_full, route.offers))
+    return route.bounded and all(map(_full, route.offers))
 
 
 def no_room(route: Route) -> MiraError:
@@ -319,6 +342,22 @@ def _shunned(offers: Sequence[Offer], found: Sequence[float], now_s: float, need
         if silent_s >= SHUNNED_LONGEST_S or (silent_s >= SHUNNED_S and timed.passed_over >= SHUNNED_CALLS):
             due = offer
     return due
+
+
+def _is_dearest(offer: Offer, offers: Sequence[Offer]) -> bool:
+    """Whether no call's hold is larger at another of the offers: its rates, with the markup, are at least theirs."""
+    ours = offer.rates
+    for other in offers:
+        theirs = other.rates
+        if ours is None or theirs is None:
+            return False
+        factor, other_factor = offer.markup[0] * other.markup[1], other.markup[0] * offer.markup[1]
+        if (
+            ours.input_picocredits * factor < theirs.input_picocredits * other_factor
+            or ours.output_picocredits * factor < theirs.output_picocredits * other_factor
+        ):
+            return False
+    return True
 
 
 def _blocked_until_s(offer: Offer) -> float:

@@ -143,15 +143,14 @@ def input_bound_tokens(input_bytes: int, media_parts: int) -> int:
     return bound
 
 
-def rendered_bound_tokens(input_bytes: int, media_parts: int) -> int:
-    """As `input_bound_tokens`, of the request as a node gets it: options are added, another protocol is wordier."""
-    bound = input_bound_tokens(input_bytes, media_parts)
-    return bound + bound // 4 + RENDERING_TOKENS
+def rendered_bound_tokens(bound_tokens: int) -> int:
+    """The bound of a request as a node gets it: options are added, another protocol is wordier."""
+    return bound_tokens + bound_tokens // 4 + RENDERING_TOKENS
 
 
 def rough_tokens(size: int) -> int:
     """The tokens of a text by its size alone, four characters a token, for when nothing can count it."""
-    return -(-max(size, 0) // 4)
+    return (size + 3) // 4 if size > 0 else 0
 
 
 def delivered_tokens(deltas: int, text_tokens: int) -> int:

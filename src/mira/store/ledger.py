@@ -331,7 +331,7 @@ class Ledger:
             if isinstance(op, ReserveOp):
                 hold = granted.get(id(op))
                 if hold is not None:
-                    _fail(hold.durable)
+                    _lose(hold)
                     again.append(CloseOp(hold.id, 0, None, False, 0, None, from_row=True))
                 else:
                     _fail(op.future)
@@ -366,7 +366,7 @@ class Ledger:
                 self._refuse(op)
         if batch is not None and batch.released:
             for _, hold in batch.opened:
-                _fail(hold.durable)
+                _lose(hold)
                 self._queue.append(CloseOp(hold.id, 0, None, False, 0, None, from_row=True))
 
     def _reject(self, op: Op, error: BaseException, *, taken: bool) -> None:
@@ -431,6 +431,13 @@ def _distrusted(op: Op) -> Op:
     elif isinstance(op, RecordOp):
         op.again = True
     return op
+
+
+def _lose(hold: Hold) -> None:
+    _fail(hold.durable)
+    if hold.on_lost is not None:
+        hold.on_lost()
+        hold.on_lost = None
 
 
 def _fail(future: "asyncio.Future[Any]") -> None:

@@ -21,7 +21,7 @@ class Hold(Struct):
     All holds of a batch share it: whoever awaits it shields it, or would cancel it for the others.
     Until then the call may be sent upstream, but nothing of its answer may reach the client. `tokens` is what was
     reserved of token rates: less than was wished for where a limit is smaller. `caps` are the ids of the limits that
-    count this call, `claim` the client's Idempotency-Key.
+    count this call, `claim` the client's Idempotency-Key. `on_lost` is called where the hold never will be on disk.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Hold(Struct):
     caps: tuple[str, ...] = ()
     tokens: int = 0
     claim: str | None = None
+    on_lost: Callable[[], object] | None = None
 
 
 class FoundHold(Struct, frozen=True):
