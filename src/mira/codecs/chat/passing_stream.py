@@ -343,8 +343,20 @@ def _shape(frame: bytes) -> tuple[bytes, bytes, bytes] | None:
     before, middle, after = frame[:start], b"", frame[frame.find(b'"', start) :]
     if noise := _NOISE.search(after):
         middle, after = after[: noise.end()], after[after.find(b'"', noise.end()) :]
-    # What stands around the text must be a frame of its own, whatever the text.
-    return (before, middle, after) if loose(before[6:] + middle + after) is not None else None
+    # What stands around the text must be a frame of its own, whatever the text, and say nothing itself.
+    return (before, middle, after) if _is_silent(before[6:] + middle + after) else None
+
+
+def _is_silent(data: bytes) -> bool:
+    """Whether this is a chunk, and nothing is said in it."""
+    try:
+        choices = _CHUNK.decode(data).choices or ()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    tally = Tally(text=[])
+    for choice in choices:
+        add_said(tally, choice.delta)
+    return tally.deltas == 0
 
 
 def _one_by_one(kept: bytes) -> list[_Chunk]:
