@@ -220,7 +220,9 @@ class PassedStream:
         before = self._last[0] if self._last is not None else b""
         self._last = (frame, fields)
         usage = self._running.take(loose(fields.get("usage", b"null")))
-        if usage is not None:
+        if usage is None:
+            fields.pop("usage", None)  # what is told before the end is then Mira's
+        else:
             self.usage = usage
         delta = loose(fields.get("delta", b"null"))
         if isinstance(delta, dict) and delta.get("stop_reason"):
