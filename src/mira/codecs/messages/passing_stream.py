@@ -142,8 +142,8 @@ class PassedStream:
         frame, fields_told = self._last
         if cost_nanocredits is not None or self.usage is None:
             own = fields_told.get("usage") if self.usage is not None else None
-            fields_told["usage"] = told_usage(own, usage, cost_nanocredits)
-            frame = event_frame(b"message_delta", msgspec.json.encode(fields_told))
+            told = {**fields_told, "usage": told_usage(own, usage, cost_nanocredits)}
+            frame = event_frame(b"message_delta", msgspec.json.encode(told))
         return frame + _STOP
 
     def abort(self, error: MiraError) -> bytes:
