@@ -122,6 +122,30 @@ async def test_a_client_that_does_not_read_a_plain_answer_is_given_up(serve):
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_client_that_does_not_read_an_answer_is_given_up_although_nothing_more_is_to_be_written(serve, streams):
+    class Impatient(WireProtocol):
+        stalled_client_s = 0.05
+
+    async def answer_much(exchange):
+        much = b"x" * (32 * 2**20)
+        if streams:
+            exchange.start(200, [])
+            await exchange.end(much)
+        else:
+            await exchange.respond(200, [], much)
+
+    async with (
+        serve(answer_much, protocol=Impatient) as server,
+        connected(server.port, limit=65_536) as client,
+    ):
+        client.send(request())
+        async with asyncio.timeout(20):
+            await client.reader.readuntil(b"\r\n\r\n")
+            while server.state.connections:  # noqa: ASYNC110 - uvicorn does not announce it
+                await asyncio.sleep(0.01)
+
+
 # Connections of one address
 
 

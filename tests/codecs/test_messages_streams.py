@@ -334,6 +334,18 @@ def test_only_the_last_delta_of_the_message_is_kept() -> None:
     assert machine.usage == Usage(input_tokens=6, cache_read_tokens=4, output_tokens=5)
 
 
+@pytest.mark.parametrize("told", [None, [], "5", 5, True])
+def test_a_last_delta_without_counts_leaves_those_told_before(told: Any) -> None:
+    early = frame("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 3})
+    last = frame("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=told)
+    out, machine = whole(start() + text(0, "x") + early + last + STOP, [])
+    assert machine.usage == Usage(input_tokens=6, cache_read_tokens=4, output_tokens=3)
+    ending = json.loads(out.split(b"data: ")[-2].partition(b"\n")[0])
+    assert ending["delta"]["stop_reason"] == "end_turn"
+    assert ending["usage"]["cost"] == 42e-9
+    assert ending["usage"]["output_tokens"] == 3
+
+
 def test_the_tally_holds_all_that_was_delivered() -> None:
     machine = MESSAGES.pass_stream(CONTEXT)
     machine.feed(start() + text(0, *[f"w{i} \n" for i in range(900)]))

@@ -141,3 +141,20 @@ async def test_a_claim_stands_where_its_settlement_stands(database, ledger, reco
     await ledger.settle("r1", 40, broken, render=render)
     rows = await database.read(lambda connection: connection.execute(text("SELECT state, body FROM claim")).all())
     assert [(state, bytes(body)) for state, body in rows] == [("done", b"that was 40")]
+
+
+async def test_an_answer_that_cannot_be_written_is_charged_and_told_as_cut(ledger, recording):
+    def broken(billed_nanocredits: int) -> StoredAnswer:
+        raise ValueError(billed_nanocredits)
+
+    await ledger.top_up("w", 1000, "start")
+    await ledger.reserve(wish("r1"))
+    other = await ledger.reserve(wish("r2", key="j"))
+    billed = await asyncio.gather(
+        ledger.settle("r1", 40, recording("r1"), render=broken),
+        ledger.settle(other.id, 30, recording("r2"), render=render),
+    )
+    assert billed == [40, 30]
+    assert await ledger.balance("w") == (930, 0)
+    assert "was cut, and charged" in (await refused(ledger, wish("r3"))).message
+    assert (await ledger.check())["ok"]

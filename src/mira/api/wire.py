@@ -11,7 +11,7 @@ from typing import Any
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mira.api.arrival import BODY_TIMEOUT_S
+from mira.api.arrival import BODY_TIMEOUT_S, LEAST_BYTES_PER_S
 from mira.api.exchange import PlainExchange, WireExchange, has_body, waits_to_continue
 from mira.api.routes import Handler
 
@@ -90,6 +90,7 @@ class WireProtocol(HttpToolsProtocol):
     _lingering = False
     _body_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since_s = 0.0
     _peer: str | None = None
@@ -282,8 +283,6 @@ class WireProtocol(HttpToolsProtocol):
     def finished(self, exchange: WireExchange) -> None:
         """An answer of our own was written to its end."""
         exchange.response_complete = True
-        if exchange.paused:
-            self._stop_stall_timer()
         if not exchange.keep_alive:
             if exchange.more_body and self.transport.can_write_eof():
                 self._linger()
@@ -370,7 +369,17 @@ class WireProtocol(HttpToolsProtocol):
 
     def _start_stall_timer(self) -> None:
         if self._stall_timer is None:
-            self._stall_timer = self.loop.call_later(self.stalled_client_s, self.transport.abort)
+            self._unread_bytes = self.transport.get_write_buffer_size()
+            self._stall_timer = self.loop.call_later(self.stalled_client_s, self._on_stall)
+
+    def _on_stall(self) -> None:
+        """Gives up a client that has not read in time; one that goes on with a large answer gets the same time anew."""
+        self._stall_timer = None
+        read_bytes = self._unread_bytes - self.transport.get_write_buffer_size()
+        if read_bytes < LEAST_BYTES_PER_S * self.stalled_client_s:
+            self.transport.abort()
+        else:
+            self._start_stall_timer()
 
     def _stop_stall_timer(self) -> None:
         if self._stall_timer is not None:

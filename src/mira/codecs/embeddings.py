@@ -83,7 +83,7 @@ class PassedEmbeddings:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields: dict[str, Any] = fields
+        self._fields = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -93,7 +93,7 @@ class PassedEmbeddings:
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
-        fields = self._fields
+        fields: dict[str, Any] = {**self._fields}
         if self.usage is None:
             told: dict[str, Any] = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
             if cost_nanocredits is not None:

@@ -1,5 +1,6 @@
 """Idempotency-Keys inside one batch: who asks first has the claim, everybody else gets its outcome."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from mira.store.operations import CloseOp, FoundHold, Hold
 CLAIM_TTL_MS = 24 * 60 * 60 * 1000
 #: A longer answer is not kept; who asks for it again is told so.
 MOST_BYTES = 2**20
+
+log = logging.getLogger("mira.ledger")
 
 
 class _Claim(Struct, frozen=True):
@@ -87,7 +90,7 @@ class Claims:
         known = self._known.get(name)
         if known is not None and known.request_id != op.hold_id:
             return
-        answer = op.render(billed_nanocredits) if op.render is not None else None
+        answer = _answer(op, billed_nanocredits)
         if answer is None and not billed_nanocredits:
             self._set(name, None)
             self._freed[name] = op.hold_id
@@ -121,3 +124,12 @@ class Claims:
     def _set(self, name: tuple[str, str], claim: _Claim | None) -> None:
         self._known[name] = claim
         self._changed.add(name)
+
+
+def _answer(op: CloseOp, billed_nanocredits: int) -> StoredAnswer | None:
+    """What is kept. An answer that cannot be written is the fault of one call: the others of its batch go through."""
+    try:
+        return op.render(billed_nanocredits) if op.render is not None else None
+    except Exception:
+        log.exception("the answer to request %s cannot be kept for its Idempotency-Key", op.hold_id)
+        return None

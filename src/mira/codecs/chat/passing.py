@@ -61,7 +61,7 @@ class PassedAnswer:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields: dict[str, Any] = fields
+        self._fields = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -75,7 +75,7 @@ class PassedAnswer:
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
-        fields = self._fields
+        fields: dict[str, Any] = {**self._fields}
         if self.usage is None:
             fields["usage"] = usage_body(usage, cost_nanocredits)
         elif cost_nanocredits is not None:

@@ -59,7 +59,7 @@ class PassedAnswer:
     __slots__ = ("_context", "_fields", "usage")
 
     def __init__(self, fields: dict[str, Raw], context: Context) -> None:
-        self._fields: dict[str, Any] = fields
+        self._fields = fields
         self._context = context
         self.usage: Usage | None = read_usage(fields["usage"]) if "usage" in fields else None
 
@@ -76,7 +76,7 @@ class PassedAnswer:
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
-        fields = self._fields
+        fields: dict[str, Any] = {**self._fields}
         fields["usage"] = told_usage(fields.get("usage") if self.usage else None, usage, cost_nanocredits)
         show_model(fields, self._context)
         return msgspec.json.encode(fields)

@@ -142,8 +142,8 @@ class PassedStream:
         frame, fields_told = self._last
         if cost_nanocredits is not None or self.usage is None:
             own = fields_told.get("usage") if self.usage is not None else None
-            fields_told["usage"] = told_usage(own, usage, cost_nanocredits)
-            frame = event_frame(b"message_delta", msgspec.json.encode(fields_told))
+            told = {**fields_told, "usage": told_usage(own, usage, cost_nanocredits)}
+            frame = event_frame(b"message_delta", msgspec.json.encode(told))
         return frame + _STOP
 
     def abort(self, error: MiraError) -> bytes:
@@ -220,7 +220,9 @@ class PassedStream:
         before = self._last[0] if self._last is not None else b""
         self._last = (frame, fields)
         usage = self._running.take(loose(fields.get("usage", b"null")))
-        if usage is not None:
+        if usage is None:
+            fields.pop("usage", None)  # what is told before the end is then Mira's
+        else:
             self.usage = usage
         delta = loose(fields.get("delta", b"null"))
         if isinstance(delta, dict) and delta.get("stop_reason"):

@@ -73,7 +73,9 @@ class Encoder:
         """`response.completed` or `response.incomplete`, with the whole answer and its usage."""
         ended = closing(self._reason, [item.body for item in self._items])
         body = {**self._response, **ended, "usage": usage_body(usage, cost_nanocredits)}
-        return self._told([(f"response.{body['status']}", {"response": body})])
+        name = f"response.{body['status']}"
+        told = {"type": name, "sequence_number": self._sequence, "response": body}
+        return event_frame(name.encode(), msgspec.json.encode(told))
 
     def abort(self, error: MiraError) -> bytes:
         """`response.failed`, or a bare error where no response began."""

@@ -55,8 +55,9 @@ class PassedAnswer:
 
     def render(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The body for the client."""
-        settle(self._fields, self._context, usage if self.usage is None else None, cost_nanocredits)
-        return msgspec.json.encode(self._fields)
+        fields: dict[str, Any] = {**self._fields}
+        settle(fields, self._context, usage if self.usage is None else None, cost_nanocredits)
+        return msgspec.json.encode(fields)
 
 
 def settle(response: dict[str, Any], context: Context, missing: Usage | None, cost_nanocredits: int | None) -> None:

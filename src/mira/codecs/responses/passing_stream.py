@@ -7,6 +7,7 @@ since the client is told what Mira charges only when the charge is durable.
 
 import contextlib
 import re
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -129,7 +130,8 @@ class PassedStream:
     def finish(self, usage: Usage, cost_nanocredits: int | None) -> bytes:
         """The node's own terminal with what Mira charges in its usage."""
         assert self._end is not None, "finish follows a terminal"
-        name, response, data = self._end
+        name, told, data = self._end
+        response: dict[str, Any] = {**told}
         settle(response, self._context, usage if self.usage is None else None, cost_nanocredits)
         fields = _FIELDS.decode(data)
         fields["response"] = Raw(msgspec.json.encode(response))
