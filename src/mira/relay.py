@@ -130,7 +130,7 @@ class Relay:
             # 3 decode
             body = await json_body(exchange)
             route = self._decode(call, body)
-            if surface.recall is not None or MARK in body:
+            if surface.recall is not None or body.find(MARK) >= 0:
                 await complete(self.memory, self.files, call, body)
             # 4 admit
             route = await admit(self.ledger, call, route, careful=self.wait_for_durable_hold)

@@ -7,14 +7,17 @@ import json
 import logging
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mira.core.call import CallRecord, Tried
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
 from mira.observe import log
+from mira.observe.call_line import moment
 from mira.observe.calls import Observer
 from mira.observe.metrics import Metrics, Standing
 
@@ -273,3 +276,9 @@ async def test_what_the_event_loop_complains_of_is_logged_without_its_words(writ
     assert line["message"] == "Task failed"
     assert "ValueError" in line["exception"]
     assert SECRET not in out.getvalue()
+
+
+@given(st.integers(0, 4 * 10**12))
+def test_a_line_tells_its_time_to_the_millisecond(unix_ms: int) -> None:
+    told = moment(unix_ms)
+    assert told == datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -210,19 +210,19 @@ async def test_references_are_the_workspaces_own(database, ledger, clock):
 
 async def test_amounts_out_of_range_are_refused(ledger, reserving, recording):
     for attempt in (
-        ledger.reserve(reserving("r", -1)),
-        ledger.reserve(reserving("r", MAX_NANOCREDITS + 1)),
-        ledger.reserve(reserving("r", 1, least=2)),
-        ledger.reserve(reserving("r", 1, least=-1)),
-        ledger.settle("r", MAX_NANOCREDITS + 1, recording("r")),
-        ledger.settle("r", -1, recording("r")),
-        ledger.void("r", recording("r"), attempt_cost_nanocredits=-1),
-        ledger.top_up("w", 0, "x"),
-        ledger.top_up("w", -5, "x"),
-        ledger.top_up("w", MAX_NANOCREDITS + 1, "x"),
+        lambda: ledger.reserve(reserving("r", -1)),
+        lambda: ledger.reserve(reserving("r", MAX_NANOCREDITS + 1)),
+        lambda: ledger.reserve(reserving("r", 1, least=2)),
+        lambda: ledger.reserve(reserving("r", 1, least=-1)),
+        lambda: ledger.settle("r", MAX_NANOCREDITS + 1, recording("r")),
+        lambda: ledger.settle("r", -1, recording("r")),
+        lambda: ledger.void("r", recording("r"), attempt_cost_nanocredits=-1),
+        lambda: ledger.top_up("w", 0, "x"),
+        lambda: ledger.top_up("w", -5, "x"),
+        lambda: ledger.top_up("w", MAX_NANOCREDITS + 1, "x"),
     ):
         with pytest.raises(ValueError, match=r"amount|hold|payment"):
-            await attempt
+            await attempt()
     assert await ledger.top_up("w", MAX_NANOCREDITS, "x")
     with pytest.raises(ValueError, match="64 bits"):
         await ledger.top_up("w", 1, "y")

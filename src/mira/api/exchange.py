@@ -105,7 +105,7 @@ class WireExchange:
         if self._wire.flow.read_paused and not self._wire.pipeline:
             self._wire.flow.resume_reading()
         body, self._body = self._body, b""
-        return bytes(body)
+        return body if isinstance(body, bytes) else bytes(body)
 
     def take(self, piece: bytes) -> None:
         """A piece of the body has come, nearly always the only one."""

@@ -20,7 +20,7 @@ async def complete(memory: Memory, files: Files, call: Call, body: bytes) -> Non
     envelope = call.envelope
     if call.surface.recall is not None:
         call.envelope = await _recalled(memory, call, call.surface.recall, envelope)
-    if MARK in body or call.envelope is not envelope:
+    if body.find(MARK) >= 0 or call.envelope is not envelope:
         await attach(files, call)
 
 

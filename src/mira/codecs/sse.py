@@ -101,14 +101,6 @@ def read(frame: bytes) -> Message | None:
     return Message(event, b"\n".join(data)) if data else None
 
 
-def without_comments(frame: bytes) -> bytes:
-    """The frame without its comment lines; "" where nothing else was in it."""
-    if not frame.startswith(b":") and b"\n:" not in frame:
-        return frame
-    lines = [line for line in frame.split(b"\n") if line and not line.startswith(b":")]
-    return b"\n".join(lines) + b"\n\n" if lines else b""
-
-
 def data_frame(data: bytes) -> bytes:
     """A frame without a name, as Chat Completions and Gemini send them."""
     return b"data: " + data + b"\n\n"

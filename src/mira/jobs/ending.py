@@ -1,5 +1,6 @@
 """The end of a job: its settlement or its refund, its record and its state, in one transaction of the ledger."""
 
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from mira.collaborators import Observer
@@ -22,7 +23,7 @@ PROTOCOL = "videos"
 class Ledger(Protocol):
     """What a job's end needs of the ledger (see `mira.store.ledger`)."""
 
-    async def settle(
+    def settle(
         self,
         hold_id: str,
         actual_nanocredits: int,
@@ -31,7 +32,7 @@ class Ledger(Protocol):
         cap_at_hold: bool = False,
         attempt_cost_nanocredits: int = 0,
         job: Job | None = None,
-    ) -> int:
+    ) -> Awaitable[int]:
         """Charges, gives the rest back, ends the job: all or nothing, and once."""
 
 

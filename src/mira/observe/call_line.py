@@ -105,4 +105,10 @@ def call_lines(calls: Iterable[Over]) -> Iterator[CallLine]:
 @lru_cache(maxsize=4)
 def moment(unix_ms: int) -> str:
     """A time in UTC, to the millisecond; the calls of one batch of the ledger end together."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(unix_s: int) -> str:
+    """A time to the second, which many calls share: to put one into words costs four times what the rest does."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat().removesuffix("+00:00")

@@ -31,7 +31,8 @@ class Keyring:
         self._box = box
         self._now_ms = now_ms
         self._new_id = new_id
-        self._memory_key = secrets.token_bytes(32)
+        #: the start of the keyed hash under which keys are remembered
+        self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=32)
         self._known: dict[bytes, Caller | None] = {}
         self._changes = 0
 
@@ -115,4 +116,6 @@ class Keyring:
         self._known.clear()
 
     def _remembered(self, secret: str) -> bytes:
-        return blake2b(secret.encode("utf-8", "surrogatepass"), key=self._memory_key, digest_size=32).digest()
+        keyed = self._keyed.copy()
+        keyed.update(secret.encode("utf-8", "surrogatepass"))
+        return keyed.digest()

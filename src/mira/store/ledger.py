@@ -141,7 +141,7 @@ class Ledger:
                 self._enqueue(CloseOp(request.hold_id, 0, None, False, 0, None))
             raise
 
-    async def settle(
+    def settle(
         self,
         hold_id: str,
         actual_nanocredits: int,
@@ -151,8 +151,8 @@ class Ledger:
         attempt_cost_nanocredits: int = 0,
         render: Render | None = None,
         job: Job | None = None,
-    ) -> int:
-        """Charges a call and ends its hold; returns what was billed, once durable. Also done where the caller leaves.
+    ) -> asyncio.Future[int]:
+        """Charges a call and ends its hold; tells what was billed, once durable. Also done where the caller leaves.
 
         Billed is min(actual, hold + free balance), or min(actual, hold) with `cap_at_hold` (costs that only the
         upstream vouches for); the rest goes to `overrun`. `attempt_cost_nanocredits` is what failed attempts cost, the
@@ -167,7 +167,7 @@ class Ledger:
         self._enqueue(
             CloseOp(hold_id, actual_nanocredits, record, cap_at_hold, attempt_cost_nanocredits, future, render, job)
         )
-        return await future
+        return future
 
     async def void(self, hold_id: str, record: CallRecord | None, *, attempt_cost_nanocredits: int = 0) -> None:
         """Ends a hold without a charge; otherwise as `settle`."""

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from mira.core.octets import CR, LF, NUL
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -53,7 +55,7 @@ class HeadWriter:
         """
         start = self._starts.get((method, target, tuple(headers))) or self._start(method, target, tuple(headers))
         if request_id:
-            if _BREAK.search(request_id):
+            if CR in request_id or LF in request_id or NUL in request_id:
                 raise ValueError("a request's id holds a line break or a NUL")
             start += b"x-request-id: %b\r\n" % request_id
         if body_bytes or method not in _BODYLESS:
