@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from waiting import eventually
 
+from mira.core.ledger import MOST_LOSS_NANOCREDITS
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.usage import Usage
 from mira.errors import Kind, MiraError
@@ -111,6 +112,25 @@ async def test_a_cost_that_only_the_upstream_vouches_for_is_capped_at_the_hold(d
     assert await ledger.settle("r1", 700, recording("r1"), cap_at_hold=True) == 400
     assert await ledger.balance("w") == (600, 0)
     assert await posted(database, "overrun") == -300
+
+
+async def test_an_absurd_cost_leaves_room_for_the_charges_of_others(database, ledger, reserving, recording):
+    await ledger.top_up("w", 1000, "invoice")
+    for number in range(3):
+        await ledger.reserve(reserving(f"absurd{number}", 100))
+        settled = ledger.settle(
+            f"absurd{number}",
+            MAX_NANOCREDITS - number,
+            recording(f"absurd{number}"),
+            cap_at_hold=True,
+            attempt_cost_nanocredits=2 * MAX_NANOCREDITS,
+        )
+        assert await settled == 100
+    assert await posted(database, "overrun") == await posted(database, "attempt-cost") == -3 * MOST_LOSS_NANOCREDITS
+    await ledger.reserve(reserving("plain", 400))
+    assert await ledger.settle("plain", 40, recording("plain")) == 40
+    assert await ledger.balance("w") == (660, 0)
+    assert (await ledger.check())["ok"]
 
 
 async def test_failed_attempts_are_the_operators_cost(database, ledger, reserving, recording):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mira.core.ledger import Account, close_hold, move, take_hold
+from mira.core.ledger import LOWEST_LOSS_NANOCREDITS, MOST_LOSS_NANOCREDITS, Account, bear, close_hold, move, take_hold
 from mira.core.limits import UNITS, Cap, give_back
 from mira.core.money import MAX_NANOCREDITS
 from mira.core.pricing import Price, bill
@@ -32,35 +32,35 @@ def test_a_hold_is_between_least_and_amount_and_never_more_than_available(posted
 
 
 @given(posted=amounts, others=amounts, hold=amounts, actual=amounts, capped=st.booleans())
-def test_a_charge_takes_hold_then_free_balance_and_the_rest_is_overrun(posted, others, hold, actual, capped):
+def test_a_charge_takes_hold_then_free_balance_and_nothing_else(posted, others, hold, actual, capped):
     hold = min(hold, posted)
     others = min(others, posted - hold)
-    account, revenue, overrun = Account("a", posted, hold + others), Account("r", 0), Account("o", 0)
-    billed = close_hold(account, revenue, overrun, hold_nanocredits=hold, actual_nanocredits=actual, capped=capped)
+    account, revenue = Account("a", posted, hold + others), Account("r", 0)
+    billed = close_hold(account, revenue, hold_nanocredits=hold, actual_nanocredits=actual, capped=capped)
     free = posted - hold - others
     assert billed == min(actual, hold if capped else hold + free)
-    assert billed - overrun.posted_nanocredits == actual
     assert account.held_nanocredits == others
     assert account.available_nanocredits >= 0
-    assert account.posted_nanocredits + revenue.posted_nanocredits + overrun.posted_nanocredits == posted
+    assert account.posted_nanocredits + revenue.posted_nanocredits == posted
 
 
 @pytest.mark.parametrize(
     ("hold", "actual", "revenue"),
-    [(1, -1, 0), (1, MAX_NANOCREDITS + 1, 0), (1, 1, MAX_NANOCREDITS), (6, 1, 0), (-1, 1, 0)],
+    [(1, -1, 0), (1, 1, MAX_NANOCREDITS), (6, 1, 0), (-1, 1, 0)],
 )
 def test_a_charge_out_of_range_changes_nothing(hold, actual, revenue):
-    accounts = Account("a", 10, 5), Account("r", revenue), Account("o", 0)
+    accounts = Account("a", 10, 5), Account("r", revenue)
     with pytest.raises(ValueError, match=r"charge|hold"):
         close_hold(*accounts, hold_nanocredits=hold, actual_nanocredits=actual, capped=False)
-    assert accounts == (Account("a", 10, 5), Account("r", revenue), Account("o", 0))
+    assert accounts == (Account("a", 10, 5), Account("r", revenue))
 
 
-def test_a_charge_whose_overrun_does_not_fit_changes_nothing():
-    accounts = Account("a", 0, 0), Account("r", 0), Account("o", -MAX_NANOCREDITS)
-    with pytest.raises(ValueError, match="64 bits"):
-        close_hold(*accounts, hold_nanocredits=0, actual_nanocredits=1, capped=False)
-    assert accounts == (Account("a", 0, 0), Account("r", 0), Account("o", -MAX_NANOCREDITS))
+@given(lost=st.integers(LOWEST_LOSS_NANOCREDITS, 0), billed=st.integers(0, 2**62), amount=amounts)
+def test_a_loss_is_booked_as_far_as_it_leaves_room_for_charges(lost, billed, amount):
+    losses, revenue = Account("o", lost), Account("r", billed)
+    booked = bear(losses, revenue, amount)
+    assert booked == min(amount, MOST_LOSS_NANOCREDITS, lost - LOWEST_LOSS_NANOCREDITS)
+    assert (losses.posted_nanocredits, revenue.posted_nanocredits) == (lost - booked, billed + booked)
 
 
 @pytest.mark.parametrize(("debit", "credit", "amount"), [(0, 0, -1), (-MAX_NANOCREDITS, 0, 1), (0, MAX_NANOCREDITS, 1)])
@@ -90,15 +90,10 @@ def test_no_usage_whatever_it_says_gives_credit(counts, searches, reported, trus
     usage = Usage(**dict(zip(names, counts, strict=True)), web_searches=searches, reported_cost_nanocredits=reported)
     actual = bill(usage, PRICE, trusted=trusted).actual_nanocredits
     account, revenue, overrun = Account("a", hold + free, hold), Account("r", 0), Account("o", 0)
-    close_hold(
-        account,
-        revenue,
-        overrun,
-        hold_nanocredits=hold,
-        actual_nanocredits=actual,
-        capped=capped,
-        room_nanocredits=room,
+    billed = close_hold(
+        account, revenue, hold_nanocredits=hold, actual_nanocredits=actual, capped=capped, room_nanocredits=room
     )
+    bear(overrun, revenue, actual - billed)
     assert max(0, free - room) <= account.posted_nanocredits <= hold + free
     assert revenue.posted_nanocredits >= 0 >= overrun.posted_nanocredits
     assert account.posted_nanocredits + revenue.posted_nanocredits + overrun.posted_nanocredits == hold + free

@@ -15,6 +15,10 @@ REVENUE = "revenue"
 TOPUP = "topup"
 OVERRUN = "overrun"
 ATTEMPT_COST = "attempt-cost"
+#: What a call may cost the operator beyond what it is charged, and how far the accounts of such losses go down. A node
+#: that tells absurd figures must not fill the accounts: no charge of anybody would find room any more.
+MOST_LOSS_NANOCREDITS = 2**48
+LOWEST_LOSS_NANOCREDITS = -(2**61)
 
 
 class Account(Struct, gc=False):
@@ -127,21 +131,19 @@ def take_hold(
 def close_hold(
     account: Account,
     revenue: Account,
-    overrun: Account,
     *,
     hold_nanocredits: int,
     actual_nanocredits: int,
     capped: bool,
     room_nanocredits: int = MAX_NANOCREDITS,
 ) -> int:
-    """Releases a hold and charges the actual cost: first the hold, then the free balance, the rest to `overrun`.
+    """Releases a hold and charges the actual cost: first the hold, then the free balance.
 
-    Returns what is billed to the account. `room` is what the narrowest budget allows beyond the hold: of the free
-    balance no more is taken. `capped` charges the hold at most, for costs that only the upstream vouches for.
-    ValueError where the cost is negative or beyond 64 bits, or the hold is not covered by what the account holds.
+    Returns what is billed to the account; the rest is the operator's (`bear`). `room` is what the narrowest budget
+    allows beyond the hold: of the free balance no more is taken. `capped` charges the hold at most, for costs that only
+    the upstream vouches for. ValueError where the cost is negative, the bill is beyond 64 bits, or the hold is not
+    covered by what the account holds.
     """
-    if actual_nanocredits < 0 or actual_nanocredits + revenue.posted_nanocredits > MAX_NANOCREDITS:
-        raise ValueError("a charge is neither negative nor beyond 64 bits")
     held = account.held_nanocredits - hold_nanocredits
     if hold_nanocredits < 0 or held < 0:
         raise ValueError("a hold is closed only once")
@@ -149,12 +151,19 @@ def close_hold(
     if billed > hold_nanocredits:
         free = 0 if capped else min(account.posted_nanocredits - account.held_nanocredits, room_nanocredits)
         billed = min(billed, hold_nanocredits + free)
-        if billed < actual_nanocredits:
-            move(overrun, revenue, actual_nanocredits - billed)
+    if actual_nanocredits < 0 or billed + revenue.posted_nanocredits > MAX_NANOCREDITS:
+        raise ValueError("a charge is neither negative nor beyond 64 bits")
     account.held_nanocredits = held
     account.posted_nanocredits -= billed
     revenue.posted_nanocredits += billed
     return billed
+
+
+def bear(losses: Account, revenue: Account, amount_nanocredits: int) -> int:
+    """Books what a call costs the operator, as far as such losses are booked; returns what was."""
+    booked = min(amount_nanocredits, MOST_LOSS_NANOCREDITS, losses.posted_nanocredits - LOWEST_LOSS_NANOCREDITS)
+    move(losses, revenue, booked)
+    return booked
 
 
 def move(debit: Account, credit: Account, amount_nanocredits: int) -> None:

@@ -275,7 +275,6 @@ class Batch:
         billed = rules.close_hold(
             account,
             self._accounts[REVENUE],
-            self._accounts[OVERRUN],
             hold_nanocredits=held,
             actual_nanocredits=op.actual_nanocredits,
             capped=op.capped,
@@ -316,13 +315,15 @@ class Batch:
 
     def _bear(self, op: CloseOp, overrun_nanocredits: int, workspace_id: str) -> None:
         """Books what a call costs the operator."""
-        hold_id, attempts = op.hold_id, op.attempt_cost_nanocredits
-        if overrun_nanocredits:
-            self._transfer("overrun:" + hold_id, OVERRUN, REVENUE, overrun_nanocredits, workspace_id)
-        if attempts:
-            rules.move(self._accounts[ATTEMPT_COST], self._accounts[REVENUE], attempts)
-            self._transfer("attempt:" + hold_id, ATTEMPT_COST, REVENUE, attempts, workspace_id)
-        self.losses[hold_id] = overrun_nanocredits, attempts
+        booked: list[int] = []
+        for account_id, name, amount in (
+            (OVERRUN, "overrun:", overrun_nanocredits),
+            (ATTEMPT_COST, "attempt:", op.attempt_cost_nanocredits),
+        ):
+            if loss := amount and rules.bear(self._accounts[account_id], self._accounts[REVENUE], amount):
+                self._transfer(name + op.hold_id, account_id, REVENUE, loss, workspace_id)
+            booked.append(loss)
+        self.losses[op.hold_id] = booked[0], booked[1]
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))

@@ -156,12 +156,13 @@ class Ledger:
 
         Billed is min(actual, hold + free balance), or min(actual, hold) with `cap_at_hold` (costs that only the
         upstream vouches for); the rest goes to `overrun`. `attempt_cost_nanocredits` is what failed attempts cost, the
-        operator's. The record is stored with `billed_nanocredits` filled in, once: a second settlement or void of the
-        same hold changes nothing and returns what was billed (0 where there never was such a hold). For a call with an
-        Idempotency-Key `render` makes the answer that is kept in the same transaction. `job` is the ended job of the
-        hold: its row changes with it, unless somebody else has ended it before.
+        operator's; of both no more is booked than `mira.core.ledger.bear` says. The record is stored with
+        `billed_nanocredits` filled in, once: a second settlement or void of the same hold changes nothing and returns
+        what was billed (0 where there never was such a hold). For a call with an Idempotency-Key `render` makes the
+        answer that is kept in the same transaction. `job` is the ended job of the hold: its row changes with it, unless
+        somebody else has ended it before.
         """
-        if not 0 <= actual_nanocredits <= MAX_NANOCREDITS or not 0 <= attempt_cost_nanocredits <= MAX_NANOCREDITS:
+        if not 0 <= actual_nanocredits <= MAX_NANOCREDITS or attempt_cost_nanocredits < 0:
             raise ValueError("an amount is neither negative nor beyond 64 bits")
         future: asyncio.Future[int] = self._loop.create_future()
         self._enqueue(
