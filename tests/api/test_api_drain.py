@@ -1,9 +1,13 @@
 """A process that drains answers what is on its way to it, and only then hangs up."""
 
 import asyncio
+import socket
+from functools import partial
 
 from raw_http import connected, request
 
+from mira.api.routes import Routes
+from mira.api.server import ListenConfig, Server, listen
 from mira.api.wire import WireProtocol
 
 HEADERS = [(b"content-type", b"text/plain")]
@@ -44,6 +48,26 @@ async def test_a_first_request_that_meets_a_draining_process_is_answered(serve):
         client.send(request())
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+async def test_whoever_has_connected_and_was_not_accepted_when_the_listening_ends_is_answered():
+    config = ListenConfig(None, Routes({"/": says_hello}), {})
+    config.load()
+    server = Server(config, on_drain=lambda: None, on_reload=lambda: asyncio.sleep(0))
+    server.lifespan = config.lifespan_class(config)
+    listener = listen("127.0.0.1", 0)
+    await server.startup([listener])
+    # All of this without a turn of the loop, so that nothing is accepted meanwhile.
+    clients = [socket.create_connection(listener.getsockname(), timeout=120) for _ in range(3)]
+    for client in clients:
+        client.sendall(request())
+    config.draining = True
+    await server.shutdown([listener])
+    for client in clients:
+        with client:
+            answer = b"".join(iter(partial(client.recv, 65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"hello")
 
 
 async def test_a_client_that_asks_no_more_is_let_go(serve):

@@ -101,11 +101,12 @@ async def test_pipelined_requests_of_both_kinds_are_answered_in_order(serve, kin
 
 @pytest.mark.parametrize("slow", ["/", "/other"])
 async def test_a_request_waits_for_a_slower_one_of_the_other_kind_before_it(serve, slow):
-    go_on, began = asyncio.Event(), []
+    go_on, is_slow, began = asyncio.Event(), asyncio.Event(), []
 
     async def first(path):
         began.append(path)
         if path == slow:
+            is_slow.set()
             await go_on.wait()
 
     async def handle(exchange):
@@ -120,8 +121,7 @@ async def test_a_request_waits_for_a_slower_one_of_the_other_kind_before_it(serv
     async with serve(handle, app=app) as server, connected(server.port) as client:
         client.send(request("POST", slow, b"1") + request("POST", other, b"2") + request("POST", slow, b"3"))
         async with asyncio.timeout(120):
-            while not began:  # noqa: ASYNC110 - it begins when it does
-                await asyncio.sleep(0)
+            await is_slow.wait()
         for _ in range(5):
             await asyncio.sleep(0)
         assert began == [slow]

@@ -65,16 +65,7 @@ def test_a_client_that_was_connected_gets_an_answer(
     command = [sys.executable, "-m", "mira", "connect", client, "--url", gateway.url, "--model", MODEL, "--json"]
     told = json.loads(subprocess.run(command, env=environ, capture_output=True, check=True, timeout=PATIENCE_S).stdout)
     try:
-        ran = subprocess.run(
-            ["bash", "-c", told["run"]],
-            cwd=project,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        ran = run(["bash", "-c", told["run"]], project, environ)
         assert WORDS in ran.stdout + ran.stderr
     finally:
         end_what_lives_in(tmp_path)
@@ -92,16 +83,7 @@ def test_the_portals_javascript_runs_as_it_is_shown(gateway: Gateway, packages: 
     program = tmp_path / "ask.mjs"
     program.write_text(shown["snippet"]["text"].replace(told["placeholder"], PROXY_KEY))
     environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    ran = subprocess.run(
-        ["node", str(program)],
-        cwd=tmp_path,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    ran = run(["node", str(program)], tmp_path, environ)
     assert (ran.returncode, ran.stdout.strip(), ran.stderr) == (0, WORDS, "")
 
 
@@ -111,3 +93,16 @@ def end_what_lives_in(home: Path) -> None:
         with contextlib.suppress(OSError):
             if f"HOME={home}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 os.kill(int(folder.name), signal.SIGTERM)
+
+
+def run(command: list[str], folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )

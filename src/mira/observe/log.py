@@ -139,17 +139,16 @@ class Handler(logging.Handler):
         # The list itself stays, since the event loop adds to it without the lock.
         calls = self._calls[:]
         del self._calls[: len(calls)]
+        if not self._has_worded(calls):
+            # Most likely it is one of them.
+            self._lost += sum(not self._has_worded([call]) for call in calls)
+
+    def _has_worded(self, calls: list[Over]) -> bool:
         try:
             self._lines.append(self._form.of_calls(calls))
-        except Exception:  # noqa: BLE001 - as above; most likely it is one of them
-            for call in calls:
-                self._word_call(call)
-
-    def _word_call(self, call: Over) -> None:
-        try:
-            self._lines.append(self._form.of_calls([call]))
-        except Exception:  # noqa: BLE001 - as above
-            self._lost += 1
+        except Exception:  # noqa: BLE001 - as in `emit`
+            return False
+        return True
 
     def _flushed_later(self) -> bool:
         if self._timer is None:

@@ -315,15 +315,17 @@ class Batch:
 
     def _bear(self, op: CloseOp, overrun_nanocredits: int, workspace_id: str) -> None:
         """Books what a call costs the operator."""
-        booked: list[int] = []
-        for account_id, name, amount in (
-            (OVERRUN, "overrun:", overrun_nanocredits),
-            (ATTEMPT_COST, "attempt:", op.attempt_cost_nanocredits),
-        ):
-            if loss := amount and rules.bear(self._accounts[account_id], self._accounts[REVENUE], amount):
-                self._transfer(name + op.hold_id, account_id, REVENUE, loss, workspace_id)
-            booked.append(loss)
-        self.losses[op.hold_id] = booked[0], booked[1]
+        overrun = self._lose(OVERRUN, "overrun:" + op.hold_id, overrun_nanocredits, workspace_id)
+        attempts = self._lose(ATTEMPT_COST, "attempt:" + op.hold_id, op.attempt_cost_nanocredits, workspace_id)
+        self.losses[op.hold_id] = overrun, attempts
+
+    def _lose(self, account_id: str, idem: str, amount_nanocredits: int, workspace_id: str) -> int:
+        if not amount_nanocredits:
+            return 0
+        booked = rules.bear(self._accounts[account_id], self._accounts[REVENUE], amount_nanocredits)
+        if booked:
+            self._transfer(idem, account_id, REVENUE, booked, workspace_id)
+        return booked
 
     def _top_up(self, op: TopUpOp) -> None:
         account = self._accounts.get(workspace_account(op.workspace_id))
