@@ -8,7 +8,6 @@ from mira.core.money import (
     MAX_NANOCREDITS,
     credits_text,
     exact_ratio,
-    nano_from_pico,
     nanocredits,
     picocredits_per_token,
 )
@@ -80,11 +79,6 @@ def test_a_price_per_million_becomes_picocredits(text, price):
 def test_what_is_no_price_is_refused(text):
     with pytest.raises(ValueError, match=r"\w"):
         picocredits_per_token(text)
-
-
-@pytest.mark.parametrize(("pico", "nano"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (2500, 3)])
-def test_picocredits_round_up(pico, nano):
-    assert nano_from_pico(pico) == nano
 
 
 def test_a_ratio_is_exact_and_its_denominator_positive():

@@ -53,11 +53,6 @@ def picocredits(text: str) -> int:
     return price
 
 
-def nano_from_pico(amount_picocredits: int) -> int:
-    """Rounds pico-credits up to whole nano-credits: the one rounding of a call."""
-    return -(-amount_picocredits // PICO_PER_NANO)
-
-
 def exact_ratio(text: str) -> tuple[int, int]:
     """A decimal text as (numerator, denominator > 0) without any rounding; ValueError where it is not a plain number.
 
